@@ -1,0 +1,1 @@
+"""Objectives that launch an LLM inference engine with a trial's parameters and measure it."""

@@ -1,0 +1,1 @@
+"""Inference engines an objective can start: the real vLLM, and a simulated engine."""

@@ -1,0 +1,1 @@
+"""The command ``optuna-scoot``: the only place where sampler and objectives meet."""
