@@ -1,0 +1,225 @@
+"""The parent process of one engine, which ends it when its worker is gone.
+
+This is a program, started by `objectives.engines.process` for every engine:
+
+    worker --control pipe--> guardian --spawns--> engine (in a session of its own) --> ...
+    worker <--report pipe--- guardian
+
+End of file on the control pipe (standard input) means that the worker wants the engine gone, or
+that the worker itself is gone: the kernel closes a pipe also for a worker that got SIGKILL. A
+worker's forked children may hold the pipe open, so a change of the guardian's parent says the
+same. Reports go to standard output, one JSON object a line:
+
+    {"event": "started", "pid": 12}        the engine's main process runs
+    {"event": "refused", "error": "..."}   the command could not be run
+    {"event": "exited", "returncode": -9}  the engine's main process ended (-9: by signal 9)
+    {"event": "gone", "left": []}          every process of the engine ended, but for those left
+
+On Linux the guardian is a subreaper: whatever an engine's processes start, in whatever session or
+process group, remains a descendant of the guardian and is found. Elsewhere only the engine's own
+process group is ended. The engine writes its log to the guardian's standard error.
+
+Standard library only, and run in isolated mode: the environment it is given is the engine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+
+
+POLL_SECONDS = 0.1  # how late an exit or the end of the worker is noticed at most
+GRACE_AFTER_EXIT_SECONDS = 5.0  # for what an engine leaves behind that ended by itself
+KILL_BOUND_SECONDS = 30.0  # a process in an uninterruptible call cannot be killed
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Guardian:
+    """Spawns the engine, watches engine and worker, and clears up.
+
+    Args:
+        command: The engine's program and arguments.
+        worker_pid: Process id of the worker, the parent of this process.
+        grace: Seconds between SIGTERM and SIGKILL.
+    """
+
+    def __init__(self, command: list[str], worker_pid: int, grace: float) -> None:
+        self._command = command
+        self._worker_pid = worker_pid
+        self._grace = grace
+        self._engine_pid = 0
+        self._returncode: int | None = None
+        self._stop_requested = False
+
+    def run(self) -> None:
+        """Stay until the engine and all its processes are gone."""
+        if sys.platform == "linux":
+            _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        # Handlers, not SIG_IGN: an ignored signal would stay ignored in the engine.
+        signal.signal(signal.SIGINT, _do_nothing)
+        signal.signal(signal.SIGHUP, _do_nothing)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        if not self._spawn():
+            return
+        while self._returncode is None and not self._should_stop():
+            self._reap()
+        ended_alone = self._returncode is not None
+        left = self._end_all(
+            min(self._grace, GRACE_AFTER_EXIT_SECONDS) if ended_alone else self._grace
+        )
+        _report(event="gone", left=left)
+
+    def _spawn(self) -> bool:
+        """Start the engine in a session and process group of its own."""
+        try:
+            engine = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno(),
+                stderr=sys.stderr.fileno(),
+                start_new_session=True,
+                preexec_fn=_die_with_guardian if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            _report(event="refused", error=f"{error.strerror}: {self._command[0]}")
+            return False
+        engine.returncode = 0  # this object is not asked again: `_reap` waits for all children
+        self._engine_pid = engine.pid
+        _report(event="started", pid=engine.pid)
+        return True
+
+    def _should_stop(self) -> bool:
+        """Wait for one poll interval, and say whether the engine has to go."""
+        readable, _, _ = select.select([0], [], [], POLL_SECONDS)
+        if readable and not os.read(0, 64):
+            self._stop_requested = True
+        return self._stop_requested or os.getppid() != self._worker_pid
+
+    def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
+        self._stop_requested = True
+
+    def _reap(self) -> None:
+        """Collect ended children, adopted ones too; report the engine's own end."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._engine_pid:
+                self._returncode = os.waitstatus_to_exitcode(status)
+                _report(event="exited", returncode=self._returncode)
+
+    def _end_all(self, grace: float) -> list[int]:
+        """SIGTERM, after the grace SIGKILL; returns the processes that are left even then."""
+        self._signal_all(signal.SIGTERM)
+        if self._wait_until_none(grace):
+            return []
+        deadline = time.monotonic() + KILL_BOUND_SECONDS
+        while time.monotonic() < deadline:
+            self._signal_all(signal.SIGKILL)  # again and again: they may still be forking
+            if self._wait_until_none(POLL_SECONDS):
+                return []
+        return self._alive()
+
+    def _wait_until_none(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while True:
+            self._reap()
+            if not self._alive():
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS / 4)
+
+    def _alive(self) -> list[int]:
+        """Process ids of the engine that are still there."""
+        descendants = descendants_of(os.getpid())
+        if not descendants and _group_exists(self._engine_pid):
+            return [self._engine_pid]
+        return descendants
+
+    def _signal_all(self, signum: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._engine_pid, signum)
+        for pid in descendants_of(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) != self._engine_pid:
+                    os.kill(pid, signum)
+
+
+def descendants_of(ancestor: int) -> list[int]:
+    """Living processes below `ancestor`, from /proc; an empty list where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if not entry.isdigit():
+            continue
+        parent = _parent_of(int(entry))
+        if parent is not None:
+            children.setdefault(parent, []).append(int(entry))
+    found: list[int] = []
+    waiting = [ancestor]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def _parent_of(pid: int) -> int | None:
+    """The parent of a process, None when it has ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # The name, in parentheses, may itself hold spaces and parentheses.
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _die_with_guardian() -> None:
+    """Runs in the engine before its program: it is killed should the guardian be killed."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _do_nothing(signum: int, frame: FrameType | None) -> None:
+    """Keep the guardian alive; whoever interrupts the worker makes the worker stop it."""
+
+
+def _report(**fields: object) -> None:
+    """Tell the worker, if there still is one."""
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), (json.dumps(fields) + "\n").encode())
+
+
+def main() -> None:
+    """Arguments: the worker's process id, seconds of grace, and the engine's command."""
+    _, worker_pid, grace, *command = sys.argv
+    Guardian(command, int(worker_pid), float(grace)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Faults of real processes under supervision: nothing of an engine may be left, ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from objectives.engines.base import ExternalFailure
+from objectives.engines.process import SupervisedProcess
+
+
+FOREVER = "import time\nwhile True: time.sleep(0.1)\n"
+IGNORES_SIGTERM = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+# A grandchild in a session of its own, as an engine's core may be; prints its process id.
+SPAWNS_IN_ANOTHER_SESSION = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}], start_new_session=True)
+print(child.pid, flush=True)
+"""
+SPAWNS = SPAWNS_IN_ANOTHER_SESSION.format(child=IGNORES_SIGTERM + FOREVER)
+
+
+def start(code: str, log: Path, grace: float = 5.0) -> SupervisedProcess:
+    return SupervisedProcess(
+        [sys.executable, "-c", code], env=dict(os.environ), log_path=log, grace=grace
+    )
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Poll; the bound is there only so that a broken build does not hang."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened for 30 s"
+        time.sleep(0.02)
+
+
+def exists(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be collected."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def pid_in(log: Path) -> int:
+    wait_until(lambda: log.exists() and log.read_text(encoding="utf-8").strip())
+    return int(log.read_text(encoding="utf-8").split()[0])
+
+
+def test_exit_code_and_output_of_a_program_that_ends_at_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)", log)
+    wait_until(lambda: process.returncode is not None)
+    process.stop()
+    assert process.returncode == 7
+    assert sorted(log.read_text(encoding="utf-8").split()) == ["err", "out"]
+
+
+def test_death_by_signal_is_a_negative_exit_code(tmp_path: Path) -> None:
+    process = start("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "log")
+    wait_until(lambda: process.returncode is not None)
+    assert process.returncode == -signal.SIGKILL
+    process.stop()
+
+
+def test_stop_ends_a_program_by_sigterm_and_may_be_called_again(tmp_path: Path) -> None:
+    process = start(FOREVER, tmp_path / "log")
+    assert process.returncode is None
+    process.stop()
+    process.stop()
+    assert process.returncode == -signal.SIGTERM
+    assert not exists(process.pid)
+
+
+def test_stop_kills_a_program_that_ignores_sigterm(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start(IGNORES_SIGTERM + "print(1, flush=True)\n" + FOREVER, log, grace=0.2)
+    pid_in(log)  # the handler is in place
+    process.stop()
+    assert process.returncode == -signal.SIGKILL
+    assert not exists(process.pid)
+
+
+def test_stop_finds_a_grandchild_in_another_session(tmp_path: Path) -> None:
+    process = start(SPAWNS + FOREVER, tmp_path / "log", grace=0.2)
+    grandchild = pid_in(tmp_path / "log")
+    assert exists(grandchild)
+    process.stop()
+    assert not exists(grandchild)
+
+
+def test_what_an_engine_leaves_behind_at_its_own_end_is_ended(tmp_path: Path) -> None:
+    process = start(SPAWNS + "sys.exit(3)", tmp_path / "log", grace=0.2)
+    grandchild = pid_in(tmp_path / "log")
+    wait_until(lambda: process.returncode is not None)
+    process.stop()
+    assert process.returncode == 3
+    assert not exists(grandchild)
+
+
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from objectives.engines.process import SupervisedProcess
+
+process = SupervisedProcess([sys.executable, "-c", sys.argv[1]], env=dict(os.environ),
+                            log_path=Path(sys.argv[2]), grace=0.2)
+print(process.pid, flush=True)
+if len(sys.argv) > 3:  # a forked child holds the worker's end of the pipe open
+    if os.fork() == 0:
+        print("forked", flush=True)
+        time.sleep(600)
+        os._exit(0)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_no_engine_outlives_its_worker(tmp_path: Path, signum: signal.Signals) -> None:
+    log = tmp_path / "log"
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, SPAWNS + FOREVER, str(log)], stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdout is not None
+        engine = int(worker.stdout.readline())
+        grandchild = pid_in(log)
+        assert exists(engine)
+        worker.send_signal(signum)
+        worker.wait()
+        wait_until(lambda: not exists(engine) and not exists(grandchild))
+
+
+def test_no_engine_outlives_a_killed_worker_whose_fork_holds_the_pipe(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, FOREVER, str(log), "fork"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as worker:
+        assert worker.stdout is not None
+        engine = int(worker.stdout.readline())
+        assert worker.stdout.readline() == b"forked\n"
+        worker.kill()
+        worker.wait()
+        wait_until(lambda: not exists(engine))
+        os.killpg(worker.pid, signal.SIGKILL)  # the forked child
+
+
+def test_engine_is_killed_when_its_guardian_is(tmp_path: Path) -> None:
+    process = start(FOREVER, tmp_path / "log")
+    os.kill(process._guardian.pid, signal.SIGKILL)
+    wait_until(lambda: process.returncode is not None)
+    wait_until(lambda: not exists(process.pid))
+    assert process.returncode == -signal.SIGKILL
+    process.stop()
+
+
+def test_engine_is_not_in_the_session_of_its_worker(tmp_path: Path) -> None:
+    process = start(FOREVER, tmp_path / "log")
+    assert os.getsid(process.pid) == process.pid
+    assert os.getpgid(process._guardian.pid) != os.getpgid(0)
+    process.stop()
+
+
+@pytest.mark.parametrize("missing", ["/no/such/python", "no-such-command-anywhere"])
+def test_missing_program_says_nothing_about_the_parameters(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(ExternalFailure, match=missing) as failure:
+        SupervisedProcess([missing], env=dict(os.environ), log_path=tmp_path / "log")
+    assert failure.value.reason == "engine_missing"
+
+
+def test_environment_is_given_to_the_engine_alone(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    # PYTHONHOME would keep any Python that heeds it from starting: the guardian must not.
+    process = SupervisedProcess(
+        ["/usr/bin/env"], env={"PYTHONHOME": "/nowhere", "MARK": "1"}, log_path=log
+    )
+    wait_until(lambda: process.returncode is not None)
+    process.stop()
+    lines = log.read_text(encoding="utf-8").split()
+    assert {"PYTHONHOME=/nowhere", "MARK=1"} <= set(lines)
