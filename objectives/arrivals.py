@@ -1,0 +1,116 @@
+"""Open-loop arrival times: Poisson, Gamma, constant, and replay of recorded times.
+
+Every function returns times in seconds, sorted, in [0, duration). They depend on the arguments
+alone: the same seed gives the same times, and a longer duration only appends to them.
+
+Symbols: rate λ in requests a second; burstiness b, the shape of the Gamma distribution of the gaps
+(``vllm bench serve`` uses the same parameter). The gaps have mean 1/λ and coefficient of variation
+1/sqrt(b): b = 1 is a Poisson process, b < 1 comes in bursts, b = inf is a metronome.
+
+The paper's stress test is Poisson for 100 seconds (section V-A). Unlike ``vllm bench serve`` the
+times are not stretched to end at exactly n/λ, so that the count of requests varies as that of a
+Poisson process does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+Times = npt.NDArray[np.float64]
+
+_DRAWN_AT_ONCE = 256
+
+
+class ArrivalsError(ValueError):
+    """The arrival process that was asked for does not exist."""
+
+
+def _check(rate: float, duration: float) -> None:
+    for name, value in (("rate", rate), ("duration", duration)):
+        if not (value > 0 and math.isfinite(value)):
+            raise ArrivalsError(f"{name} must be a positive finite number, not {value}")
+
+
+def gamma_arrivals(rate: float, duration: float, burstiness: float, seed: int) -> Times:
+    """Draw arrivals whose gaps are independent Gamma(shape=b, scale=1/(λ b)).
+
+    Args:
+        rate: Mean arrivals a second, > 0.
+        duration: Seconds, > 0.
+        burstiness: Shape b > 0; infinity gives :func:`constant_arrivals`.
+        seed: Seed of the generator, >= 0.
+
+    Returns:
+        Times in seconds, shape (n,), n random with a mean near ``rate * duration``.
+
+    Raises:
+        ArrivalsError: When an argument is out of its range.
+    """
+    _check(rate, duration)
+    if not burstiness > 0:
+        raise ArrivalsError(f"burstiness must be positive, not {burstiness}")
+    if seed < 0:
+        raise ArrivalsError(f"the seed must not be negative: {seed}")
+    if math.isinf(burstiness):
+        return constant_arrivals(rate, duration)
+    rng = np.random.default_rng(seed)
+    scale = 1.0 / (rate * burstiness)
+    gaps = np.empty(0)
+    times = np.empty(0)
+    while not times.size or times[-1] < duration:
+        gaps = np.append(gaps, rng.gamma(burstiness, scale, size=_DRAWN_AT_ONCE))
+        times = np.cumsum(gaps)
+    return times[times < duration]
+
+
+def poisson_arrivals(rate: float, duration: float, seed: int) -> Times:
+    """Draw a Poisson process: :func:`gamma_arrivals` with burstiness 1."""
+    return gamma_arrivals(rate, duration, 1.0, seed)
+
+
+def constant_arrivals(rate: float, duration: float) -> Times:
+    """Return 0, 1/λ, 2/λ and so on below ``duration``.
+
+    Raises:
+        ArrivalsError: When an argument is not positive and finite.
+    """
+    _check(rate, duration)
+    times = np.arange(math.ceil(rate * duration)) / rate
+    return times[times < duration]
+
+
+def replay_arrivals(
+    recorded: Sequence[float] | Times, duration: float, rate: float | None = None
+) -> Times:
+    """Replay recorded times from their first, stretched to a rate when one is given.
+
+    Args:
+        recorded: Times in seconds, not decreasing; the first becomes 0.
+        duration: Seconds, > 0; later arrivals are left out.
+        rate: Mean arrivals a second after stretching, where the mean rate of n recorded times is
+            (n - 1) / (last - first). None keeps the recorded pace.
+
+    Returns:
+        Times in seconds, shape (m,), m <= n: the recording is played once, not repeated.
+
+    Raises:
+        ArrivalsError: When there are no times, when they decrease, or when they all coincide and
+            so have no rate to be stretched to another.
+    """
+    _check(1.0 if rate is None else rate, duration)
+    times = np.asarray(recorded, dtype=np.float64)
+    if times.size == 0 or not np.all(np.isfinite(times)):
+        raise ArrivalsError("replay needs at least one arrival time, all of them finite")
+    if np.any(np.diff(times) < 0):
+        raise ArrivalsError("replay needs arrival times that do not decrease")
+    offsets: Times = times - times[0]
+    if rate is not None:
+        if offsets[-1] == 0:
+            raise ArrivalsError("all recorded arrivals coincide: they have no rate to scale")
+        offsets = offsets * ((offsets.size - 1) / offsets[-1] / rate)
+    return offsets[offsets < duration]

@@ -1,0 +1,326 @@
+"""From request records to serving metrics, by the definitions of ``vllm bench serve``.
+
+Symbols, for a request that completed: ``sent`` is the moment it was sent, ``first_token`` and
+``last_token`` the moments of its first and last streamed token event, ``n`` its output tokens.
+
+    TTFT = first_token - sent                   time to first token
+    E2EL = last_token - sent                    end-to-end latency
+    TPOT = (E2EL - TTFT) / (n - 1), n > 1       time per output token
+    ITL  = gaps between successive events       inter-token latency, pooled over all requests
+    request throughput = completed / duration   duration: start of the run to the end of the drain
+    goodput = completed within every given limit / duration
+
+Where this differs from ``vllm bench serve`` on purpose: a metric that no request defines is absent
+instead of zero, and a run in which nothing completed is an error. ``docs/metrics.md`` tells more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+class MetricsError(ValueError):
+    """The records do not define the metric that was asked for."""
+
+
+class NoCompletedRequests(MetricsError):
+    """Nothing completed, so that no metric has a value."""
+
+
+class FailureKind(StrEnum):
+    """Why a request failed. The value opens the text of ``RequestRecord.error``."""
+
+    CONNECTION = "connection"  # refused, reset, or closed before the answer began
+    HTTP_STATUS = "http status"  # an answer other than 200
+    STREAM = "stream"  # broken off, malformed, or an error sent within the stream
+    TIMEOUT = "timeout"  # longer than a request may take
+    DRAIN_TIMEOUT = "drain timeout"  # still running when the time to drain was over
+    ABORTED = "aborted"  # the run was called off, for instance because the engine died
+    CLIENT = "client"  # this side's fault: out of file descriptors or of ports
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """What happened to one request. Times are in seconds from the start of the run.
+
+    Attributes:
+        index: Position in the workload, from 0.
+        scheduled: When the request was due.
+        sent: When it was sent, or was to be sent when it failed before; ``>= scheduled``.
+        first_token: When the first token event came; None when none came.
+        last_token: When the last token event came; None when none came.
+        prompt_tokens: Tokens of the prompt, as the server counted them where it said so.
+        output_tokens: Tokens generated, as the server counted them.
+        inter_token_latencies: Seconds between successive token events; one fewer than events.
+        error: None when the request completed, else a text that opens with a
+            :class:`FailureKind`, as ``"timeout: no answer within 60 s"``.
+    """
+
+    index: int
+    scheduled: float
+    sent: float
+    first_token: float | None
+    last_token: float | None
+    prompt_tokens: int
+    output_tokens: int
+    inter_token_latencies: tuple[float, ...] = ()
+    error: str | None = None
+
+    @property
+    def completed(self) -> bool:
+        """Whether the request was answered in full."""
+        return self.error is None and self.first_token is not None and self.last_token is not None
+
+    @property
+    def failure_kind(self) -> FailureKind | None:
+        """The kind of failure, None when the request completed."""
+        if self.error is None:
+            return None
+        opening = self.error.partition(":")[0]
+        return FailureKind(opening) if opening in set(FailureKind) else FailureKind.STREAM
+
+    @property
+    def ttft(self) -> float:
+        """Time to first token in seconds; NaN when no token came."""
+        return math.nan if self.first_token is None else self.first_token - self.sent
+
+    @property
+    def latency(self) -> float:
+        """End-to-end latency in seconds, to the last token; NaN when no token came."""
+        return math.nan if self.last_token is None else self.last_token - self.sent
+
+    @property
+    def tpot(self) -> float | None:
+        """Time per output token in seconds; None when there is not more than one token."""
+        if self.output_tokens <= 1 or not self.completed:
+            return None
+        return (self.latency - self.ttft) / (self.output_tokens - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """The outcome of one run of a workload against an engine.
+
+    Attributes:
+        records: One record a request, in the order of the workload.
+        duration: Seconds from the start of the run to the end of the drain.
+        max_lateness_s: The largest ``sent - scheduled``: how late the generator itself was.
+        p99_lateness_s: Its 99th percentile, which is what the limit applies to: one late
+            request in hundreds does not change the load, a late hundredth does.
+        lateness_limit_s: The largest ``p99_lateness_s`` of a sound measurement.
+        short_outputs: Completed requests with fewer output tokens than they asked for.
+        prompt_length_mismatches: Completed requests whose prompt the server counted otherwise
+            than the workload does.
+    """
+
+    records: tuple[RequestRecord, ...]
+    duration: float
+    max_lateness_s: float = 0.0
+    p99_lateness_s: float = 0.0
+    lateness_limit_s: float = math.inf
+    short_outputs: int = 0
+    prompt_length_mismatches: int = 0
+
+    @property
+    def too_late(self) -> bool:
+        """Whether the generator could not keep the schedule, so that the run proves nothing."""
+        return self.p99_lateness_s > self.lateness_limit_s
+
+    @property
+    def completed(self) -> int:
+        """Number of requests that completed."""
+        return sum(record.completed for record in self.records)
+
+    @property
+    def failed(self) -> int:
+        """Number of requests that did not complete."""
+        return len(self.records) - self.completed
+
+    def failures(self) -> Counter[FailureKind]:
+        """Count the failed requests by kind."""
+        return Counter(
+            record.failure_kind or FailureKind.STREAM
+            for record in self.records
+            if not record.completed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GoodputSLO:
+    """Limits that a request must keep to count for goodput.
+
+    Attributes:
+        ttft_ms: Largest time to first token in milliseconds; None: no limit.
+        tpot_ms: Largest time per output token in milliseconds; None: no limit. A request of
+            one token keeps every such limit, as in ``vllm bench serve``.
+        e2el_ms: Largest end-to-end latency in milliseconds; None: no limit.
+
+    Raises:
+        MetricsError: When no limit is given, or one is not a positive number.
+    """
+
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+    e2el_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = [x for x in (self.ttft_ms, self.tpot_ms, self.e2el_ms) if x is not None]
+        if not limits:
+            raise MetricsError("a goodput SLO needs at least one of ttft_ms, tpot_ms, e2el_ms")
+        if not all(limit > 0 for limit in limits):
+            raise MetricsError(f"the limits of a goodput SLO are positive milliseconds: {self}")
+
+    def met_by(self, record: RequestRecord) -> bool:
+        """Tell whether a request completed within every limit."""
+        if not record.completed:
+            return False
+        pairs = (
+            (self.ttft_ms, record.ttft),
+            (self.tpot_ms, record.tpot or 0.0),
+            (self.e2el_ms, record.latency),
+        )
+        return all(limit is None or limit / 1000 >= seconds for limit, seconds in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """A latency over many requests, in milliseconds.
+
+    ``std`` is the population's standard deviation; percentiles interpolate linearly.
+    """
+
+    mean: float
+    std: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of_seconds(cls, values: Sequence[float]) -> LatencySummary | None:
+        """Summarise latencies given in seconds; None when there are none."""
+        if not values:
+            return None
+        ms = np.asarray(values, dtype=float) * 1000
+        percentiles = (float(p) for p in np.percentile(ms, PERCENTILES))
+        return cls(float(np.mean(ms)), float(np.std(ms)), *percentiles)
+
+
+@dataclass(frozen=True, slots=True)
+class ServingMetrics:
+    """The metrics of one run; see the head of this module for the definitions.
+
+    Attributes:
+        completed: Requests that completed, at least 1.
+        failed: Requests that did not.
+        duration_s: Seconds from the start of the run to the end of the drain.
+        total_input_tokens: Prompt tokens of the completed requests.
+        total_output_tokens: Output tokens of the completed requests.
+        request_throughput: Completed requests a second.
+        output_throughput: Output tokens a second.
+        total_token_throughput: Prompt and output tokens a second.
+        goodput: Requests a second that kept the SLO; None when no SLO was given.
+        ttft_ms: Time to first token.
+        tpot_ms: Time per output token; None when no request had two tokens.
+        itl_ms: Inter-token latency; None when no request had two token events.
+        e2el_ms: End-to-end latency.
+    """
+
+    completed: int
+    failed: int
+    duration_s: float
+    total_input_tokens: int
+    total_output_tokens: int
+    request_throughput: float
+    output_throughput: float
+    total_token_throughput: float
+    goodput: float | None
+    ttft_ms: LatencySummary
+    tpot_ms: LatencySummary | None
+    itl_ms: LatencySummary | None
+    e2el_ms: LatencySummary
+
+    def as_dict(self) -> dict[str, float]:
+        """Return every metric that has a value under a flat name, as ``ttft_ms_p95``."""
+        flat: dict[str, float] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, LatencySummary):
+                flat.update((f"{name}_{s}", getattr(value, s)) for s in value.__slots__)
+            elif value is not None:
+                flat[name] = float(value)
+        return flat
+
+    def value(self, name: str) -> float:
+        """Return one metric by its flat name.
+
+        Raises:
+            MetricsError: When there is no such metric, or this run does not define it.
+        """
+        flat = self.as_dict()
+        if name not in flat:
+            known = ", ".join(flat)
+            raise MetricsError(f"this run has no metric {name!r}; it has {known}")
+        return flat[name]
+
+
+def summarize(
+    records: Sequence[RequestRecord],
+    duration: float | None = None,
+    slo: GoodputSLO | None = None,
+) -> ServingMetrics:
+    """Compute the metrics of a run.
+
+    Args:
+        records: One record a request, failed ones included.
+        duration: Seconds from the start of the run to the end of the drain. Without it, the
+            time of the last token of all.
+        slo: Limits for the goodput.
+
+    Returns:
+        The metrics. ``completed`` and ``failed`` tell how much they rest on; whether that
+        suffices is for the caller to judge.
+
+    Raises:
+        NoCompletedRequests: When no request completed.
+        MetricsError: When the duration is not positive.
+    """
+    done = [record for record in records if record.completed]
+    failed = len(records) - len(done)
+    if not done:
+        first_error = next((r.error for r in records if r.error), "no request was made")
+        raise NoCompletedRequests(f"none of {len(records)} requests completed ({first_error})")
+    if duration is None:
+        duration = max(record.last_token or 0.0 for record in done)
+    if not (duration > 0 and math.isfinite(duration)):
+        raise MetricsError(f"the duration of a run is a positive number of seconds: {duration}")
+    ttft = LatencySummary.of_seconds([record.ttft for record in done])
+    e2el = LatencySummary.of_seconds([record.latency for record in done])
+    assert ttft is not None
+    assert e2el is not None
+    n_input = sum(record.prompt_tokens for record in done)
+    n_output = sum(record.output_tokens for record in done)
+    return ServingMetrics(
+        completed=len(done),
+        failed=failed,
+        duration_s=duration,
+        total_input_tokens=n_input,
+        total_output_tokens=n_output,
+        request_throughput=len(done) / duration,
+        output_throughput=n_output / duration,
+        total_token_throughput=(n_input + n_output) / duration,
+        goodput=None if slo is None else sum(slo.met_by(r) for r in done) / duration,
+        ttft_ms=ttft,
+        tpot_ms=LatencySummary.of_seconds([r.tpot for r in done if r.tpot is not None]),
+        itl_ms=LatencySummary.of_seconds([t for r in done for t in r.inter_token_latencies]),
+        e2el_ms=e2el,
+    )
