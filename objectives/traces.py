@@ -130,7 +130,7 @@ def load_trace(name_or_path: str | Path) -> Trace:
     """
     if str(name_or_path).lower() in BUNDLED:
         name = str(name_or_path).lower()
-        path = _bundled_folder() / f"{name}.jsonl"
+        path = bundled_folder() / f"{name}.jsonl"
     else:
         path = Path(name_or_path)
         name = path.stem
@@ -209,7 +209,7 @@ def spread_arrivals(trace: Trace, seed: int = 0) -> Trace:
     return Trace(trace.name, tuple(replace(r, arrival_time=float(t)) for r, t in requests))
 
 
-def _bundled_folder() -> Path:
+def bundled_folder() -> Path:
     """Return the folder of the bundled traces, in an installed package or in the source tree."""
     installed = Path(__file__).parent / "bundled_traces"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "traces"
