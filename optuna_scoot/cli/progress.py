@@ -1,0 +1,214 @@
+"""What a person sees while trials run: a line for each that ended, and a live line below them.
+
+The live line (a bar, the trial that runs, time left, best so far, crashes) needs a terminal;
+elsewhere, in a log file or a pipe, there are the lines alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+from typing import Self
+from typing import TextIO
+
+from optuna.trial import TrialState
+from rich.console import Console
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from optuna_scoot.cli.report import make_report
+from optuna_scoot.cli.table import describe_values
+from optuna_scoot.cli.trials import CRASH_REASON
+from optuna_scoot.cli.trials import EXTERNAL_REASON
+from optuna_scoot.cli.trials import is_external
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from optuna_scoot.cli.report import Report
+
+
+PLAIN_WIDTH = 160
+REFRESHES_A_SECOND = 2
+
+
+def make_console(stream: TextIO | None = None) -> Console:
+    """A console for stdout; wide where nobody's terminal sets a width, so that tables stay whole.
+
+    Args:
+        stream: Written to instead of stdout.
+    """
+    stream = sys.stdout if stream is None else stream
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress:
+    """Shows the trials of a study as they end; a context manager.
+
+    Args:
+        study: Read after every trial.
+        n_trials: The study's total of observations.
+        console: Where to write.
+        clock: Seconds on any monotonic clock.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        n_trials: int,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._study = study
+        self._n_trials = n_trials
+        self._console = console
+        self._clock = clock
+        self._began = clock()
+        self._ended_here = 0
+        self._spent_here = 0.0
+        self._current: int | None = None
+        self._report = make_report(study)
+        self._live = Live(
+            get_renderable=self._render,
+            console=console,
+            refresh_per_second=REFRESHES_A_SECOND,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def trial_began(self, number: int) -> None:
+        """Say that a trial runs now.
+
+        Args:
+            number: The trial's number in its study.
+        """
+        self._began = self._clock()
+        self._current = number
+
+    def trial_ended(self, trial: FrozenTrial) -> None:
+        """Write the line of a trial that ended.
+
+        Args:
+            trial: As stored, in a finished state.
+        """
+        seconds = self._clock() - self._began
+        self._current = None
+        self._report = make_report(self._study)
+        if not is_external(trial):
+            self._ended_here += 1
+            self._spent_here += seconds
+        self.note(trial_line(self._report, trial, self._n_trials, seconds, self.seconds_left()))
+
+    def note(self, line: str) -> None:
+        """Write one line above the live one."""
+        self._console.print(Text(line), soft_wrap=True)
+
+    def seconds_left(self) -> float | None:
+        """Expected seconds to the end, by the mean of the trials seen here; None before one."""
+        if self._ended_here == 0:
+            return None
+        remaining = max(0, self._n_trials - self._report.counted)
+        running = self._clock() - self._began if self._current is not None else 0.0
+        return max(0.0, remaining * self._spent_here / self._ended_here - running)
+
+    def _render(self) -> Group:
+        report = self._report
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            Text(f"{min(report.counted, self._n_trials)}/{self._n_trials}"),
+            ProgressBar(total=self._n_trials, completed=report.counted, width=30),
+            Text(self._activity()),
+        )
+        return Group(bar, Text(best_line(report)))
+
+    def _activity(self) -> str:
+        parts = []
+        if self._current is not None:
+            running = format_seconds(self._clock() - self._began)
+            parts.append(f"trial {self._current} for {running}")
+        left = self.seconds_left()
+        if left is not None:
+            parts.append(f"about {format_seconds(left)} left")
+        parts.append(count_crashes(self._report))
+        return ", ".join(parts)
+
+
+def trial_line(
+    report: Report, trial: FrozenTrial, n_trials: int, seconds: float, left: float | None
+) -> str:
+    """One trial's outcome: "[3/30] trial 2: TTFT 503 (-12 %), ... 41 s; 1 crash, 18 min left".
+
+    Args:
+        report: The study's, with this trial in it.
+        trial: As stored, in a finished state.
+        n_trials: The study's total of observations.
+        seconds: How long the trial took.
+        left: Expected seconds to the end, None when unknown.
+    """
+    end = f" in {format_seconds(seconds)}; {count_crashes(report)}"
+    if left is not None and report.counted < n_trials:
+        end += f", about {format_seconds(left)} left"
+    return f"[{report.counted}/{n_trials}] trial {trial.number}: {outcome(report, trial)}{end}"
+
+
+def outcome(report: Report, trial: FrozenTrial) -> str:
+    """What became of a trial: its values, or why it has none."""
+    if trial.state == TrialState.COMPLETE:
+        mark = ", best so far" if report.best is not None and _same(report.best, trial) else ""
+        return describe_values(report, trial) + mark
+    if is_external(trial):
+        reason = trial.user_attrs.get(EXTERNAL_REASON, "a reason outside the configuration")
+        return f"failed, not counted ({reason})"
+    return f"crashed ({trial.user_attrs.get(CRASH_REASON, 'unknown')})"
+
+
+def best_line(report: Report) -> str:
+    """The best so far in one line."""
+    if report.best is None:
+        return "best so far: none yet"
+    return f"best so far: trial {report.best.number}, {describe_values(report, report.best)}"
+
+
+def count_crashes(report: Report) -> str:
+    """The crashes so far: "no crash", "1 crash", "3 crashes"."""
+    if report.crashed == 0:
+        return "no crash"
+    return "1 crash" if report.crashed == 1 else f"{report.crashed} crashes"
+
+
+def _same(a: FrozenTrial, b: FrozenTrial) -> bool:
+    return a.number == b.number

@@ -1,0 +1,157 @@
+"""The report as a table for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from optuna_scoot.cli.report import relative_change
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from optuna.trial import FrozenTrial
+
+    from optuna_scoot.cli.report import Metric
+    from optuna_scoot.cli.report import Report
+
+
+BEST_MARK = "best"
+MAX_ROWS = 12
+
+
+def report_table(report: Report, title: str) -> Table:
+    """The default configuration, then the front (or the best), each beside the default.
+
+    Args:
+        report: What the study found.
+        title: Stands above the table; says what was measured, and whether it was simulated.
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("trial", justify="right")
+    table.add_column("")
+    for metric in report.metrics:
+        table.add_column(metric.name, justify="right")
+    table.add_column("parameters that differ from the default's")
+    if report.default is not None:
+        table.add_row(*_row(report, report.default), end_section=True)
+    for trial in _shown(report):
+        table.add_row(*_row(report, trial))
+    return table
+
+
+def report_lines(report: Report) -> list[str]:
+    """What the table does not say: counts, crashes by reason, and how the best was chosen."""
+    lines = [_counts_line(report)]
+    if report.crashes:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in report.crashes.items())
+        lines.append(f"crashes by reason: {reasons}")
+    lines.append(_best_line(report))
+    hidden = len(_front_without_default(report)) - len(_shown(report))
+    if hidden > 0:
+        lines.append(f"{hidden} more configurations of the front are in trials.csv")
+    return lines
+
+
+def _counts_line(report: Report) -> str:
+    parts = [f"{report.counted} trials", f"{report.completed} completed"]
+    parts.append(f"{report.crashed} crashed")
+    if report.external:
+        parts.append(f"{report.external} failed for other reasons and do not count")
+    if report.running:
+        parts.append(f"{report.running} still running in other workers")
+    return ", ".join(parts)
+
+
+def _best_line(report: Report) -> str:
+    if report.best is None:
+        return "no trial completed, so there is nothing to recommend"
+    if report.best is report.default:
+        return "no configuration was better than the default in every objective"
+    how = (
+        "best trade-off (largest hypervolume of one point)" if len(report.metrics) > 1 else "best"
+    )
+    if report.reference is None:
+        return f"{how}: trial {report.best.number}; the default configuration gave no values"
+    return f"{how}: trial {report.best.number}, {describe_values(report, report.best)}"
+
+
+def describe_values(report: Report, trial: FrozenTrial) -> str:
+    """A trial's values in one line, with the change against the default where there is one."""
+    cells = value_cells(report.metrics, trial, report.reference)
+    return ", ".join(f"{m.name} {c}" for m, c in zip(report.metrics, cells, strict=True))
+
+
+def value_cells(
+    metrics: tuple[Metric, ...], trial: FrozenTrial, reference: tuple[float, ...] | None
+) -> list[str]:
+    """Each value as "123 (-45 %)"; without the change for the reference itself."""
+    if trial.values is None:
+        return ["crashed"] * len(metrics)
+    if reference is None or tuple(trial.values) == reference:
+        return [format_value(value) for value in trial.values]
+    return [
+        f"{format_value(value)} ({format_change(relative_change(value, base))})"
+        for value, base in zip(trial.values, reference, strict=True)
+    ]
+
+
+def format_value(value: float) -> str:
+    """Four significant digits at most, thousands set apart: 12,345, 123.4, 0.01234."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def format_change(change: float | None) -> str:
+    """A relative change in per cent with its sign; a dash where it has no meaning."""
+    return "-" if change is None else f"{100 * change:+.1f} %"
+
+
+def changed_params(trial: FrozenTrial, default: FrozenTrial | None) -> Mapping[str, Any]:
+    """The parameters of a trial that differ from the default configuration's."""
+    base = {} if default is None else default.params
+    return {k: v for k, v in trial.params.items() if k not in base or base[k] != v}
+
+
+def format_params(params: Mapping[str, Any]) -> str:
+    """Parameters as engine flags are spelt: "max-num-seqs 64, block-size 16"."""
+    return ", ".join(f"{k.replace('_', '-')} {format_param(v)}" for k, v in params.items())
+
+
+def format_param(value: object) -> str:
+    """A parameter's value as a person would type it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _row(report: Report, trial: FrozenTrial) -> list[Text]:
+    is_default = trial is report.default
+    mark = BEST_MARK if trial is report.best else ""
+    if is_default:
+        mark = f"default, {mark}" if mark else "default"
+        params = ""
+    else:
+        params = format_params(changed_params(trial, report.default))
+    style = "bold green" if trial is report.best else ""
+    cells = value_cells(report.metrics, trial, report.reference)
+    return [Text(cell, style=style) for cell in (str(trial.number), mark, *cells, params)]
+
+
+def _front_without_default(report: Report) -> list[FrozenTrial]:
+    return [trial for trial in report.front if trial is not report.default]
+
+
+def _shown(report: Report) -> list[FrozenTrial]:
+    """At most `MAX_ROWS` of the front, evenly along it, its ends and the best among them."""
+    front = _front_without_default(report)
+    if len(front) <= MAX_ROWS:
+        return front
+    last = len(front) - 1
+    chosen = {round(i * last / (MAX_ROWS - 1)) for i in range(MAX_ROWS)}
+    return [t for i, t in enumerate(front) if i in chosen or t is report.best]

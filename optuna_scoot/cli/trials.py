@@ -1,0 +1,162 @@
+"""Which trials of a study count, which were lost with their worker, and what became of each.
+
+A trial counts when it told something about its configuration: it completed, or it crashed. One
+that failed for another reason (interrupted, a lost worker, a busy port) carries the user attribute
+`failure_is_external` and is neither counted nor shown to the sampler's model of crashes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+    from optuna.trial import Trial
+
+
+DEFAULT_CONFIGURATION = "default_configuration"
+EXTERNAL = "failure_is_external"
+EXTERNAL_REASON = "external_reason"
+CRASH_REASON = "crash_reason"
+WORKER = "worker"
+
+
+def is_external(trial: FrozenTrial) -> bool:
+    """Whether the trial failed for a reason that says nothing about its configuration."""
+    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(EXTERNAL))
+
+
+def is_crash(trial: FrozenTrial) -> bool:
+    """Whether the trial's configuration crashed."""
+    return trial.state == TrialState.FAIL and not is_external(trial)
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether the trial is one of the observations that the user asked for."""
+    return trial.state.is_finished() and not is_external(trial)
+
+
+def n_taken(trials: Sequence[FrozenTrial]) -> int:
+    """Observations made or being made now by any worker of the study."""
+    return sum(counts(trial) or trial.state == TrialState.RUNNING for trial in trials)
+
+
+def find_default(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """The trial of the default configuration: the one that completed, else one that crashed."""
+    marked = [t for t in trials if t.user_attrs.get(DEFAULT_CONFIGURATION) and counts(t)]
+    return min(marked, key=lambda t: (t.state != TrialState.COMPLETE, t.number), default=None)
+
+
+def enqueue_default(study: Study, params: Mapping[str, Any]) -> None:
+    """Have the default configuration tried first, unless it was, is or waits to be."""
+    marked = [t for t in study.trials if t.user_attrs.get(DEFAULT_CONFIGURATION)]
+    if not any(not is_external(trial) for trial in marked):
+        study.enqueue_trial(dict(params), user_attrs={DEFAULT_CONFIGURATION: True})
+
+
+def enqueue_wanted(study: Study, wanted: Sequence[Mapping[str, Any]]) -> None:
+    """Have these (partial) configurations tried next, unless the study has them already."""
+    tried = [
+        {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        for trial in study.trials
+        if not is_external(trial)
+    ]
+    for params in wanted:
+        if not any(params.items() <= known.items() for known in tried):
+            study.enqueue_trial(dict(params))
+
+
+def claim(trial: Trial) -> None:
+    """Write down which process runs the trial, so that its loss can be noticed at once."""
+    trial.set_user_attr(WORKER, worker_id(os.getpid()))
+
+
+def fail_own_trials(study: Study) -> None:
+    """Fail what this process left running, as after an interrupt, as no fault of theirs."""
+    me = worker_id(os.getpid())
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get(WORKER) == me:
+            _fail_externally(study, trial._trial_id, "interrupted")
+
+
+def fail_lost_trials(study: Study) -> int:
+    """Fail the running trials whose worker is gone, as no fault of their configurations.
+
+    A worker is gone when its process on this machine no longer exists, or when its heartbeat in
+    the database has stopped for longer than the grace period, wherever it ran.
+
+    Returns:
+        How many trials were failed.
+    """
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    lost = {t._trial_id for t in running if is_gone(t.user_attrs.get(WORKER))}
+    stale = getattr(study._storage, "_get_stale_trial_ids", None)
+    if stale is not None:
+        lost.update(stale(study._study_id))
+    return sum(_fail_externally(study, trial_id, "worker_lost") for trial_id in sorted(lost))
+
+
+def _fail_externally(study: Study, trial_id: int, reason: str) -> bool:
+    storage = study._storage
+    try:
+        storage.set_trial_user_attr(trial_id, EXTERNAL, True)
+        storage.set_trial_user_attr(trial_id, EXTERNAL_REASON, reason)
+        return storage.set_trial_state_values(trial_id, state=TrialState.FAIL)
+    except UpdateFinishedTrialError:  # another worker was quicker
+        return False
+
+
+def worker_id(pid: int) -> str:
+    """A process's name among all machines and times: machine, process id and start time."""
+    return f"{_machine()}:{pid}:{_start_time(pid)}"
+
+
+def is_gone(worker: object) -> bool:
+    """Whether the worker ran on this machine and no longer does; False when one cannot know.
+
+    Args:
+        worker: What `worker_id` gave, as read from a trial.
+    """
+    if not isinstance(worker, str) or worker.count(":") != 2:
+        return False
+    machine, pid, started = worker.split(":")
+    if machine != _machine() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return started != _start_time(int(pid))
+
+
+def _machine() -> str:
+    """This machine; in a container also which one, for it counts its processes on its own."""
+    try:
+        namespace = Path("/proc/self/ns/pid").readlink().name.replace(":", "")
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}{namespace}".replace(":", "")
+
+
+def _start_time(pid: int) -> str:
+    """The start time in clock ticks since boot, or "" where the system does not tell."""
+    try:
+        # The second field, the command's name, may hold blanks and parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "ended" if fields[0] == "Z" else fields[19]
