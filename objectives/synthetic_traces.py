@@ -2,10 +2,10 @@
 
     python -m objectives.synthetic_traces [FOLDER]      # rewrites sql, bot, cls and rec .jsonl
 
-They stand for the applications of the paper (section V-A), whose own traces are not public: what is
-taken over is their kind, not their figures. Every prompt and answer together fit the 4096 tokens of
-LLaMA2. Lengths are drawn by inversion from uniform numbers and rounded, so that the files do not
-depend on the version of a random number library.
+They stand for the applications of the paper (section V-A), whose own traces are not public: what
+is taken over is their kind, not their figures. Every prompt and answer together fit the 4096
+tokens of LLaMA2. Lengths are drawn by inversion from uniform numbers and rounded, so that the
+files do not depend on the version of a random number library.
 """
 
 from __future__ import annotations

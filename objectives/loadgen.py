@@ -1,0 +1,412 @@
+"""Open-loop load generator for the streaming completions of an OpenAI-compatible server.
+
+Every request is sent when it is due, whatever has become of those before: arrivals never wait for
+the server. How late the generator itself was is measured and reported. Answers are streamed; the
+moments of the token events and the token counts that the server reports in ``usage`` make one
+:class:`~objectives.metrics.RequestRecord` a request. An event can carry several tokens, so tokens
+are never counted by events. Answers are as long as the trace says: ``max_tokens`` with
+``ignore_eos``, at temperature 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import resource
+import time
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from objectives.metrics import FailureKind
+from objectives.metrics import LoadResult
+from objectives.metrics import RequestRecord
+from objectives.sse import SSEDecoder
+from objectives.workload import ScheduledRequest
+from objectives.workload import Workload
+
+
+_TICK_S = 0.25  # how often progress is reported and should_abort is asked
+_KEEP_ALIVE_S = 2.0  # below the 5 s after which uvicorn closes, so that no request meets a close
+_SPARE_FILES = 64  # file descriptors for everything else in this process
+_LONGEST_DETAIL = 200  # characters of a server's words that go into a record
+_OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
+
+
+class LoadError(RuntimeError):
+    """The load cannot be generated from here; it says nothing about the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a workload is run.
+
+    Attributes:
+        request_timeout_s: Seconds that one request may take, > 0.
+        drain_timeout_s: Seconds after the last arrival until requests still running are given up.
+        lateness_limit_s: Largest 99th percentile of ``sent - scheduled`` of a sound measurement.
+        api_key: Sent as bearer token; never shown, logged or recorded.
+        extra_body: Further fields of the request's body.
+
+    Raises:
+        LoadError: When a time is not positive.
+    """
+
+    request_timeout_s: float = 300.0
+    drain_timeout_s: float = 300.0
+    lateness_limit_s: float = 0.1
+    api_key: str | None = field(default=None, repr=False)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("request_timeout_s", "drain_timeout_s", "lateness_limit_s"):
+            if not getattr(self, name) > 0:
+                raise LoadError(f"{name} must be positive, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come: seconds since its start, and requests by their state."""
+
+    elapsed_s: float
+    total: int
+    sent: int
+    completed: int
+    failed: int
+
+
+def run(
+    endpoint: str,
+    model_name: str,
+    workload: Workload,
+    prompts: Sequence[str],
+    options: LoadOptions | None = None,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_abort: Callable[[], str | None] | None = None,
+) -> LoadResult:
+    """Run a workload and wait for its end; :func:`run_workload` tells the rest.
+
+    Works inside a running event loop too, as in a notebook, by moving to a thread.
+    """
+
+    def whole_run() -> LoadResult:
+        return asyncio.run(
+            run_workload(
+                endpoint,
+                model_name,
+                workload,
+                prompts,
+                options,
+                on_progress=on_progress,
+                should_abort=should_abort,
+            )
+        )
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return whole_run()
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        return executor.submit(whole_run).result()
+
+
+async def run_workload(
+    endpoint: str,
+    model_name: str,
+    workload: Workload,
+    prompts: Sequence[str],
+    options: LoadOptions | None = None,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_abort: Callable[[], str | None] | None = None,
+) -> LoadResult:
+    """Send every request of a workload when it is due, and collect what becomes of it.
+
+    Args:
+        endpoint: Address of the server, as ``http://127.0.0.1:8000``.
+        model_name: Name under which the server serves the model.
+        workload: What to send when.
+        prompts: One prompt a request, in the order of the workload.
+        options: Time limits and the API key.
+        on_progress: Called about four times a second, in the event loop: it must be quick.
+        should_abort: Asked about four times a second; a text calls the run off, and every request
+            without an answer fails with it. Meant for "the engine has died".
+
+    Returns:
+        One record a request, failed ones included, and the lateness of the generator. Whether
+        enough completed, and whether it was ``too_late``, is for the caller to judge.
+
+    Raises:
+        LoadError: When prompts are missing, the endpoint is no address, or this process may not
+            open a connection for every request.
+    """
+    if len(prompts) != len(workload.requests):
+        raise LoadError(f"{len(prompts)} prompts for {len(workload.requests)} requests")
+    if not endpoint.startswith(("http://", "https://")):
+        raise LoadError(f"the endpoint must begin with http:// or https://: {endpoint!r}")
+    options = options or LoadOptions()
+    raise_file_limit(len(prompts) + _SPARE_FILES)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
+    headers = {"Content-Type": "application/json"}
+    if options.api_key is not None:
+        headers["Authorization"] = f"Bearer {options.api_key}"
+    exchanges = [
+        _Exchange(scheduled, _body(model_name, scheduled, prompt, options))
+        for scheduled, prompt in zip(workload.requests, prompts, strict=True)
+    ]
+    async with aiohttp.ClientSession(
+        connector=connector, headers=headers, timeout=aiohttp.ClientTimeout(total=None)
+    ) as session:
+        url = f"{endpoint.rstrip('/')}/v1/completions"
+        return await _Run(session, url, exchanges, options, on_progress, should_abort).whole()
+
+
+def raise_file_limit(n_files: int) -> None:
+    """Let this process open a number of files at once, raising its soft limit where needed.
+
+    Raises:
+        LoadError: When the hard limit is lower.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= n_files:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, hard))
+    except (ValueError, OSError) as error:
+        raise LoadError(
+            f"the workload may hold {n_files} connections open at once, but this process may open "
+            f"{hard} files at most: raise its hard limit (ulimit -Hn) or shorten the workload"
+        ) from error
+
+
+def _body(
+    model_name: str, scheduled: ScheduledRequest, prompt: str, options: LoadOptions
+) -> bytes:
+    """Encode the body before the run, so that sending costs little when the request is due."""
+    body = {
+        "model": model_name,
+        "prompt": prompt,
+        "max_tokens": scheduled.request.output_tokens,
+        "ignore_eos": True,
+        "temperature": 0.0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **options.extra_body,
+    }
+    return json.dumps(body).encode()
+
+
+class _RequestFailed(Exception):
+    """A request failed for a reason that the exchange itself found."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request under way; times in seconds from the start of the run."""
+
+    scheduled: ScheduledRequest
+    body: bytes
+    sent: float | None = None
+    events: list[float] = field(default_factory=list)
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    error: str | None = None
+    over: bool = False
+
+    def take(self, payload: str, now: float) -> None:
+        """Note what one event of the stream says.
+
+        A token event is one that carries a choice, also when its text is empty, which happens
+        for special tokens and for bytes held back until a character is whole.
+        """
+        try:
+            message = json.loads(payload)
+        except json.JSONDecodeError as error:
+            raise _RequestFailed(f"{FailureKind.STREAM}: malformed event {payload!r}") from error
+        if not isinstance(message, dict) or message.get("error") is not None:
+            raise _RequestFailed(f"{FailureKind.STREAM}: the server sent {payload!r}")
+        if message.get("choices"):
+            self.events.append(now)
+        if usage := message.get("usage"):
+            self.prompt_tokens = usage.get("prompt_tokens")
+            self.output_tokens = usage.get("completion_tokens")
+
+    def check_complete(self) -> None:
+        """Refuse an answer that ended without its tokens or without their count."""
+        if not self.events:
+            raise _RequestFailed(f"{FailureKind.STREAM}: the answer held no token")
+        if not self.output_tokens:
+            raise _RequestFailed(
+                f"{FailureKind.STREAM}: ended after {len(self.events)} events without the token "
+                "counts that stream_options.include_usage asks for"
+            )
+
+    def record(self, unfinished: str) -> RequestRecord:
+        """Return the record; ``unfinished`` is the error of a request that is not over."""
+        request = self.scheduled.request
+        gaps = zip(self.events, self.events[1:], strict=False)
+        return RequestRecord(
+            index=self.scheduled.index,
+            scheduled=self.scheduled.time,
+            sent=self.scheduled.time if self.sent is None else self.sent,
+            first_token=self.events[0] if self.events else None,
+            last_token=self.events[-1] if self.events else None,
+            prompt_tokens=self.prompt_tokens or request.prompt_tokens,
+            output_tokens=self.output_tokens or 0,
+            inter_token_latencies=tuple(after - before for before, after in gaps),
+            error=self.error if self.over else unfinished,
+        )
+
+
+class _Run:
+    """One run of a workload: a pacer, a task a request, and the wait for their end."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        exchanges: Sequence[_Exchange],
+        options: LoadOptions,
+        on_progress: Callable[[Progress], None] | None,
+        should_abort: Callable[[], str | None] | None,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._exchanges = exchanges
+        self._options = options
+        self._on_progress = on_progress
+        self._should_abort = should_abort
+        self._tasks: list[asyncio.Task[None]] = []
+        self._n_over = 0
+        self._finished = asyncio.Event()
+        self._start = 0.0
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._start
+
+    async def whole(self) -> LoadResult:
+        """Run the workload to its end."""
+        self._start = time.perf_counter()
+        pacer = asyncio.create_task(self._pace())
+        try:
+            unfinished = await self._wait(pacer)
+            duration = self._now()
+        finally:
+            for task in (pacer, *self._tasks):
+                task.cancel()
+            await asyncio.gather(pacer, *self._tasks, return_exceptions=True)
+        return self._result(duration, unfinished)
+
+    async def _pace(self) -> None:
+        """Start each request when it is due, never waiting for another."""
+        for exchange in self._exchanges:
+            delay = exchange.scheduled.time - self._now()
+            if delay > 0:
+                await asyncio.sleep(delay)
+            self._tasks.append(asyncio.create_task(self._request(exchange)))
+
+    async def _wait(self, pacer: asyncio.Task[None]) -> str:
+        """Wait until every request is over; return the error of those that are not."""
+        last_arrival = self._exchanges[-1].scheduled.time
+        while not self._finished.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._finished.wait()
+            if pacer.done():
+                pacer.result()
+            if self._on_progress is not None:
+                self._on_progress(self._progress())
+            if self._should_abort is not None and (reason := self._should_abort()):
+                return f"{FailureKind.ABORTED}: {reason}"
+            if self._now() - last_arrival > self._options.drain_timeout_s:
+                seconds = f"{self._options.drain_timeout_s:g} s"
+                return f"{FailureKind.DRAIN_TIMEOUT}: not done {seconds} after the last arrival"
+        return f"{FailureKind.ABORTED}: the run ended"
+
+    async def _request(self, exchange: _Exchange) -> None:
+        """Send one request and follow its answer to the end, whatever the end is."""
+        limit = self._options.request_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                await self._follow(exchange)
+            exchange.check_complete()
+        except TimeoutError:
+            exchange.error = f"{FailureKind.TIMEOUT}: no complete answer within {limit:g} s"
+        except _RequestFailed as failure:
+            exchange.error = self._clean(str(failure))
+        except UnicodeDecodeError:
+            exchange.error = f"{FailureKind.STREAM}: the answer is not UTF-8"
+        except (aiohttp.ClientError, OSError) as error:
+            exchange.error = self._clean(_describe(error, exchange))
+        exchange.over = True
+        self._n_over += 1
+        if self._n_over == len(self._exchanges):
+            self._finished.set()
+
+    async def _follow(self, exchange: _Exchange) -> None:
+        exchange.sent = self._now()
+        async with self._session.post(self._url, data=exchange.body) as response:
+            if response.status != 200:
+                text = await response.text(errors="replace")
+                raise _RequestFailed(f"{FailureKind.HTTP_STATUS}: {response.status} {text}")
+            decoder = SSEDecoder()
+            async for chunk in response.content.iter_any():
+                now = self._now()
+                for payload in decoder.feed(chunk):
+                    if payload != "[DONE]":
+                        exchange.take(payload, now)
+
+    def _clean(self, error: str) -> str:
+        """Make a server's words fit to record: one line, not long, and without the key."""
+        if self._options.api_key:
+            error = error.replace(self._options.api_key, "***")
+        line = " ".join(error.split())
+        return line if len(line) <= _LONGEST_DETAIL else line[:_LONGEST_DETAIL] + " ..."
+
+    def _progress(self) -> Progress:
+        failed = sum(exchange.error is not None for exchange in self._exchanges)
+        return Progress(
+            elapsed_s=self._now(),
+            total=len(self._exchanges),
+            sent=len(self._tasks),
+            completed=self._n_over - failed,
+            failed=failed,
+        )
+
+    def _result(self, duration: float, unfinished: str) -> LoadResult:
+        records = tuple(exchange.record(unfinished) for exchange in self._exchanges)
+        late = [e.sent - e.scheduled.time for e in self._exchanges if e.sent is not None] or [0.0]
+        pairs = [
+            (record, exchange.scheduled.request)
+            for record, exchange in zip(records, self._exchanges, strict=True)
+            if record.completed
+        ]
+        return LoadResult(
+            records=records,
+            duration=duration,
+            max_lateness_s=max(late),
+            p99_lateness_s=float(np.percentile(late, 99)),
+            lateness_limit_s=self._options.lateness_limit_s,
+            short_outputs=sum(r.output_tokens < asked.output_tokens for r, asked in pairs),
+            prompt_length_mismatches=sum(r.prompt_tokens != a.prompt_tokens for r, a in pairs),
+        )
+
+
+def _describe(error: aiohttp.ClientError | OSError, exchange: _Exchange) -> str:
+    """Put a network error into words that open with its kind."""
+    words = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno in _OWN_FAULTS:
+        return f"{FailureKind.CLIENT}: {words}"
+    if exchange.events or isinstance(error, aiohttp.ClientPayloadError):
+        return f"{FailureKind.STREAM}: broken off after {len(exchange.events)} events ({words})"
+    return f"{FailureKind.CONNECTION}: {words}"
