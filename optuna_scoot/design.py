@@ -1,0 +1,176 @@
+"""Points under the known constraints: all of a small space, Sobol points, repaired points.
+
+The start-up design (paper, section IV-A, step 2) is a Sobol sequence under the known constraints.
+Rejection alone starves the levels of categorical parameters that leave little room: without
+chunked prefill only a seventh of the range of batched tokens is valid, so hardly a rejection
+sample has it off. The balanced design therefore repairs a violating point instead of throwing it
+away: it keeps its categorical levels and redraws what stands in their way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from optuna_scoot.constraints import ConstraintError
+from optuna_scoot.constraints import KnownConstraints
+from optuna_scoot.space import SearchSpace
+from optuna_scoot.space import row_keys
+
+
+_ENUMERABLE = 4096  # spaces of at most so many points are listed whole
+_MOST_TRIES = 2**15  # Sobol points looked at before the valid share is called too small
+_GRID = 24  # values tried for one parameter of a point under repair
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A search space with its known constraints.
+
+    Args:
+        space: The box.
+        known: The known constraints on it.
+    """
+
+    space: SearchSpace
+    known: KnownConstraints
+
+    def valid(self, x: np.ndarray) -> np.ndarray:
+        """Tell which of the snapped points (n, d) satisfy every known constraint: shape (n,)."""
+        if not self.known or len(x) == 0:
+            return np.ones(len(x), dtype=bool)
+        return self.known.satisfied_columns(self.space.columns(x))
+
+    def all_points(self) -> np.ndarray | None:
+        """Give every valid point (n, d) of a small discrete space, None for a larger one.
+
+        Raises:
+            ConstraintError: When no point satisfies the known constraints.
+        """
+        if self.space.n_points > _ENUMERABLE:
+            return None
+        axes = [(np.arange(k) + 0.5) / k for k in self.space.n_levels]
+        x = self._snapped_grid(axes)
+        x = x[self.valid(x)]
+        if len(x) == 0:
+            raise _nothing_satisfies(self)
+        return np.asarray(x)
+
+    def sobol(self, n: int, seed: int) -> np.ndarray:
+        """Give the first n valid points of a scrambled Sobol sequence, shape (n, d).
+
+        Where the valid share is too small for rejection, repaired points fill up.
+
+        Raises:
+            ConstraintError: When no point satisfies the known constraints.
+        """
+        found = np.empty((0, self.space.n_dimensions))
+        size = max(16, 2 * n)
+        while True:
+            raw = self.space.sobol(size, seed)
+            found = raw[self.valid(raw)]
+            if len(found) >= n or size >= _MOST_TRIES:
+                break
+            size *= 4
+        if len(found) >= n:
+            return np.asarray(found[:n])
+        rng = np.random.default_rng([seed, n])
+        extra = [self.repair(point, rng) for point in raw[: n - len(found)]]
+        return np.concatenate([found, *(e[np.newaxis, :] for e in extra)])
+
+    def repair(self, point: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Make a valid point of a snapped one (d,), changing as few parameters as it takes.
+
+        Numbers are redrawn before categorical levels are given up.
+
+        Raises:
+            ConstraintError: When no point satisfies the known constraints.
+        """
+        if self.valid(point[np.newaxis, :])[0]:
+            return point
+        for attempts in self._repairs(point, rng):
+            valid = attempts[self.valid(attempts)]
+            if len(valid):
+                # Uniform over the values that would do: the nearest one would pile all
+                # repaired points up on the constraint's border.
+                return np.asarray(valid[rng.integers(len(valid))])
+        raise _nothing_satisfies(self)
+
+    def _repairs(self, point: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        categorical = np.flatnonzero(self.space.is_categorical)
+        numeric = np.flatnonzero(~self.space.is_categorical)
+        yield self._along(point, numeric, rng)
+        # Every number redrawn at once, the categorical levels kept.
+        redrawn = rng.random((1024, len(point)))
+        redrawn[:, categorical] = point[categorical]
+        yield self.space.snap(redrawn)
+        yield self._along(point, categorical, rng)
+        for j in rng.permutation(categorical):
+            for k in range(int(self.space.n_levels[j])):
+                moved = redrawn.copy()
+                moved[:, j] = (k + 0.5) / self.space.n_levels[j]
+                yield self.space.snap(moved)
+        yield self.space.snap(rng.random((_MOST_TRIES, len(point))))
+        if self.space.n_points <= _ENUMERABLE:
+            points = self.all_points()
+            assert points is not None
+            yield points
+
+    def _along(self, point: np.ndarray, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Give points that differ from ``point`` in one of the axes: shape (k, d)."""
+        blocks = [point[np.newaxis, :]]
+        for j in axes:
+            levels = self.space.n_levels[j]
+            n = int(min(levels, _GRID))
+            values = (np.arange(n) + (0.5 if levels <= _GRID else rng.random(n))) / n
+            block = np.repeat(point[np.newaxis, :], n, axis=0)
+            block[:, j] = values
+            blocks.append(block)
+        return self.space.snap(np.concatenate(blocks))
+
+    def _snapped_grid(self, axes: list[np.ndarray]) -> np.ndarray:
+        return self.space.snap(np.array(list(product(*axes))))
+
+
+def _nothing_satisfies(domain: Domain) -> ConstraintError:
+    specs = "; ".join(
+        s if isinstance(s, str) else getattr(s, "__name__", "callable") for s in domain.known.specs
+    )
+    return ConstraintError(
+        f"No configuration of the search space satisfies the known constraints ({specs}); "
+        "check them against the parameters' ranges."
+    )
+
+
+def startup_point(domain: Domain, index: int, seed: int, *, balanced: bool) -> np.ndarray:
+    """Give point number ``index`` of the start-up design, the same for every worker.
+
+    Args:
+        domain: Space and known constraints.
+        index: ≥ 0; each index is asked for once in a study.
+        seed: Of the scrambling, shared by the workers.
+        balanced: Whether a violating point is repaired (each categorical level keeps its share)
+            or skipped (the paper's way).
+
+    Returns:
+        A valid snapped point, shape (d,).
+    """
+    if not balanced:
+        points = domain.sobol(index + 1, seed)
+        return np.asarray(points[index])
+    raw = domain.space.sobol(1, seed, start=index)[0]
+    return domain.repair(raw, np.random.default_rng([seed, index]))
+
+
+def without(x: np.ndarray, taken: set[bytes]) -> np.ndarray:
+    """Drop the rows of x (n, d) whose key is taken, and repeated rows."""
+    seen = set(taken)
+    keep = []
+    for i, key in enumerate(row_keys(x)):
+        if key not in seen:
+            seen.add(key)
+            keep.append(i)
+    return x[keep]

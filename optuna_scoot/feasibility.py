@@ -1,0 +1,113 @@
+"""Hidden constraints: the probability of feasibility (POF) and its dynamic threshold.
+
+A random forest learns from what ran (target 1) and what crashed (target 0) where a configuration
+is likely to run (paper, section IV-G, eq. 3: POF(x) ≥ Δ). Δ rises when a suggestion crashes and
+falls after a streak that ran (paper, algorithm 1), so that the search keeps clear of the crashes
+and yet dares to look at their border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.ensemble import RandomForestRegressor
+
+
+@dataclass(frozen=True)
+class FeasibilityThreshold:
+    """The five numbers that move the threshold Δ (paper, algorithm 1).
+
+    Args:
+        initial: Δ before the first suggestion of the model; also Δ's least value after a crash.
+        step: How far one crash raises it, and one streak lowers it.
+        maximum: The largest Δ, within [0, 1].
+        minimum: The smallest Δ, within [0, 1].
+        window: How many suggestions in a row must run before Δ falls, ≥ 1.
+
+    Raises:
+        ValueError: When the numbers contradict one another.
+    """
+
+    initial: float = 0.5
+    step: float = 0.05
+    maximum: float = 0.75
+    minimum: float = 0.25
+    window: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.minimum <= self.initial <= self.maximum <= 1.0:
+            raise ValueError(
+                "FeasibilityThreshold needs 0 <= minimum <= initial <= maximum <= 1, got "
+                f"minimum={self.minimum}, initial={self.initial}, maximum={self.maximum}."
+            )
+        if self.step < 0.0 or self.window < 1:
+            raise ValueError(
+                "FeasibilityThreshold needs step >= 0 and window >= 1, got "
+                f"step={self.step}, window={self.window}."
+            )
+
+    def after(self, ran: Iterable[bool]) -> float:
+        """Give Δ after a history of suggestions (paper, algorithm 1).
+
+        Args:
+            ran: For each suggestion of the model, in order, whether it ran (True) or crashed.
+
+        Returns:
+            The threshold, within [minimum, maximum].
+        """
+        threshold = self.initial
+        streak = 0
+        for outcome in ran:
+            if outcome:
+                streak += 1
+                if streak == self.window:
+                    threshold = max(self.minimum, threshold - self.step)
+                    streak = 0
+            else:
+                # After a long calm a single crash brings Δ back to its initial value at least.
+                threshold = min(self.maximum, max(threshold + self.step, self.initial))
+                streak = 0
+        return threshold
+
+
+class FeasibilityForest:
+    """Random-forest regression on ran (1) and crashed (0).
+
+    Args:
+        features: Features of the configurations, shape (n, f).
+        ran: Whether each ran, Booleans of shape (n,).
+        seed: Of the forest's bootstrap and splits.
+        n_trees: The number of trees.
+    """
+
+    def __init__(
+        self, features: np.ndarray, ran: np.ndarray, *, seed: int, n_trees: int = 100
+    ) -> None:
+        self._trees = []
+        # A single class teaches nothing that its share does not say already.
+        self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
+        if 0.0 < self._constant < 1.0:
+            forest = RandomForestRegressor(n_trees, random_state=seed, n_jobs=1)
+            forest.fit(features.astype(np.float32), ran.astype(float))
+            self._trees = [estimator.tree_ for estimator in forest.estimators_]
+
+    def probability(self, features: np.ndarray) -> np.ndarray:
+        """Give the probability of feasibility of n configurations.
+
+        Args:
+            features: Of shape (n, f).
+
+        Returns:
+            Probabilities of shape (n,), each in [0, 1].
+        """
+        if not self._trees:
+            return np.full(len(features), self._constant)
+        # The mean over the trees without the thread pool that the forest's own predict sets up
+        # at every call, which would take most of the time here.
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        total = np.zeros(len(rows))
+        for tree in self._trees:
+            total += tree.predict(rows)[:, 0]
+        return total / len(self._trees)

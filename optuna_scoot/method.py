@@ -1,0 +1,60 @@
+"""The method: every choice in which the paper, the default and an ablation differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Literal
+
+from optuna_scoot.surrogate import KernelChoice
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a point is suggested. The defaults are this project's; see :meth:`paper`.
+
+    Args:
+        balanced_startup: Repair start-up points that violate a known constraint (True) or skip
+            them (False, the paper).
+        startup_share: Start-up points as a share of the number of dimensions (the paper: 1).
+        kernel: Of the Gaussian processes.
+        log_outputs: Whether an output may be modelled on a logarithmic scale.
+        single: Acquisition for one objective: ``"mace"`` (the paper) or ``"log_ei"``.
+        solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
+        use_forest: Whether crashed trials teach a random forest.
+        n_trees: Of the forest.
+        pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
+            function; 0 leaves it a constraint alone (the paper).
+        fixed_threshold: Whether Δ stays at its initial value.
+        use_known_constraints: Whether known constraints prune the space.
+        population: Of NSGA-II.
+        generations: Of NSGA-II.
+    """
+
+    balanced_startup: bool = True
+    startup_share: float = 0.6
+    kernel: KernelChoice = field(default_factory=KernelChoice)
+    log_outputs: bool = True
+    single: Literal["mace", "log_ei"] = "log_ei"
+    solver: Literal["nsga2", "climb"] = "climb"
+    use_forest: bool = True
+    n_trees: int = 50
+    pof_weight: float = 1.0
+    fixed_threshold: bool = False
+    use_known_constraints: bool = True
+    population: int = 100
+    generations: int = 100
+
+    @classmethod
+    def paper(cls) -> Method:
+        """Give the paper's choices (sections IV-A to IV-G)."""
+        return cls(
+            balanced_startup=False,
+            startup_share=1.0,
+            kernel=KernelChoice(nu=1.5, warp=True, max_iterations=100),
+            log_outputs=False,
+            single="mace",
+            solver="nsga2",
+            n_trees=100,
+            pof_weight=0.0,
+        )

@@ -1,0 +1,273 @@
+"""Search space: Optuna's distributions to and from the unit cube, and Sobol points in it.
+
+Notation
+    d: number of parameters; one dimension of the unit cube each, categorical ones included.
+    x: points in the unit cube, shape (n, d). A point is *snapped* when every coordinate is the
+        centre of the cell of a representable value, so that equal parameters give equal rows.
+    f: number of features the models see; a categorical of k > 2 unordered choices takes k of them.
+
+Every representable value of a discrete parameter owns a cell of the same width (in log scale, of
+its own log width), the first and the last one included, so that rounding is fair at the ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import Protocol
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+from scipy.stats import qmc
+
+
+class _Dimension(Protocol):
+    """One parameter as an interval: internal values to and from [0, 1]."""
+
+    n_levels: float
+
+    def decode(self, unit: np.ndarray) -> np.ndarray:
+        """Give the nearest representable internal values of unit coordinates (n,)."""
+
+    def encode(self, internal: np.ndarray) -> np.ndarray:
+        """Give the unit coordinates (n,) of internal values (n,)."""
+
+
+class _Continuous:
+    def __init__(self, low: float, high: float, log: bool) -> None:
+        self.n_levels = math.inf
+        self._low, self._high, self._log = low, high, log
+        self._bounds = (math.log(low), math.log(high)) if log else (low, high)
+
+    def decode(self, unit: np.ndarray) -> np.ndarray:
+        lo, hi = self._bounds
+        # A convex combination: high - low may overflow for the widest of ranges.
+        value = lo * (1.0 - unit) + hi * unit
+        return np.clip(np.exp(value) if self._log else value, self._low, self._high)
+
+    def encode(self, internal: np.ndarray) -> np.ndarray:
+        lo, hi = self._bounds
+        value = np.log(internal) if self._log else np.asarray(internal, dtype=float)
+        half = hi / 2 - lo / 2
+        return np.clip((value / 2 - lo / 2) / half, 0.0, 1.0)
+
+
+class _Stepped:
+    """Values low, low + step, …, high; with ``log``, integers of log-uniform weight."""
+
+    def __init__(self, low: float, step: float, n_levels: int, log: bool) -> None:
+        self.n_levels = float(n_levels)
+        self._low, self._step, self._log = low, step, log
+        top = low + step * (n_levels - 1)
+        if log:
+            self._bounds = (math.log(low - step / 2), math.log(top + step / 2))
+        else:
+            self._bounds = (-0.5, n_levels - 0.5)
+
+    def decode(self, unit: np.ndarray) -> np.ndarray:
+        lo, hi = self._bounds
+        position = lo + (hi - lo) * unit
+        if self._log:
+            position = (np.exp(position) - self._low) / self._step
+        index = np.clip(np.rint(position), 0, self.n_levels - 1)
+        return self._low + self._step * index
+
+    def encode(self, internal: np.ndarray) -> np.ndarray:
+        lo, hi = self._bounds
+        index = np.rint((np.asarray(internal, dtype=float) - self._low) / self._step)
+        position = np.log(self._low + self._step * index) if self._log else index
+        return np.clip((position - lo) / (hi - lo), 0.0, 1.0)
+
+
+def _dimension(distribution: BaseDistribution) -> _Dimension:
+    if isinstance(distribution, CategoricalDistribution):
+        return _Stepped(0.0, 1.0, len(distribution.choices), log=False)
+    if isinstance(distribution, IntDistribution):
+        n = (distribution.high - distribution.low) // distribution.step + 1
+        return _Stepped(float(distribution.low), float(distribution.step), n, distribution.log)
+    if isinstance(distribution, FloatDistribution):
+        if distribution.step is None:
+            return _Continuous(distribution.low, distribution.high, distribution.log)
+        n = round((distribution.high - distribution.low) / distribution.step) + 1
+        return _Stepped(distribution.low, distribution.step, n, log=False)
+    raise NotImplementedError(f"The distribution {distribution} is not supported.")
+
+
+def _is_ordered(distribution: BaseDistribution) -> bool:
+    """Tell whether neighbouring levels are alike: all but categoricals of non-numbers."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return True
+    choices = distribution.choices
+    numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices)
+    return len(choices) <= 2 or (numeric and list(choices) == sorted(choices))  # type: ignore[type-var]
+
+
+class SearchSpace:
+    """A box of named parameters, seen as the unit cube.
+
+    Args:
+        distributions: Optuna's distribution of each parameter; the order of the dimensions.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        self.distributions = dict(distributions)
+        self.names = tuple(self.distributions)
+        self._dimensions = [_dimension(d) for d in self.distributions.values()]
+        self.n_levels = np.array([d.n_levels for d in self._dimensions])
+        self._one_hot = [not _is_ordered(d) for d in self.distributions.values()]
+        self.is_categorical = np.array(
+            [isinstance(d, CategoricalDistribution) for d in self.distributions.values()]
+        )
+
+    @property
+    def n_dimensions(self) -> int:
+        """The number d of parameters."""
+        return len(self.names)
+
+    @property
+    def n_points(self) -> float:
+        """The number of distinct configurations; infinite with a continuous parameter."""
+        return float(np.prod(self.n_levels))
+
+    @property
+    def n_features(self) -> int:
+        """The number f of columns that :meth:`features` gives."""
+        return int(
+            sum(k if hot else 1 for k, hot in zip(self.n_levels, self._one_hot, strict=True))
+        )
+
+    def snap(self, x: np.ndarray) -> np.ndarray:
+        """Move points (n, d) to the centres of their cells, shape (n, d)."""
+        out = np.empty_like(x, dtype=float)
+        for j, dimension in enumerate(self._dimensions):
+            out[:, j] = dimension.encode(dimension.decode(x[:, j]))
+        return out
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Give what the models see of snapped points (n, d): shape (n, f), within [0, 1].
+
+        Discrete levels spread over the whole of [0, 1]; unordered categoricals are one-hot.
+        """
+        columns: list[np.ndarray] = []
+        for j, dimension in enumerate(self._dimensions):
+            column = x[:, j]
+            if self._one_hot[j]:
+                level = np.rint(dimension.decode(column)).astype(int)
+                columns.extend(np.eye(int(dimension.n_levels))[level].T)
+            else:
+                edges = dimension.encode(dimension.decode(np.array([0.0, 1.0])))
+                width = max(edges[1] - edges[0], 1e-12)
+                columns.append((column - edges[0]) / width)
+        return np.stack(columns, axis=1)
+
+    def warpable_features(self) -> np.ndarray:
+        """Tell which features have more than two ordered levels: Booleans of shape (f,)."""
+        flags: list[bool] = []
+        for levels, hot in zip(self.n_levels, self._one_hot, strict=True):
+            flags.extend([False] * int(levels) if hot else [bool(levels > 2)])
+        return np.array(flags, dtype=bool)
+
+    def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Give the parameter values of points (n, d): for each name an array (n,)."""
+        out: dict[str, np.ndarray] = {}
+        for j, (name, distribution) in enumerate(self.distributions.items()):
+            internal = self._dimensions[j].decode(x[:, j])
+            if isinstance(distribution, CategoricalDistribution):
+                out[name] = _choices_array(distribution.choices)[internal.astype(int)]
+            elif isinstance(distribution, IntDistribution):
+                out[name] = np.rint(internal).astype(np.int64)
+            else:
+                out[name] = internal
+        return out
+
+    def to_params(self, point: np.ndarray) -> dict[str, Any]:
+        """Give the parameters of one point (d,) as plain Python values."""
+        params: dict[str, Any] = {}
+        for j, (name, distribution) in enumerate(self.distributions.items()):
+            internal = float(self._dimensions[j].decode(point[j : j + 1])[0])
+            params[name] = _external(distribution, internal)
+        return params
+
+    def to_unit(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Give the snapped points (n, d) of parameter dictionaries.
+
+        Raises:
+            ValueError: When a value lies outside its distribution.
+            KeyError: When a parameter is missing.
+        """
+        out = np.empty((len(params), self.n_dimensions))
+        for j, (name, distribution) in enumerate(self.distributions.items()):
+            internal = np.array([distribution.to_internal_repr(p[name]) for p in params])
+            if not all(distribution._contains(v) for v in internal):
+                raise ValueError(f"A value of {name} lies outside {distribution}.")
+            out[:, j] = self._dimensions[j].encode(internal) if len(params) else 0.0
+        return out
+
+    def covers(self, params: Mapping[str, Any]) -> bool:
+        """Tell whether ``params`` has every parameter with a value inside its distribution."""
+        try:
+            self.to_unit([params])
+        except (KeyError, ValueError, TypeError):
+            return False
+        return True
+
+    def sobol(self, n: int, seed: int, start: int = 0) -> np.ndarray:
+        """Give points number ``start`` … ``start + n - 1`` of a scrambled Sobol sequence, snapped.
+
+        Args:
+            n: How many.
+            seed: Of the scrambling; the same seed gives the same sequence everywhere.
+            start: The first point's index.
+
+        Returns:
+            Points of shape (n, d).
+        """
+        engine = qmc.Sobol(self.n_dimensions, scramble=True, rng=np.random.default_rng(seed))
+        if start:
+            engine.fast_forward(start)
+        return self.snap(_draw(engine, n))
+
+
+def _draw(engine: qmc.Sobol, n: int) -> np.ndarray:
+    # Powers of two are drawn whole: SciPy warns about the balance of any other first number.
+    if n == 0:
+        return np.empty((0, engine.d))
+    if engine.num_generated == 0:
+        return engine.random_base2(max(0, math.ceil(math.log2(n))))[:n]
+    return engine.random(n)
+
+
+def _choices_array(choices: Sequence[Any]) -> np.ndarray:
+    """Hold choices in an array without NumPy turning mixed kinds into strings."""
+    if all(isinstance(c, bool) for c in choices):
+        return np.array(choices)
+    if all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices):
+        return np.array(choices)
+    out = np.empty(len(choices), dtype=object)
+    out[:] = choices
+    return out
+
+
+def _external(distribution: BaseDistribution, internal: float) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(internal)]
+    if isinstance(distribution, IntDistribution):
+        return round(internal)
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        # As Optuna does: the sum low + k * step may stick out by a rounding error.
+        return float(min(max(internal, distribution.low), distribution.high))
+    return float(internal)
+
+
+def row_keys(x: np.ndarray) -> list[bytes]:
+    """Give a hashable key of each snapped point (n, d), equal for equal points.
+
+    Rounded, since a continuous value does not come back from its distribution to the last bit;
+    adding zero turns -0.0 into 0.0.
+    """
+    return [row.tobytes() for row in np.round(np.ascontiguousarray(x, dtype=float), 10) + 0.0]

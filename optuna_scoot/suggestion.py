@@ -1,0 +1,354 @@
+"""One suggestion: observations in, a point out (paper, figure 3, steps 3 to 7, and algorithm 1).
+
+Surrogate and random forest learn from the observations, the acquisition function judges points
+by them, and a solver finds the point that it holds most promising among those that satisfy the
+known constraints and POF ≥ Δ. Arrays only; Optuna stays outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from optuna_scoot import acquisition
+from optuna_scoot.design import Domain
+from optuna_scoot.design import startup_point
+from optuna_scoot.design import without
+from optuna_scoot.feasibility import FeasibilityForest
+from optuna_scoot.feasibility import FeasibilityThreshold
+from optuna_scoot.method import Method
+from optuna_scoot.observations import Observations
+from optuna_scoot.outputs import OutputTransform
+from optuna_scoot.outputs import fit_output_transform
+from optuna_scoot.solver import maximise
+from optuna_scoot.solver import pareto_front
+from optuna_scoot.space import row_keys
+from optuna_scoot.surrogate import Surrogate
+from optuna_scoot.surrogate import fit_surrogate
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A point and why it was suggested.
+
+    Args:
+        point: Snapped, shape (d,).
+        phase: ``"startup"``, ``"model"`` or ``"fill"`` (Sobol points that make up a shortfall).
+        mean: Predicted median of each objective, minimised, shape (m,); None without a model.
+        std: Half the width of the central 68 % of the prediction, shape (m,); None likewise.
+        pof: Probability of feasibility; None without a model.
+        threshold: Δ; None without a model.
+    """
+
+    point: np.ndarray
+    phase: str
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+    pof: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that has been learnt from the observations.
+
+    Args:
+        domain: Space and known constraints.
+        surrogate: Of the m objectives and the c measured constraints, in that order.
+        transforms: Of the same m + c outputs.
+        forest: The probability of feasibility.
+        threshold: Δ.
+        observations: What it was learnt from.
+    """
+
+    domain: Domain
+    surrogate: Surrogate
+    transforms: tuple[OutputTransform, ...]
+    forest: FeasibilityForest
+    threshold: float
+    observations: Observations
+
+    def pof(self, x: np.ndarray) -> np.ndarray:
+        """Give the probability of feasibility of snapped points (q, d): shape (q,)."""
+        return self.forest.probability(self.domain.space.features(x))
+
+    @property
+    def satisfied(self) -> np.ndarray:
+        """Whether each observation satisfied every measured constraint, shape (n,)."""
+        return np.asarray(np.all(self.observations.constraints <= 0.0, axis=1))
+
+    def log_constraint_probability(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """Give the log-probability that all measured constraints hold, shape (q,)."""
+        m = self.observations.values.shape[1]
+        total = np.zeros(len(mean))
+        for j, transform in enumerate(self.transforms[m:], start=m):
+            level = float(transform.forward(np.zeros(1))[0])
+            total += log_ndtr((level - mean[:, j]) / std[:, j])
+        return total
+
+
+def learn(
+    observations: Observations,
+    domain: Domain,
+    method: Method,
+    threshold: FeasibilityThreshold,
+    seed: int,
+) -> Model:
+    """Fit the surrogate and the forest (paper, figure 3, steps 3 and 4).
+
+    Args:
+        observations: With at least one completed trial.
+        domain: Space and known constraints.
+        method: The choices.
+        threshold: The numbers that move Δ.
+        seed: Of the forest.
+    """
+    space = domain.space
+    outputs = np.concatenate([observations.values, observations.constraints], axis=1)
+    m = observations.values.shape[1]
+    transforms = tuple(
+        fit_output_transform(outputs[:, j], logarithm=method.log_outputs and j < m)
+        for j in range(outputs.shape[1])
+    )
+    y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
+    surrogate = fit_surrogate(
+        space.features(observations.x), y, space.warpable_features(), method.kernel
+    )
+    if not (m == 1 and method.single == "mace"):
+        # MACE draws the members of one front instead; see ``_by_nsga2``.
+        surrogate = surrogate.believing(space.features(observations.pending))
+    ran = np.concatenate([observations.x, observations.pruned])
+    everything = np.concatenate([ran, observations.crashed])
+    labels = np.arange(len(everything)) < len(ran)
+    if not method.use_forest:
+        labels = np.ones_like(labels)
+    forest = FeasibilityForest(
+        space.features(everything), labels, seed=seed, n_trees=method.n_trees
+    )
+    delta = threshold.after(() if method.fixed_threshold else observations.outcomes)
+    return Model(domain, surrogate, transforms, forest, delta, observations)
+
+
+def suggest(
+    observations: Observations,
+    domain: Domain,
+    method: Method,
+    threshold: FeasibilityThreshold,
+    *,
+    model_seed: int,
+    draw_seed: int,
+) -> Suggestion:
+    """Suggest the next point by the model.
+
+    Args:
+        observations: With at least one completed trial.
+        domain: Space and known constraints.
+        method: The choices.
+        threshold: The numbers that move Δ.
+        model_seed: Of all that several suggestions on the same observations share.
+        draw_seed: Of this suggestion alone.
+
+    Raises:
+        ConstraintError: When no point satisfies the known constraints.
+    """
+    model = learn(observations, domain, method, threshold, model_seed)
+    taken = taken_keys(observations)
+    if method.solver == "nsga2":
+        point = _by_nsga2(model, method, taken, model_seed, draw_seed)
+    else:
+        rng = np.random.default_rng(draw_seed)
+        point = maximise(_score(model, method), domain, _starts(model), taken, rng)
+    if point is not None:
+        return describe(model, point, "model")
+    return describe(model, fill_up(observations, domain, draw_seed), "fill")
+
+
+def describe(model: Model, point: np.ndarray, phase: str) -> Suggestion:
+    """Say why a point was suggested."""
+    m = model.observations.values.shape[1]
+    row = point[np.newaxis, :]
+    mean, std = model.surrogate.predict(model.domain.space.features(row))
+    quantiles = np.array(
+        [
+            [t.backward(mean[0, j] + k * std[0, j]) for k in (-1.0, 0.0, 1.0)]
+            for j, t in enumerate(model.transforms[:m])
+        ]
+    )
+    return Suggestion(
+        point=point,
+        phase=phase,
+        mean=quantiles[:, 1],
+        std=(quantiles[:, 2] - quantiles[:, 0]) / 2.0,
+        pof=float(model.pof(row)[0]),
+        threshold=model.threshold,
+    )
+
+
+def suggest_startup(
+    observations: Observations, domain: Domain, method: Method, *, index: int, design_seed: int
+) -> Suggestion:
+    """Give a point of the start-up design (paper, figure 3, step 2).
+
+    Args:
+        observations: May be empty; its points are not suggested again.
+        domain: Space and known constraints.
+        method: The choices.
+        index: Number of the point in the design.
+        design_seed: Shared by all workers.
+
+    Raises:
+        ConstraintError: When no point satisfies the known constraints.
+    """
+    point = startup_point(domain, index, design_seed, balanced=method.balanced_startup)
+    if row_keys(point[np.newaxis, :])[0] in taken_keys(observations):
+        point = fill_up(observations, domain, design_seed + index)
+    return Suggestion(point, "startup")
+
+
+def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray:
+    """Give a Sobol point for what the solver could not give (paper, section IV-G, last lines).
+
+    Points not yet taken come first; when all are taken, one that did not crash is repeated.
+    """
+    points = domain.all_points()
+    if points is None:
+        points = domain.sobol(256, seed)
+    else:
+        points = np.random.default_rng(seed).permutation(points)
+    for avoided in (taken_keys(observations), set(row_keys(observations.crashed))):
+        left = without(points, avoided)
+        if len(left):
+            return np.asarray(left[0])
+    return np.asarray(points[0])
+
+
+def taken_keys(observations: Observations) -> set[bytes]:
+    """Give the keys of all points that were evaluated, crashed or run now."""
+    o = observations
+    return set(row_keys(np.concatenate([o.x, o.crashed, o.pruned, o.pending])))
+
+
+def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
+    """Build log acquisition + w log POF, -inf where POF < Δ (paper, eq. 3)."""
+    log_acquisition = _log_acquisition(model)
+    space = model.domain.space
+
+    def score(x: np.ndarray) -> np.ndarray:
+        features = space.features(x)
+        mean, std = model.surrogate.predict(features)
+        total = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
+        pof = model.forest.probability(features)
+        total = total + method.pof_weight * np.log(np.maximum(pof, 1e-3))
+        return np.where(pof >= model.threshold, total, -np.inf)
+
+    return score
+
+
+def _log_acquisition(model: Model) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Choose the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
+    values = model.observations.values[model.satisfied]
+    m = model.observations.values.shape[1]
+    if len(values) == 0:
+        # Nothing satisfies the measured constraints yet: find out where they hold.
+        return lambda mean, std: np.zeros(len(mean))
+    if m == 1:
+        transform, best = model.transforms[0], float(values.min())
+
+        def log_ei(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+            return transform.log_improvement(mean[:, 0], std[:, 0], best)
+
+        return log_ei
+
+    lower, upper = acquisition.non_dominated_boxes(values, _reference(model))
+
+    def log_ehvi(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        def log_improvement(j: int, levels: np.ndarray) -> np.ndarray:
+            return model.transforms[j].log_improvement(
+                mean[:, j, np.newaxis], std[:, j, np.newaxis], levels
+            )
+
+        return acquisition.log_expected_hypervolume_improvement(log_improvement, lower, upper)
+
+    return log_ehvi
+
+
+def _reference(model: Model) -> np.ndarray:
+    """Give the reference point: the default's values, or a little beyond the worst seen."""
+    if model.observations.reference_point is not None:
+        return model.observations.reference_point
+    values = model.observations.values
+    front = values[acquisition.non_dominated(values)]
+    width = np.ptp(values if len(front) == 1 else front, axis=0)
+    return np.asarray(front.max(axis=0) + 0.1 * np.where(width > 0.0, width, 1.0))
+
+
+def _starts(model: Model) -> np.ndarray:
+    """Give the points whose neighbourhood is searched: the incumbents."""
+    o = model.observations
+    x, values = o.x[model.satisfied], o.values[model.satisfied]
+    if len(x) == 0:
+        x, values = o.x, np.maximum(o.constraints, 0.0).sum(axis=1, keepdims=True)
+    if values.shape[1] == 1:
+        return np.asarray(x[np.argsort(values[:, 0], kind="stable")[:3]])
+    return np.asarray(x[acquisition.non_dominated(values)][:16])
+
+
+def _by_nsga2(
+    model: Model, method: Method, taken: set[bytes], model_seed: int, draw_seed: int
+) -> np.ndarray | None:
+    """Search by NSGA-II as in the paper; None when it finds nothing admissible.
+
+    One objective: a random member of the MACE front (section IV-E1). Several asks on the same
+    observations see the same front, so that the points already running are drawn from it without
+    replacement (section IV-F). More objectives: the best member by EHVI (section IV-E2).
+    """
+    o = model.observations
+    single = o.values.shape[1] == 1 and method.single == "mace"
+    functions = _mace(model) if single else _as_column(_score(model, method))
+    front = pareto_front(
+        functions,
+        model.domain,
+        lambda x: model.pof(x) - model.threshold,
+        _starts(model),
+        seed=model_seed,
+        population=method.population,
+        generations=method.generations,
+    )
+    left = without(front, taken)
+    if len(left) == 0:
+        return None
+    if single:
+        return np.asarray(left[np.random.default_rng(draw_seed).integers(len(left))])
+    return np.asarray(left[int(np.argmax(functions(left)[:, 0]))])
+
+
+def _mace(model: Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Build UCB, PI and EI of the standardised objective (paper, eq. 7 to 9): (q, d) to (q, 3)."""
+    o = model.observations
+    values = o.values[model.satisfied] if model.satisfied.any() else o.values
+    best = float(model.transforms[0].forward(values).min())
+    kappa_t = acquisition.kappa(len(o.x), model.domain.space.n_dimensions)
+    space = model.domain.space
+
+    def functions(points: np.ndarray) -> np.ndarray:
+        mean, std = model.surrogate.predict(space.features(points))
+        penalty = model.log_constraint_probability(mean, std)
+        mu, sigma = mean[:, 0], std[:, 0]
+        return np.stack(
+            [
+                acquisition.upper_confidence_bound(mu, sigma, kappa_t) + penalty,
+                acquisition.log_probability_of_improvement(mu, sigma, best) + penalty,
+                acquisition.log_expected_improvement(mu, sigma, best) + penalty,
+            ],
+            axis=1,
+        )
+
+    return functions
+
+
+def _as_column(score: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    # NSGA-II subtracts values: it wants finite ones.
+    return lambda x: np.maximum(score(x), -1e9)[:, np.newaxis]
