@@ -55,6 +55,8 @@ class ExternalReason(StrEnum):
     """The engine, or the interpreter or command that should start it, is not installed."""
     BAD_ENGINE_ARGUMENT = "bad_engine_argument"
     """The engine does not know an argument, or not its value, that the user passes to it."""
+    DEVICE_BUSY = "device_busy"
+    """Another program holds the device's memory."""
     LATE_GENERATOR = "late_generator"
     """The load generator could not send the requests when they were due."""
     INTERRUPTED = "interrupted"

@@ -1,0 +1,150 @@
+"""What an installed engine is and takes: version, options, defaults, devices. Asked, not assumed.
+
+Options come and go from version to version. Where the engine's interpreter is known, a probe
+(`objectives.engines.vllm_probe`) runs in it; of any other command, such as a container's, the help
+text is read, which tells the options but neither version nor defaults.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from objectives.engines import vllm_probe
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from objectives.engines.command import interpreter_of
+from objectives.engines.command import option
+from objectives.engines.command import redact
+from objectives.engines.failures import Phase
+from objectives.engines.failures import classify_exit
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+
+PROBE_TIMEOUT_SECONDS = 600.0  # an engine on a cold network disk takes minutes to import
+
+
+@dataclass(frozen=True)
+class EngineCapabilities:
+    """What the installed engine is, for one model.
+
+    Attributes:
+        version: As in "0.32.0"; None when the engine did not say.
+        flags: Options that it accepts, as in "--max-num-seqs" and "--no-enable-prefix-caching".
+        defaults: Values that it takes for parameters that are not given; None: not known.
+        max_model_len: Longest sequence in tokens, prompt and answer; None: not known.
+        n_attention_heads: Of the model; None: not known.
+        weight_bytes: Size of the model's weights; None: not known.
+        device: "cuda", "cpu", ...; None: not known.
+        n_devices: Number of GPUs it sees.
+        device_bytes: Memory of one of them; None: not known.
+    """
+
+    version: str | None
+    flags: frozenset[str]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    max_model_len: int | None = None
+    n_attention_heads: int | None = None
+    weight_bytes: int | None = None
+    device: str | None = None
+    n_devices: int = 0
+    device_bytes: int | None = None
+
+    def accepts(self, parameter: str) -> bool:
+        """Whether the engine knows a parameter, named as in `max_num_seqs`."""
+        return option(parameter) in self.flags
+
+
+def ask_engine(
+    command: Sequence[str], model: str, options: Sequence[str], env: Mapping[str, str]
+) -> EngineCapabilities:
+    """Ask the engine that a command starts; the answer is remembered in this process.
+
+    Args:
+        command: The words that start the engine, up to and without the model's name.
+        model: Folder or name of the model.
+        options: The user's own options for the engine.
+        env: The whole environment of the engine.
+
+    Raises:
+        ExternalFailure: The engine is not there, or cannot serve this model with these options.
+    """
+    return _ask(tuple(command), model, tuple(options), tuple(sorted(env.items())))
+
+
+@functools.lru_cache(maxsize=32)
+def _ask(
+    command: tuple[str, ...],
+    model: str,
+    options: tuple[str, ...],
+    env: tuple[tuple[str, str], ...],
+) -> EngineCapabilities:
+    interpreter = interpreter_of(command)
+    if interpreter is None:
+        return _from_help(command, dict(env))
+    with tempfile.TemporaryDirectory(prefix="vllm-probe-") as folder:
+        result = Path(folder) / "answer.json"
+        words = [interpreter, vllm_probe.__file__, str(result), "--model", model, *options]
+        log = _run(words, dict(env))
+        answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
+    if answer is None:
+        raise ExternalFailure(
+            ExternalReason.BAD_ENGINE_ARGUMENT, f"the engine said nothing: {log}"
+        )
+    return EngineCapabilities(**{**answer, "flags": frozenset(answer["flags"])})
+
+
+def _from_help(command: tuple[str, ...], env: dict[str, str]) -> EngineCapabilities:
+    """Read the options from the engine's help text."""
+    # A command may end with an option that the model's name follows.
+    words = list(command[:-1] if command[-1].startswith("--") else command)
+    text = _run([*words, "--help=all"], env)
+    return EngineCapabilities(version=None, flags=flags_in_help(text))
+
+
+def flags_in_help(text: str) -> frozenset[str]:
+    """The options that a help text names."""
+    return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]", text))
+
+
+def _run(words: list[str], env: dict[str, str]) -> str:
+    """Run a program to its end and return what it printed."""
+    try:
+        done = subprocess.run(
+            words,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        raise ExternalFailure(
+            ExternalReason.ENGINE_MISSING, f"cannot run {words[0]}: {error.strerror}"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise ExternalFailure(
+            ExternalReason.ENGINE_MISSING,
+            f"no answer within {PROBE_TIMEOUT_SECONDS:.0f} s: {redact(words)}",
+        ) from error
+    text = done.stdout.decode(errors="replace")
+    if done.returncode != 0:
+        failure = classify_exit(done.returncode, text, Phase.STARTING, tuned=())
+        if isinstance(failure, EngineCrash):  # nothing is tuned yet: these are the user's options
+            failure = ExternalFailure(ExternalReason.BAD_ENGINE_ARGUMENT, failure.detail)
+        raise failure
+    return text

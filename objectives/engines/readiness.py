@@ -1,0 +1,188 @@
+"""Is the engine that answers on the port the one that was started, and is it ready?
+
+Three things make an engine ready: its process lives, `/health` answers 200, and `/v1/models` gives
+back the name that was made for this trial. The third keeps a stranger on the port, such as a
+server left over from an earlier run, from ever being measured.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+POLL_SECONDS = 0.1
+POLL_TIMEOUT_SECONDS = 0.8  # so that the end of the process is noticed within a second
+HTTP_TIMEOUT_SECONDS = 5.0
+# Short, so that it fills no block of a prefix cache, and unlike any prompt of a workload.
+WARM_UP_PROMPT = "?"
+WARM_UP_TOKENS = 4
+
+
+class Answer(Enum):
+    """Who answers on a port."""
+
+    NOBODY = "nobody"
+    NOT_READY = "not ready"
+    STRANGER = "stranger"
+    OURS = "ours"
+
+
+class NotReady(Exception):
+    """The engine did not become ready; the subclasses say why."""
+
+
+class EngineExited(NotReady):
+    """Its process ended."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(f"exit code {returncode}")
+        self.returncode = returncode
+
+
+class StartupTimeout(NotReady):
+    """The time for starting is over."""
+
+
+class StrangerOnPort(NotReady):
+    """Another program answers."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an engine serves a model, and under which name."""
+
+    host: str
+    port: int
+    model_name: str
+    api_key: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The base of its addresses."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"Address({self.url}, {self.model_name})"  # without the key
+
+
+def wait_until_ready(
+    address: Address, returncode: Callable[[], int | None], deadline: float
+) -> None:
+    """Wait until the engine can serve.
+
+    Args:
+        address: Where it will answer.
+        returncode: Gives the exit code of its process, None while it lives.
+        deadline: On the clock of `time.monotonic`.
+
+    Raises:
+        NotReady: One of its subclasses.
+    """
+    while True:
+        if (code := returncode()) is not None:
+            raise EngineExited(code)
+        answer = who_answers(address, POLL_TIMEOUT_SECONDS)
+        if answer is Answer.STRANGER:
+            # A server that dies of the clash says so itself, which explains more.
+            time.sleep(POLL_SECONDS)
+            if (code := returncode()) is not None:
+                raise EngineExited(code)
+            raise StrangerOnPort(f"another program answers on {address.url}")
+        if answer is Answer.OURS and returncode() is None:
+            return
+        if time.monotonic() > deadline:
+            raise StartupTimeout
+        time.sleep(POLL_SECONDS)
+
+
+def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answer:
+    """Ask for health and for the name of the model."""
+    try:
+        status, _ = _request(address, "GET", "/health", timeout=timeout)
+        if status == http.client.SERVICE_UNAVAILABLE:
+            return Answer.NOT_READY
+        status, body = _request(address, "GET", "/v1/models", timeout=timeout)
+    except http.client.HTTPException:
+        return Answer.STRANGER  # whatever this is, it does not speak HTTP
+    except OSError:
+        return Answer.NOBODY
+    names = _model_names(body) if status == http.client.OK else []
+    return Answer.OURS if address.model_name in names else Answer.STRANGER
+
+
+def warm_up(address: Address, returncode: Callable[[], int | None], deadline: float) -> None:
+    """Have one tiny request answered, as the first one of a fresh engine compiles and allocates.
+
+    Raises:
+        NotReady: When it is not answered.
+    """
+    body = {
+        "model": address.model_name,
+        "prompt": WARM_UP_PROMPT,
+        "max_tokens": WARM_UP_TOKENS,
+        "temperature": 0.0,
+    }
+    left = max(deadline - time.monotonic(), HTTP_TIMEOUT_SECONDS)
+    try:
+        status, answer = _request(address, "POST", "/v1/completions", json.dumps(body), left)
+    except TimeoutError as error:
+        raise StartupTimeout from error
+    except (OSError, http.client.HTTPException) as error:
+        time.sleep(1.0)  # it broke the connection off: let it end
+        if (code := returncode()) is not None:
+            raise EngineExited(code) from error
+        raise NotReady(f"it did not answer a first request: {error!r}") from error
+    if status != http.client.OK:
+        text = " ".join(answer.decode(errors="replace").split())[:200]
+        raise NotReady(f"it answered a first request with {status}: {text}")
+
+
+def get_version(address: Address) -> str | None:
+    """The version that the engine gives itself, None when it does not say."""
+    try:
+        status, body = _request(address, "GET", "/version")
+        return str(json.loads(body)["version"]) if status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_healthy(address: Address) -> bool:
+    """Whether the engine says of itself that it works."""
+    try:
+        return _request(address, "GET", "/health")[0] == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _request(
+    address: Address,
+    method: str,
+    path: str,
+    body: str | None = None,
+    timeout: float = HTTP_TIMEOUT_SECONDS,
+) -> tuple[int, bytes]:
+    """One HTTP request, straight to the engine: no proxy of the environment's is asked."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    headers = {"Content-Type": "application/json"}
+    if address.api_key is not None:
+        headers["Authorization"] = f"Bearer {address.api_key}"
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _model_names(body: bytes) -> list[Any]:
+    try:
+        return [model["id"] for model in json.loads(body)["data"]]
+    except (ValueError, KeyError, TypeError):
+        return []

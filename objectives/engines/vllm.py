@@ -1,0 +1,381 @@
+"""The real engine: a vLLM server of its own for every trial.
+
+    engine = VllmEngine("meta-llama/Llama-3.1-8B", python="/opt/vllm/bin/python")
+    with engine.start({"max_num_seqs": 64}, "trial-0") as running:
+        result = running.serve(workload)
+
+vLLM need not live in this environment: its interpreter or a whole command, such as a container's,
+can be given. Every start is a fresh server on a free port with a model name of its own, and no
+prompt of a workload is sent before the measurement, so that nothing is measured but what was
+started and no cache is warm that would not be in life.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from typing import Self
+
+from objectives import loadgen
+from objectives.engines import gpus
+from objectives.engines import ports
+from objectives.engines import readiness
+from objectives.engines.base import CrashReason
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from objectives.engines.capabilities import EngineCapabilities
+from objectives.engines.capabilities import ask_engine
+from objectives.engines.command import check_engine_arguments
+from objectives.engines.command import engine_command
+from objectives.engines.command import is_secret
+from objectives.engines.command import options
+from objectives.engines.command import redact
+from objectives.engines.command import split_secrets
+from objectives.engines.failures import Phase
+from objectives.engines.failures import classify_exit
+from objectives.engines.failures import read_log
+from objectives.engines.process import SupervisedProcess
+from objectives.loadgen import LoadOptions
+from objectives.loadgen import Progress
+from objectives.metrics import LoadResult
+from objectives.prompts import PromptError
+from objectives.prompts import build_prompts
+from objectives.prompts import load_tokenizer
+from objectives.workload import Workload
+
+
+START_ATTEMPTS = 3  # another program may take a port between its choice and its use
+DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
+SHORTEST_SECRET = 6  # shorter ones are too likely to occur in any text
+
+
+@dataclass(frozen=True)
+class VllmEngine:
+    """Starts vLLM servers.
+
+    Attributes:
+        model: Folder or hub name of the model.
+        python: Interpreter of the environment that holds vLLM. Without it and without `command`:
+            `vllm serve` where it is on the PATH, else this interpreter.
+        command: Instead of `python`, the words that start the server; the model's name and the
+            options are appended. A container needs the host's network, and a runtime that passes
+            SIGTERM on, as `docker run --rm --init --network host` does.
+        engine_args: Options for every trial, named with underscores. They win over nothing: a
+            parameter that is tuned must not stand here too.
+        env: Environment variables for the engine, over this process's own.
+        tokenizer: Where the model's tokenizer is; the model itself by default.
+        log_dir: Folder of the engines' logs, one a start.
+        host: Address that the engine binds and is asked on.
+        port: Port to use; by default a free one is chosen for every start.
+        startup_timeout: Seconds from the start until it can serve.
+        grace: Seconds between SIGTERM and SIGKILL when it is stopped.
+        load: Time limits of the load generator. Its key is the engine's own.
+        on_progress: Called a few times a second while a workload runs.
+
+    Raises:
+        EngineArgumentError: An engine argument that cannot be used.
+    """
+
+    model: str
+    python: str | Path | None = None
+    command: Sequence[str] | None = None
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tokenizer: str | None = None
+    log_dir: str | Path = Path("runs") / "engine-logs"
+    host: str = "127.0.0.1"
+    port: int | None = None
+    startup_timeout: float = 600.0
+    grace: float = 20.0
+    load: LoadOptions = field(default_factory=LoadOptions)
+    on_progress: Callable[[Progress], None] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        check_engine_arguments(self.engine_args)
+        split_secrets(self.engine_args)
+        engine_command(self.python, self.command)
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What the installed engine is and takes; asked once in a process, for some seconds.
+
+        Raises:
+            ExternalFailure: It is not installed, or cannot serve this model with these arguments.
+        """
+        if _looks_like_path(self.model) and not Path(self.model).expanduser().is_dir():
+            raise ExternalFailure(
+                ExternalReason.NO_SUCH_MODEL, f"there is no model folder {self.model}"
+            )
+        shown, _ = split_secrets(self.engine_args)
+        command = engine_command(self.python, self.command)
+        return ask_engine(command, self.model, options(shown), self.environment())
+
+    @property
+    def description(self) -> str:
+        """ "vLLM 0.32.0", or "vLLM" when it does not say its version before it runs."""
+        version = self.capabilities.version
+        return "vLLM" if version is None else f"vLLM {version}"
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment of the engine, secrets included: never to be shown."""
+        _, secrets = split_secrets(self.engine_args)
+        return {**os.environ, **self.env, **secrets}
+
+    def prompts(self, workload: Workload) -> tuple[str, ...]:
+        """The prompts of a workload, made once in a process.
+
+        Raises:
+            ExternalFailure: The tokenizer cannot be read, or allows no prompts of these lengths.
+        """
+        tokenizer = self.tokenizer or str(self.engine_args.get("tokenizer") or self.model)
+        try:
+            return _prompts(tokenizer, workload)
+        except PromptError as error:
+            raise ExternalFailure(ExternalReason.NO_SUCH_MODEL, str(error)) from error
+
+    def start(self, params: Mapping[str, Any], label: str) -> RunningVllm:
+        """Start a server with these parameters and wait until it can serve.
+
+        Args:
+            params: Names and values of the trial's parameters; None leaves an option out.
+            label: Opens the name of the log file: "trial-12".
+
+        Raises:
+            EngineCrash: It refused the parameters, ran out of memory, or did not start in time.
+            ExternalFailure: It could not start for a reason outside the parameters.
+        """
+        self._check(params)
+        for attempt in range(START_ATTEMPTS):
+            try:
+                return self._start_once(params, label)
+            except ExternalFailure as failure:
+                clash = failure.reason == ExternalReason.PORT_TAKEN
+                if not clash or self.port is not None or attempt == START_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _check(self, params: Mapping[str, Any]) -> None:
+        twice = sorted(set(params) & set(self.engine_args))
+        if twice:
+            raise ExternalFailure(
+                ExternalReason.BAD_ENGINE_ARGUMENT,
+                f"tuned and fixed at once: {', '.join(twice)}; drop them from the engine's "
+                "arguments or from the space",
+            )
+        if unknown := sorted(p for p in params if not self._accepts(p)):
+            raise ExternalFailure(
+                ExternalReason.BAD_ENGINE_ARGUMENT,
+                f"{self.description} has no parameter {', '.join(unknown)}: leave it out of the "
+                "space (vllm_space offers what the engine takes)",
+            )
+
+    def _accepts(self, parameter: str) -> bool:
+        return not self.capabilities.flags or self.capabilities.accepts(parameter)
+
+    def _start_once(self, params: Mapping[str, Any], label: str) -> RunningVllm:
+        env = self.environment()
+        port = self.port or ports.choose_port(self.host)
+        ports.check_port(self.host, port)
+        identity = uuid.uuid4().hex[:12]
+        address = readiness.Address(
+            self.host, port, f"scoot-{identity}", env.get("VLLM_API_KEY") or None
+        )
+        log = Path(self.log_dir) / f"{label}-{identity}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        words = self._words(params, address)
+        memory = gpus.used_memory_mib(env)
+        begin = time.monotonic()
+        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
+        running = RunningVllm(self, process, address, log, tuple(params), memory)
+        try:
+            running.wait_until_ready(begin + self.startup_timeout)
+        except BaseException:
+            running.stop()
+            raise
+        version = readiness.get_version(address) or self.capabilities.version
+        running.info = {
+            "engine": "vLLM" if version is None else f"vLLM {version}",
+            "command": redact(words),
+            "log": str(log),
+            "startup_s": round(time.monotonic() - begin, 2),
+        }
+        return running
+
+    def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
+        """The command line of one trial."""
+        shown, _ = split_secrets(self.engine_args)
+        own = {
+            "served_model_name": address.model_name,
+            "host": address.host,
+            "port": address.port,
+        }
+        command = [*engine_command(self.python, self.command), self.model]
+        return command + options({**own, **shown, **params}, self.capabilities.flags)
+
+
+class RunningVllm:
+    """One vLLM server; see `RunningEngine`. Made by `VllmEngine.start`.
+
+    Attributes:
+        info: Engine and version, command line without secrets, log file, seconds of the start.
+    """
+
+    def __init__(
+        self,
+        engine: VllmEngine,
+        process: SupervisedProcess,
+        address: readiness.Address,
+        log: Path,
+        tuned: Sequence[str],
+        memory_before: int | None,
+    ) -> None:
+        self.info: Mapping[str, Any] = {"log": str(log)}
+        self._engine = engine
+        self._process = process
+        self._address = address
+        self._log = log
+        self._tuned = tuned
+        self._memory_before = memory_before
+        self._stopped = False
+
+    @property
+    def address(self) -> readiness.Address:
+        """Where it serves, and under which model name."""
+        return self._address
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._process.pid
+
+    def wait_until_ready(self, deadline: float) -> None:
+        """Wait until it serves; its own first request is not one of a workload.
+
+        Args:
+            deadline: On the clock of `time.monotonic`.
+
+        Raises:
+            EngineCrash: See `VllmEngine.start`.
+            ExternalFailure: See `VllmEngine.start`.
+        """
+        try:
+            readiness.wait_until_ready(self._address, self._returncode, deadline)
+            readiness.warm_up(self._address, self._returncode, deadline)
+        except readiness.EngineExited as error:
+            raise self._exit_failure(error.returncode, Phase.STARTING) from error
+        except readiness.StartupTimeout as error:
+            seconds = f"{self._engine.startup_timeout:g} s"
+            raise EngineCrash(
+                CrashReason.STARTUP_TIMEOUT, f"not ready to serve after {seconds}"
+            ) from error
+        except readiness.StrangerOnPort as error:
+            raise ExternalFailure(ExternalReason.PORT_TAKEN, str(error)) from error
+        except readiness.NotReady as error:
+            raise EngineCrash(CrashReason.STARTUP_FAILED, str(error)) from error
+
+    def serve(self, workload: Workload) -> LoadResult:
+        """Send the workload's requests at their times.
+
+        Raises:
+            EngineCrash: The server died under the load.
+            ExternalFailure: The load could not be generated, or another program answered.
+        """
+        prompts = self._engine.prompts(workload)
+        limits = dataclasses.replace(self._engine.load, api_key=self._address.api_key)
+        try:
+            result = loadgen.run(
+                self._address.url,
+                self._address.model_name,
+                workload,
+                prompts,
+                limits,
+                on_progress=self._engine.on_progress,
+                should_abort=lambda: None if self._returncode() is None else "the engine ended",
+            )
+        except loadgen.LoadError as error:
+            raise ExternalFailure(ExternalReason.LATE_GENERATOR, str(error)) from error
+        self._check_alive(result)
+        return result
+
+    def stop(self) -> None:
+        """End the server with all its processes; wait until its port and memory are free."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._process.stop()
+        if not ports.wait_until_free(self._address.host, self._address.port):
+            warnings.warn(f"port {self._address.port} is still held", stacklevel=2)
+        if not gpus.wait_until_released(self._memory_before, self._engine.environment()):
+            warnings.warn("the GPUs hold more memory than before the engine", stacklevel=2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _returncode(self) -> int | None:
+        return self._process.returncode
+
+    def _check_alive(self, result: LoadResult) -> None:
+        """Tell a server that died from one that did not answer all."""
+        code = self._returncode()
+        if code is None and result.failed and not readiness.is_healthy(self._address):
+            code = self._await_exit()
+            if code is None:
+                raise EngineCrash(
+                    CrashReason.DIED_UNDER_LOAD, "it no longer says that it is healthy"
+                )
+        if code is not None:
+            raise self._exit_failure(code, Phase.SERVING)
+        if result.failed and readiness.who_answers(self._address) is readiness.Answer.STRANGER:
+            raise ExternalFailure(
+                ExternalReason.PORT_TAKEN, f"another program answers on {self._address.url}"
+            )
+
+    def _await_exit(self) -> int | None:
+        """The exit code of a server that is ending."""
+        deadline = time.monotonic() + DEATH_WAIT_SECONDS
+        while (code := self._returncode()) is None and time.monotonic() < deadline:
+            if readiness.is_healthy(self._address):
+                return None
+            time.sleep(readiness.POLL_SECONDS)
+        return code
+
+    def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
+        """The exception for a server that ended by itself, without secrets."""
+        failure = classify_exit(code, read_log(self._log), phase, self._tuned)
+        detail = failure.detail
+        for name, value in self._engine.environment().items():
+            if is_secret(name) and len(value) >= SHORTEST_SECRET:
+                detail = detail.replace(value, "***")
+        if isinstance(failure, EngineCrash):
+            return EngineCrash(failure.reason, detail)
+        return ExternalFailure(failure.reason, detail)
+
+
+@functools.lru_cache(maxsize=8)
+def _prompts(tokenizer: str, workload: Workload) -> tuple[str, ...]:
+    return build_prompts(workload, load_tokenizer(tokenizer))
+
+
+def _looks_like_path(model: str) -> bool:
+    return model.startswith(("/", "./", "../", "~"))

@@ -1,0 +1,137 @@
+"""Asks an installed vLLM what it is, which options it takes and what its defaults are.
+
+This is a program, run by `objectives.engines.capabilities` with the engine's own interpreter:
+
+    python vllm_probe.py RESULT_FILE ENGINE_OPTION...
+
+It resolves the configuration that the engine would start with, without loading the model, and
+writes one JSON object into RESULT_FILE. An error of the engine's ends it as it would end the
+engine, with the same message, so that both are classified alike.
+
+It imports nothing of this project and must run on the oldest Python that a vLLM runs on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+
+# Where the pieces stood in one version or another.
+PARSERS = (
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+)
+ARGPARSE = ("vllm.utils.argparse_utils", "vllm.utils")
+# Parameters whose default is asked for, where this version has them.
+TUNABLE = (
+    "tensor_parallel_size",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "block_size",
+    "scheduler_delay_factor",
+    "enable_chunked_prefill",
+    "enable_prefix_caching",
+    "disable_custom_all_reduce",
+    "use_v2_block_manager",
+    "long_prefill_token_threshold",
+    "async_scheduling",
+    "stream_interval",
+    "gpu_memory_utilization",
+)
+GROUPS = ("scheduler_config", "cache_config", "parallel_config")
+RENAMED = {"enable_chunked_prefill": "chunked_prefill_enabled"}  # option: resolved field
+
+
+def main() -> None:
+    """Entry point: see the module's docstring."""
+    result_file = sys.argv[1]
+    parser, engine_class = _parser_and_engine_class()
+    engine_args = engine_class.from_cli_args(parser.parse_args(sys.argv[2:]))
+    config = _resolve(engine_args)
+    answer = {
+        "version": _first("vllm.version", "vllm").__version__,
+        "flags": sorted({text for action in parser._actions for text in action.option_strings}),
+        "defaults": {name: _default(name, engine_args, config) for name in TUNABLE},
+        "max_model_len": int(config.model_config.max_model_len),
+        "n_attention_heads": _attention_heads(config.model_config),
+        "weight_bytes": _weight_bytes(engine_args.model),
+        **_device(),
+    }
+    with open(result_file, "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+
+
+def _parser_and_engine_class() -> tuple[Any, Any]:
+    parser_class = _first(*ARGPARSE).FlexibleArgumentParser
+    parser = _first(*PARSERS).make_arg_parser(parser_class())
+    return parser, importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs
+
+
+def _resolve(engine_args: Any) -> Any:
+    """The configuration of the engine; the API server has defaults of its own."""
+    usage = importlib.import_module("vllm.usage.usage_lib").UsageContext.OPENAI_API_SERVER
+    try:
+        return engine_args.create_engine_config(usage_context=usage)
+    except TypeError:  # before version 0.6
+        return engine_args.create_engine_config()
+
+
+def _default(name: str, engine_args: Any, config: Any) -> Any:
+    """The value that the engine takes when a parameter is not given; None: it has none."""
+    value = getattr(engine_args, name, None)
+    if value is not None:
+        return value
+    for group in GROUPS:
+        for field in (name, RENAMED.get(name, name)):
+            value = getattr(getattr(config, group, None), field, None)
+            if value is not None:
+                return value
+    return None
+
+
+def _attention_heads(model_config: Any) -> int | None:
+    """Heads, which a tensor-parallel size has to divide."""
+    text_config = getattr(model_config, "hf_text_config", model_config.hf_config)
+    heads = getattr(text_config, "num_attention_heads", None)
+    return None if heads is None else int(heads)
+
+
+def _weight_bytes(model: str) -> int | None:
+    """Size of the weights on disk, None when they are not in a folder."""
+    if not os.path.isdir(model):
+        return None
+    endings = (".safetensors", ".bin", ".gguf")
+    files = [entry for entry in os.scandir(model) if entry.name.endswith(endings)]
+    return sum(entry.stat().st_size for entry in files) or None
+
+
+def _device() -> dict[str, Any]:
+    """Kind and number of the devices, and the memory of the first."""
+    platform = importlib.import_module("vllm.platforms").current_platform
+    kind = str(getattr(platform, "device_type", "cuda"))
+    torch = importlib.import_module("torch")
+    if kind == "cpu" or not torch.cuda.is_available():
+        return {"device": kind, "n_devices": 0, "device_bytes": None}
+    memory = int(platform.get_device_total_memory())
+    return {"device": kind, "n_devices": torch.cuda.device_count(), "device_bytes": memory}
+
+
+def _first(*names: str) -> Any:
+    """The first of several modules that exists."""
+    for name in names[:-1]:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # A module that this one needs, rather than itself, is a broken installation.
+            if not name.startswith(str(error.name)) or error.name == "vllm":
+                raise
+    return importlib.import_module(names[-1])
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of this file must not stand in for the engine's modules
+    main()
