@@ -10,7 +10,6 @@ import io
 import json
 import math
 import os
-import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from objectives.engines.command import is_secret
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.report import relative_change
 from optuna_scoot.cli.trials import DEFAULT_CONFIGURATION
@@ -37,7 +37,6 @@ SCHEMA_VERSION = 1
 BEST_FILE = "best.yaml"
 RESULT_FILE = "result.json"
 TRIALS_FILE = "trials.csv"
-SECRET_NAME = re.compile(r"key|token(?!s|iz)|secret|passw|credential", re.IGNORECASE)
 
 
 def make_output_dir(path: Path) -> Path:
@@ -55,11 +54,6 @@ def make_output_dir(path: Path) -> Path:
     return path
 
 
-def is_secret(name: str) -> bool:
-    """Whether an engine argument of this name holds a secret: api-key, hf-token and the like."""
-    return SECRET_NAME.search(name) is not None
-
-
 def best_yaml(
     params: Mapping[str, Any], engine_args: Mapping[str, Any], heading: Sequence[str]
 ) -> str:
@@ -73,8 +67,14 @@ def best_yaml(
     lines = [f"# {' '.join(line.split())}" for line in heading]
     kept = {k: v for k, v in engine_args.items() if not is_secret(k)}
     lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
-    merged = {hyphenated(k): v for k, v in {**kept, **params}.items()}
+    merged = {hyphenated(k): _plain(v) for k, v in {**kept, **params}.items()}
     return "\n".join(lines) + "\n" + yaml.safe_dump(merged, sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    """A whole number that came as text as the number that it is."""
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit()
+    return int(value) if is_number else value
 
 
 def hyphenated(name: str) -> str:

@@ -87,9 +87,9 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         ) from None
 
 
-def database_message(error: SQLAlchemyError, url: str) -> str:
+def database_message(error: Exception, url: str) -> str:
     """What the database driver says, on one line and without the URL's password."""
-    cause = getattr(error, "orig", None)
+    cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
     message = " ".join(str(cause if cause is not None else error).split())
     password = make_url(url).password
     return message.replace(str(password), "***") if password else message

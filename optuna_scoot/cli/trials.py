@@ -78,6 +78,12 @@ def enqueue_wanted(study: Study, wanted: Sequence[Mapping[str, Any]]) -> None:
             study.enqueue_trial(dict(params))
 
 
+def try_again(study: Study, trial: FrozenTrial) -> None:
+    """Have the configuration of a trial that failed for an outside reason tried next."""
+    attrs = {DEFAULT_CONFIGURATION: True} if trial.user_attrs.get(DEFAULT_CONFIGURATION) else {}
+    study.enqueue_trial(dict(trial.params), user_attrs={**attrs, "retry_of": trial.number})
+
+
 def claim(trial: Trial) -> None:
     """Write down which process runs the trial, so that its loss can be noticed at once."""
     trial.set_user_attr(WORKER, worker_id(os.getpid()))

@@ -1,0 +1,281 @@
+"""The options of `optuna-scoot tune`: what they are called, what they take, what they mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from objectives.engines.command import EngineArgumentError
+from objectives.engines.command import parse_engine_argument
+from optuna_scoot.cli.errors import InputError
+from optuna_scoot.cli.samplers import SAMPLERS
+
+
+ENGINES = ("vllm", "simulated")
+OBJECTIVES = ("ttft-tpot", "p95-latency", "throughput")
+DEFAULT_SERVICE = "bot-2xa100-13b"
+DEFAULT_TRIALS = 30
+"""The budget of the paper (section V-B), the default configuration included."""
+DEFAULT_DURATION = 100.0
+"""Seconds of arrivals in the stress test of the paper (section V-A)."""
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """The options as given; None where the engine or the service decides.
+
+    Attributes are named after the options; `docs/tune.md` describes each.
+    """
+
+    engine: str
+    service: str | None
+    model: str | None
+    trace: str | None
+    objective: str
+    rate: float | None
+    duration: float | None
+    burstiness: float
+    replay: bool
+    too_long: str
+    workload_seed: int
+    trials: int
+    sampler: str
+    seed: int | None
+    storage: str
+    study: str | None
+    output: Path | None
+    python: str | None
+    engine_command: str | None
+    engine_args: dict[str, Any]
+    n_gpus: int | None
+    port: int | None
+    startup_timeout: float
+    constraints: tuple[str, ...]
+    enqueue: tuple[dict[str, Any], ...]
+
+
+def positive(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """A finite number above zero, or None."""
+    if value is not None and not (0 < value < math.inf):
+        raise click.BadParameter(f"{value:g} is not a positive number", param=parameter)
+    return value
+
+
+def engine_arguments(
+    _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Any]:
+    """Several `name=value` as one mapping."""
+    try:
+        return dict(parse_engine_argument(value) for value in values)
+    except EngineArgumentError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+
+
+def configurations(
+    _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[dict[str, Any], ...]:
+    """Configurations, each as `name=value,name=value` with YAML's scalars."""
+    return tuple(_configuration(value, parameter) for value in values)
+
+
+def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for part in text.split(","):
+        name, separator, value = part.partition("=")
+        if not separator or not name.strip():
+            raise click.BadParameter(
+                f"{part!r} is not name=value; several are parted by commas", param=parameter
+            )
+        try:
+            params[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise click.BadParameter(f"{part!r} has no plain value", param=parameter) from None
+    return params
+
+
+def study_name(options: TuneOptions) -> str:
+    """The study's name: as given, else after what is tuned and for what."""
+    if options.study is not None:
+        return options.study
+    if options.engine == "simulated":
+        what = f"simulated-{options.service or DEFAULT_SERVICE}"
+    else:
+        what = f"{Path(options.model or '').name}-{Path(options.trace or '').stem}"
+    return f"{what}-{options.objective}"
+
+
+def check_combination(options: TuneOptions) -> None:
+    """Refuse options that contradict each other or are missing.
+
+    Raises:
+        InputError: Says which.
+    """
+    if options.engine == "simulated":
+        given = {
+            "--model": options.model,
+            "--python": options.python,
+            "--engine-command": options.engine_command,
+            "--engine-arg": options.engine_args or None,
+            "--port": options.port,
+            "--n-gpus": options.n_gpus,
+        }
+        wrong = [name for name, value in given.items() if value is not None]
+        if wrong:
+            raise InputError(f"{', '.join(wrong)}: not with --engine simulated")
+        return
+    if options.service is not None:
+        raise InputError("--service names a simulated service: add --engine simulated")
+    if options.model is None:
+        raise InputError(
+            "--model is missing: a model's name or folder; to try without one: --engine simulated"
+        )
+    if options.trace is None:
+        raise InputError("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
+    if options.rate is None and not options.replay:
+        raise InputError("--rate is missing: requests a second; or --replay the trace's own times")
+
+
+# In the order in which --help lists them.
+_OPTIONS = [
+    click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="vllm",
+        show_default=True,
+        help="What is tuned: a real vLLM, or a simulated service.",
+    ),
+    click.option("--model", help="Name or folder of the model that vLLM serves."),
+    click.option(
+        "--service",
+        help=f"Simulated service, as in {DEFAULT_SERVICE}: application, GPUs, model.",
+    ),
+    click.option(
+        "--trace", help="sql, bot, cls or rec (bundled), or a .jsonl or .csv file of requests."
+    ),
+    click.option(
+        "--objective",
+        type=click.Choice(OBJECTIVES),
+        default="ttft-tpot",
+        show_default=True,
+        help="What is to improve.",
+    ),
+    click.option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
+    click.option(
+        "--duration",
+        type=float,
+        callback=positive,
+        help=f"Seconds of arrivals in each trial.  [default: {DEFAULT_DURATION:g}]",
+    ),
+    click.option(
+        "--burstiness",
+        type=float,
+        default=1.0,
+        callback=positive,
+        show_default=True,
+        help="1 is Poisson, less comes in bursts.",
+    ),
+    click.option("--replay", is_flag=True, help="Arrive at the trace's own times."),
+    click.option(
+        "--too-long",
+        type=click.Choice(["refuse", "clip", "drop"]),
+        default="refuse",
+        show_default=True,
+        help="What becomes of requests that are too long for the model.",
+    ),
+    click.option(
+        "--workload-seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Seed of arrivals and prompts; the same in all trials.",
+    ),
+    click.option(
+        "--trials",
+        type=click.IntRange(min=1),
+        default=DEFAULT_TRIALS,
+        show_default=True,
+        help="The study's total, the default configuration and crashes included.",
+    ),
+    click.option(
+        "--sampler",
+        type=click.Choice(list(SAMPLERS)),
+        default="scoot",
+        show_default=True,
+        help="What suggests the trials.",
+    ),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the sampler."),
+    click.option(
+        "--storage",
+        default="sqlite:///scoot.db",
+        show_default=True,
+        envvar="OPTUNA_SCOOT_STORAGE",
+        show_envvar=True,
+        help="Database of the study. One with a password is better given in the environment.",
+    ),
+    click.option("--study", help="Name of the study; made or resumed.  [default: after the rest]"),
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        help="Folder for results and engine logs.  [default: runs/STUDY]",
+    ),
+    click.option(
+        "--python",
+        metavar="PATH",
+        help="Interpreter of the environment that has vLLM.  [default: the command vllm, else "
+        "this one]",
+    ),
+    click.option(
+        "--engine-command",
+        metavar="COMMAND",
+        help="A whole command that starts vLLM instead, up to the model's name.",
+    ),
+    click.option(
+        "--engine-arg",
+        "engine_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=engine_arguments,
+        help="An argument for vLLM in every trial, as in max-model-len=4096; not tuned then.",
+    ),
+    click.option(
+        "--n-gpus", type=click.IntRange(min=1), help="GPUs of the service.  [default: all seen]"
+    ),
+    click.option(
+        "--port", type=click.IntRange(1, 65535), help="Port of the engine.  [default: a free one]"
+    ),
+    click.option(
+        "--startup-timeout",
+        type=float,
+        default=600.0,
+        callback=positive,
+        show_default=True,
+        help="Seconds after which an engine that does not get ready counts as crashed.",
+    ),
+    click.option(
+        "--constraint",
+        "constraints",
+        multiple=True,
+        metavar="EXPRESSION",
+        help='What holds for every configuration, as in "max_num_seqs <= 64".',
+    ),
+    click.option(
+        "--enqueue",
+        multiple=True,
+        metavar="NAME=VALUE,...",
+        callback=configurations,
+        help="Try this configuration right after the default one.",
+    ),
+]
+
+
+def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function with all options of `tune`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function

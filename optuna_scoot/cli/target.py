@@ -1,0 +1,206 @@
+"""What is tuned: an engine, the load that it faces in every trial, and its space.
+
+`make_target` turns the options into these and refuses what cannot work before a trial is spent.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from objectives.engines.base import ExternalFailure
+from objectives.engines.command import EngineArgumentError
+from objectives.engines.command import is_secret
+from objectives.engines.vllm import VllmEngine
+from objectives.prompts import PromptError
+from objectives.prompts import count_tokens
+from objectives.prompts import load_tokenizer
+from objectives.spaces import SpaceError
+from objectives.spaces import vllm_space
+from objectives.traces import Trace
+from objectives.traces import TraceError
+from objectives.traces import load_trace
+from objectives.workload import WorkloadError
+from objectives.workload import build_workload
+from optuna_scoot.cli.errors import InputError
+from optuna_scoot.cli.options import DEFAULT_DURATION
+from optuna_scoot.constraints import ConstraintError
+from optuna_scoot.constraints import KnownConstraints
+
+
+if TYPE_CHECKING:
+    from objectives.engines.base import Engine
+    from objectives.spaces import EngineSpace
+    from objectives.workload import Workload
+    from optuna_scoot.cli.options import TuneOptions
+
+
+LOG_FOLDER = "engine-logs"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is tuned.
+
+    Attributes:
+        engine: Started afresh for every trial.
+        workload: What it faces in every trial.
+        space: The parameters, their known constraints and default.
+        simulated: Whether nothing real is measured.
+        load: The load in words: "trace bot, 5 requests/s for 100 s".
+        serve_args: Model and arguments that `vllm serve` needs besides the parameters; may hold
+            secrets.
+        settings: What has to be the same for trials to be comparable, without secrets.
+    """
+
+    engine: Engine
+    workload: Workload
+    space: EngineSpace
+    simulated: bool
+    load: str
+    serve_args: dict[str, Any]
+    settings: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Engine and load in words; a simulated engine says that it is one."""
+        return f"{self.engine.description}, {self.load}"
+
+
+def make_target(options: TuneOptions, output: Path) -> Target:
+    """Build engine, workload and space.
+
+    Args:
+        options: Checked for contradictions already.
+        output: Folder of this run; the engine's logs go below it.
+
+    Raises:
+        InputError: Something does not exist, cannot be read, or does not fit together.
+    """
+    try:
+        target = _vllm(options, output) if options.engine == "vllm" else _simulated(options)
+        return _with_constraints(target, options)
+    except (TraceError, WorkloadError, SpaceError, PromptError, EngineArgumentError) as error:
+        raise InputError(str(error)) from None
+    except ConstraintError as error:
+        raise InputError(f"--constraint: {error}") from None
+    except ExternalFailure as failure:
+        raise InputError(failure.detail) from None
+
+
+def _vllm(options: TuneOptions, output: Path) -> Target:
+    assert options.model is not None
+    assert options.trace is not None
+    trace = load_trace(options.trace)
+    engine = VllmEngine(
+        options.model,
+        python=options.python,
+        command=None if options.engine_command is None else shlex.split(options.engine_command),
+        engine_args=options.engine_args,
+        log_dir=output / LOG_FOLDER,
+        port=options.port,
+        startup_timeout=options.startup_timeout,
+    )
+    capabilities = engine.capabilities
+    if any(request.prompt_tokens == 0 for request in trace.requests):
+        tokenizer = options.engine_args.get("tokenizer", options.model)
+        trace = count_tokens(trace, load_tokenizer(tokenizer))
+    duration = options.duration or DEFAULT_DURATION
+    workload = build_workload(
+        trace,
+        rate=options.rate,
+        duration=duration,
+        burstiness=options.burstiness,
+        seed=options.workload_seed,
+        replay=options.replay,
+        max_model_len=capabilities.max_model_len,
+        too_long=options.too_long,  # type: ignore[arg-type]  # one of the choices of the option
+    )
+    engine.prompts(workload)  # a model without a usable tokenizer is told before a trial is spent
+    space = vllm_space(capabilities, n_gpus=options.n_gpus, fixed=options.engine_args)
+    public = {k: v for k, v in options.engine_args.items() if not is_secret(k)}
+    return Target(
+        engine=engine,
+        workload=workload,
+        space=space,
+        simulated=False,
+        load=f"model {options.model}, {describe_load(trace, workload)}",
+        serve_args={"model": options.model, **options.engine_args},
+        settings={
+            "engine": engine.description,
+            "model": options.model,
+            "engine arguments": public,
+            **load_settings(options, workload),
+        },
+    )
+
+
+def describe_load(trace: Trace, workload: Workload) -> str:
+    """The load in words, with what was done to requests that were too long."""
+    text = (
+        f"trace {trace.name}, {len(workload.requests)} requests in {workload.duration:g} s"
+        f" ({workload.offered_rate:.3g} requests/s)"
+    )
+    if workload.n_clipped:
+        text += f", {workload.n_clipped} clipped"
+    if workload.n_dropped:
+        text += f", {workload.n_dropped} of the trace too long and dropped"
+    return text
+
+
+def load_settings(options: TuneOptions, workload: Workload) -> dict[str, Any]:
+    """What determines the load."""
+    requests = [scheduled.request for scheduled in workload.requests]
+    return {
+        "trace": workload.name,
+        "requests": len(workload.requests),
+        "tokens": sum(
+            s.request.prompt_tokens + s.request.output_tokens for s in workload.requests
+        ),
+        "rate": options.rate,
+        "duration": workload.duration,
+        "burstiness": options.burstiness,
+        "replay": options.replay,
+        "workload seed": options.workload_seed,
+    }
+
+
+def _with_constraints(target: Target, options: TuneOptions) -> Target:
+    """Add the user's constraints, and see that they and the enqueued configurations make sense.
+
+    Raises:
+        ConstraintError: A constraint is malformed or names an unknown parameter.
+        InputError: An enqueued configuration names an unknown parameter or value.
+    """
+    space = target.space
+    own = KnownConstraints(options.constraints)
+    own.check_names(space.parameters)
+    for params in options.enqueue:
+        _check_configuration(params, space)
+    if not options.constraints:
+        return target
+    constraints = (*space.known_constraints, *options.constraints)
+    return replace(target, space=replace(space, known_constraints=constraints))
+
+
+def _check_configuration(params: dict[str, Any], space: EngineSpace) -> None:
+    for name, value in params.items():
+        if name not in space.parameters:
+            raise InputError(
+                f"--enqueue: {name!r} is not tuned here; tuned are {', '.join(space.parameters)}"
+            )
+        distribution = space.parameters[name]
+        try:
+            inside = distribution._contains(distribution.to_internal_repr(value))
+        except (TypeError, ValueError):
+            inside = False
+        if not inside:
+            raise InputError(f"--enqueue: {name}={value} is not in {distribution}")
+
+
+def _simulated(options: TuneOptions) -> Target:
+    raise InputError("the simulated engine is not there yet")

@@ -1,0 +1,243 @@
+"""`optuna-scoot tune`: the default configuration first, then what the sampler suggests."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import click
+import optuna
+from objectives.serving import ServingObjective
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from objectives.engines.command import is_secret
+from optuna_scoot.cli.errors import EXIT_INTERRUPTED
+from optuna_scoot.cli.errors import InputError
+from optuna_scoot.cli.errors import StoppedError
+from optuna_scoot.cli.loop import run_trials
+from optuna_scoot.cli.loop import terminate_like_interrupt
+from optuna_scoot.cli.options import TuneOptions
+from optuna_scoot.cli.options import check_combination
+from optuna_scoot.cli.options import study_name
+from optuna_scoot.cli.options import tune_options
+from optuna_scoot.cli.progress import Progress
+from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.report import make_report
+from optuna_scoot.cli.result_files import BEST_FILE
+from optuna_scoot.cli.result_files import RESULT_FILE
+from optuna_scoot.cli.result_files import TRIALS_FILE
+from optuna_scoot.cli.result_files import best_yaml
+from optuna_scoot.cli.result_files import make_output_dir
+from optuna_scoot.cli.result_files import result_json
+from optuna_scoot.cli.result_files import trials_csv
+from optuna_scoot.cli.result_files import write_file
+from optuna_scoot.cli.samplers import make_sampler
+from optuna_scoot.cli.storage import database_message
+from optuna_scoot.cli.storage import mask_url
+from optuna_scoot.cli.storage import open_storage
+from optuna_scoot.cli.storage import open_study
+from optuna_scoot.cli.table import report_lines
+from optuna_scoot.cli.table import report_table
+from optuna_scoot.cli.target import Target
+from optuna_scoot.cli.target import make_target
+from optuna_scoot.cli.trials import enqueue_default
+from optuna_scoot.cli.trials import enqueue_wanted
+
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from optuna_scoot.cli.report import Report
+
+
+SETTINGS = "tuned_with"
+"""Study attribute: what has to be the same for its trials to be comparable."""
+USERS_FAULTS = (
+    ExternalReason.NO_SUCH_MODEL,
+    ExternalReason.ENGINE_MISSING,
+    ExternalReason.BAD_ENGINE_ARGUMENT,
+)
+
+
+@click.command()
+@tune_options
+def tune(**values: Any) -> int:
+    """Tune an LLM engine on a request trace.
+
+    The default configuration is measured first, then what the sampler suggests. Ctrl-C ends the
+    run and keeps everything; the same command again goes on. At the end, the front (or the best)
+    is shown beside the default, and the output folder holds best.yaml for `vllm serve --config`,
+    result.json and trials.csv.
+    """
+    options = TuneOptions(**values)
+    check_combination(options)
+    with terminate_like_interrupt():
+        return _Session(options, make_console()).run()
+
+
+class _Session:
+    """One run of the command.
+
+    Args:
+        options: Free of contradictions.
+        console: Where everything is shown.
+    """
+
+    def __init__(self, options: TuneOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._began = time.monotonic()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        name = study_name(options)
+        self._output = make_output_dir(options.output or Path("runs") / name)
+        storage = open_storage(options.storage)
+        self._target = make_target(options, self._output)
+        self._objective = ServingObjective(
+            self._target.engine,
+            self._target.workload,
+            space=self._target.space,
+            mode=options.objective,
+        )
+        self._study = open_study(
+            storage,
+            name,
+            self._objective.directions,
+            make_sampler(options.sampler, self._target.space, options.seed),
+        )
+        self._objective.prepare(self._study)
+        check_settings(self._study, self._target)
+
+    def run(self) -> int:
+        """Run the trials that are missing, show and write the result; return the exit code."""
+        self._show_header()
+        try:
+            enqueue_default(self._study, self._target.space.default)
+            enqueue_wanted(self._study, self._options.enqueue)
+            with Progress(self._study, self._options.trials, self._console) as progress:
+                run_trials(self._study, self._objective, self._options.trials, progress)
+        except KeyboardInterrupt:
+            self._finish()
+            self._say("interrupted; everything is kept: run the same command again to go on")
+            return EXIT_INTERRUPTED
+        except ExternalFailure as failure:
+            self._finish()
+            if failure.reason in USERS_FAULTS:
+                raise InputError(failure.detail) from failure
+            raise StoppedError(
+                f"stopped ({failure.reason}): {failure.detail}; everything is kept:"
+                " run the same command again to go on"
+            ) from failure
+        except (StorageInternalError, SQLAlchemyError) as error:
+            raise StoppedError(
+                f"storage {mask_url(self._options.storage)}:"
+                f" {database_message(error, self._options.storage)};"
+                " finished trials are kept: run the same command again to go on"
+            ) from error
+        self._finish()
+        return 0
+
+    def _show_header(self) -> None:
+        self._say(f"tuning {self._title()}")
+        parameters = ", ".join(self._target.space.parameters)
+        self._say(f"{len(self._target.space.parameters)} parameters: {parameters}")
+        self._say(
+            f"study {self._study.study_name} in {mask_url(self._options.storage)},"
+            f" {self._options.trials} trials in all, sampler {self._options.sampler}"
+        )
+
+    def _title(self) -> str:
+        prefix = "SIMULATED: " if self._target.simulated else ""
+        return f"{prefix}{self._target.title}"
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def _finish(self) -> None:
+        """Show the table and write the files."""
+        report = make_report(self._study)
+        self._console.print()
+        self._console.print(report_table(report, self._title()))
+        for line in report_lines(report):
+            self._say(line)
+        self._write(report)
+
+    def _write(self, report: Report) -> None:
+        names = [metric.name for metric in report.metrics]
+        trials = self._study.get_trials(deepcopy=False)
+        written = [
+            write_file(self._output, RESULT_FILE, result_json(report, self._facts())),
+            write_file(self._output, TRIALS_FILE, trials_csv(trials, names)),
+        ]
+        if report.best is not None:
+            params = {**self._target.space.default, **report.best.params}
+            text = best_yaml(params, self._target.serve_args, self._heading(report))
+            written.insert(0, write_file(self._output, BEST_FILE, text))
+        self._say(f"written: {', '.join(str(path) for path in written)}")
+
+    def _heading(self, report: Report) -> list[str]:
+        assert report.best is not None
+        lines = [
+            f"Trial {report.best.number} of study {self._study.study_name}, by optuna-scoot",
+            self._title(),
+        ]
+        if self._target.simulated:
+            lines.append("The figures behind it are of a simulated engine.")
+        return lines
+
+    def _facts(self) -> dict[str, Any]:
+        seconds = [
+            t.duration.total_seconds() for t in self._study.trials if t.duration is not None
+        ]
+        return {
+            "simulated": self._target.simulated,
+            "engine": self._target.engine.description,
+            "load": self._target.load,
+            "study": self._study.study_name,
+            "options": public_options(self._options),
+            "default_configuration": self._target.space.default,
+            "seconds": {
+                "this_run": round(time.monotonic() - self._began, 3),
+                "all_trials": round(sum(d.total_seconds() for d in durations), 3),
+            },
+        }
+
+
+def check_settings(study: optuna.Study, target: Target) -> None:
+    """See that the study's trials and further ones can be compared.
+
+    Raises:
+        InputError: The study was tuned with another engine, load or set of arguments.
+    """
+    wanted = json.loads(json.dumps(target.settings))
+    found = study.user_attrs.get(SETTINGS)
+    if found is None:
+        study.set_user_attr(SETTINGS, wanted)
+        return
+    names = dict.fromkeys([*found, *wanted])
+    changed = [name for name in names if found.get(name) != wanted.get(name)]
+    if changed:
+        changes = ", ".join(f"{n} {found.get(n)} then, {wanted.get(n)} now" for n in changed)
+        raise InputError(
+            f"study {study.study_name!r} was tuned differently ({changes}):"
+            " its trials could not be compared; give another name with --study"
+        )
+
+
+def public_options(options: TuneOptions) -> dict[str, Any]:
+    """The options without secrets, fit for a file."""
+    shown = asdict(options)
+    shown["storage"] = mask_url(options.storage)
+    shown["output"] = None if options.output is None else str(options.output)
+    shown["engine_args"] = {
+        name: "***" if is_secret(name) else value for name, value in options.engine_args.items()
+    }
+    return shown
