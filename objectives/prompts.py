@@ -1,17 +1,19 @@
 """Prompts of exact token length, made with the tokenizer of the model that is tuned.
 
-A prompt is a string of words, each of which is one token wherever it stands, so that words can be
-counted instead of tokens; the count is then verified by encoding the prompt as the server does,
-special tokens such as a beginning-of-text included. Requests with the same ``prefix_id`` begin
-with the same words. All others differ from their first words on: a prompt's own part opens with
-its number in the workload written in words, so that no prefix cache finds anything that the trace
-does not declare as shared.
+A prompt is a string of words of one token each, so that words can be counted instead of tokens;
+the count is then verified by encoding the prompt as the server does, special tokens such as a
+beginning-of-text included, and mended where words merge. Requests with the same ``prefix_id``
+begin with the same words. All others differ from their first words on: a prompt's own part opens
+with its number in the workload written in words, so that no prefix cache finds anything that the
+trace does not declare as shared.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +89,14 @@ def build_prompts(workload: Workload, tokenizer: Tokenizer, seed: int = 0) -> tu
         PromptError: When the tokenizer allows no prompt of some length.
     """
     writer = PromptWriter(tokenizer, seed)
-    return tuple(writer.write(scheduled) for scheduled in workload.requests)
+    drafts = [writer.draft(scheduled) for scheduled in workload.requests]
+    encodings = tokenizer.encode_batch(drafts)
+    prompts = []
+    for scheduled, draft, encoding in zip(workload.requests, drafts, encodings, strict=True):
+        request = scheduled.request
+        right = request.prompt is not None or len(encoding.ids) == request.prompt_tokens
+        prompts.append(draft if right else writer.repair(scheduled))
+    return tuple(prompts)
 
 
 class PromptWriter:
@@ -96,26 +105,51 @@ class PromptWriter:
     Args:
         tokenizer: The model's tokenizer.
         seed: Seed of the words.
-
-    Raises:
-        PromptError: When the tokenizer has too few words that are always one token.
     """
 
     def __init__(self, tokenizer: Tokenizer, seed: int = 0) -> None:
         self._tokenizer = tokenizer
         self._seed = seed
-        self._words = stable_words(tokenizer)
-        order = np.random.default_rng(seed).permutation(len(self._words))
-        self._words = [self._words[i] for i in order]
-        one = _length(self._words[0], tokenizer)
-        self._overhead = one - 1  # special tokens, and what the first word costs more
         self._streams: dict[str, list[str]] = {}
 
-    def write(self, scheduled: ScheduledRequest) -> str:
-        """Return the prompt of one request."""
+    @cached_property
+    def _words(self) -> list[str]:
+        words = stable_words(self._tokenizer)
+        return [words[i] for i in np.random.default_rng(self._seed).permutation(len(words))]
+
+    @cached_property
+    def _overhead(self) -> int:
+        """Special tokens, and what the first word of a text costs more than the others."""
+        return _length(self._words[0], self._tokenizer) - 1
+
+    def draft(self, scheduled: ScheduledRequest) -> str:
+        """Return the prompt of a request, of the right length unless words merge."""
+        if scheduled.request.prompt is not None:
+            return self._cut(scheduled.request)
+        shared, own = self._shared_and_own(scheduled)
+        return "".join([*shared, *own])
+
+    def repair(self, scheduled: ScheduledRequest) -> str:
+        """Return the prompt of a request whose draft had another length than it should.
+
+        Some tokenizers merge over the end of a word. Words at the end are exchanged until the
+        length is right.
+        """
+        shared, own = self._shared_and_own(scheduled)
+        rng = np.random.default_rng([self._seed, 3, scheduled.index])
+        n_tokens = scheduled.request.prompt_tokens
+        for _ in range(_REPAIR_ATTEMPTS):
+            text = "".join([*shared, *own])
+            surplus = _length(text, self._tokenizer) - n_tokens
+            if surplus == 0:
+                return text
+            keep = max(0, len(own) - max(surplus, 0) - 1)
+            n_new = max(0, len(own) - surplus - keep)
+            own = [*own[:keep], *self._draw(rng, n_new)]
+        raise PromptError(f"request {scheduled.index}: found no prompt of {n_tokens} tokens")
+
+    def _shared_and_own(self, scheduled: ScheduledRequest) -> tuple[list[str], list[str]]:
         request = scheduled.request
-        if request.prompt is not None:
-            return self._cut(request)
         n_words = request.prompt_tokens - self._overhead
         if n_words < 1:
             raise PromptError(
@@ -123,49 +157,34 @@ class PromptWriter:
                 f"tokenizer itself adds {self._overhead}"
             )
         n_shared = max(0, request.prefix_tokens - self._overhead)
-        shared = self._shared_words(request.prefix_id, n_shared)
-        own = self._own_words(scheduled.index, n_words - n_shared)
-        return self._exact(shared, own, request.prompt_tokens, scheduled.index)
+        shared = [] if request.prefix_id is None else self._shared(request.prefix_id, n_shared)
+        return shared, self._own(scheduled.index, n_words - n_shared)
 
-    def _shared_words(self, prefix_id: str | None, n_words: int) -> list[str]:
+    def _shared(self, prefix_id: str, n_words: int) -> list[str]:
         """Return the first words of the text that a prefix id stands for."""
-        if prefix_id is None or n_words == 0:
-            return []
         stream = self._streams.setdefault(prefix_id, [])
         if len(stream) < n_words:
+            # Drawn again from the start, so that the longer text begins with the shorter.
             rng = np.random.default_rng([self._seed, 1, zlib.crc32(prefix_id.encode())])
-            # Drawing again from the start makes the longer text begin with the shorter.
-            stream[:] = [self._words[i] for i in rng.integers(len(self._words), size=n_words)]
+            stream[:] = self._draw(rng, n_words)
         return stream[:n_words]
 
-    def _own_words(self, index: int, n_words: int) -> list[str]:
+    def _own(self, index: int, n_words: int) -> list[str]:
         """Return the words of one request alone: its number in words, then random ones."""
-        rng = np.random.default_rng([self._seed, 2, index])
         base = len(self._words)
-        digits = [index % base]  # the lowest digit first: neighbours differ at once
-        while index >= base:
-            index //= base
-            digits.append(index % base)
-        picks = [*digits, *rng.integers(base, size=n_words)]
-        return [self._words[i] for i in picks[:n_words]]
+        digits = [self._words[index % base]]  # the lowest digit first: neighbours differ at once
+        number = index // base
+        while number:
+            digits.append(self._words[number % base])
+            number //= base
+        rng = np.random.default_rng([self._seed, 2, index])
+        return [*digits, *self._draw(rng, n_words)][:n_words]
 
-    def _exact(self, shared: list[str], own: list[str], n_tokens: int, index: int) -> str:
-        """Join the words; where some merge or fall apart, exchange the last until it fits."""
-        rng = np.random.default_rng([self._seed, 3, index])
-        words = [*shared, *own]
-        for _ in range(_REPAIR_ATTEMPTS):
-            text = "".join(words)
-            surplus = _length(text, self._tokenizer) - n_tokens
-            if surplus == 0:
-                return text
-            keep = max(len(shared), len(words) - max(surplus, 0) - 1)
-            n_new = max(0, len(words) - surplus - keep)
-            new = rng.integers(len(self._words), size=n_new)
-            words = [*words[:keep], *(self._words[i] for i in new)]
-        raise PromptError(f"request {index}: found no prompt of exactly {n_tokens} tokens")
+    def _draw(self, rng: np.random.Generator, n_words: int) -> list[str]:
+        return [self._words[i] for i in rng.integers(len(self._words), size=n_words).tolist()]
 
     def _cut(self, request: TraceRequest) -> str:
-        """Cut a request's own text at its end to the length that was clipped to."""
+        """Cut a request's own text at its end to the length that it was clipped to."""
         assert request.prompt is not None
         encoding = self._tokenizer.encode(request.prompt)
         if len(encoding.ids) <= request.prompt_tokens:
@@ -178,7 +197,10 @@ class PromptWriter:
 
 
 def stable_words(tokenizer: Tokenizer) -> list[str]:
-    """Find words with a leading space that are one token wherever they stand.
+    """Find words, with the space before them, that are one token each one after another.
+
+    A tokenizer that splits a text into words before it merges keeps them single beside any other
+    word; for one that does not, prompts are repaired.
 
     Args:
         tokenizer: Any tokenizer.
@@ -195,18 +217,19 @@ def stable_words(tokenizer: Tokenizer) -> list[str]:
     )
     plain = {word: None for word in decoded if len(word) > 1 and word.isascii() and word.isalpha()}
     candidates = _spread([f" {word}" for word in plain], 4 * MAX_WORDS)
-    # A word is stable when it costs no more than the cheapest, and one token each time again.
+    # Stable: each repetition adds one token, and the first costs what most words cost.
     once = [len(encoding.ids) for encoding in tokenizer.encode_batch(candidates)]
     thrice = [len(e.ids) for e in tokenizer.encode_batch([word * 3 for word in candidates])]
-    cheapest = min(once, default=0)
-    words = [
-        word
+    costs = {
+        word: one
         for word, one, three in zip(candidates, once, thrice, strict=True)
-        if one == cheapest and three == one + 2
-    ]
+        if three == one + 2
+    }
+    usual = Counter(costs.values()).most_common(1)
+    words = [word for word, cost in costs.items() if cost == usual[0][0]]
     if len(words) < MIN_WORDS:
         raise PromptError(
-            f"the tokenizer has {len(words)} words of one token, too few to write prompts with; "
+            f"the tokenizer has {len(words)} words of one token, too few to write prompts with: "
             "give the prompts as text in the trace"
         )
     return _spread(words, MAX_WORDS)
