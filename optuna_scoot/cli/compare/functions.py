@@ -1,0 +1,200 @@
+"""Ordinary test functions with a known minimiser, defined on the whole space.
+
+Each function is kept as ``value(z)`` together with one global minimiser ``z*`` and a width per
+axis: the part of the space a problem shows is a box of that width around (not centred at) ``z*``.
+All of them attain their minimum over the *whole* space at ``z*``, so a box may be shifted freely
+without a better point coming into view.
+
+Formulas and minimisers: S. Surjanovic and D. Bingham, Virtual Library of Simulation Experiments,
+https://www.sfu.ca/~ssurjano/optimization.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function to minimise whose global minimiser is known.
+
+    Attributes:
+        value: Maps a point of shape ``(d,)`` to its value.
+        minimiser: One global minimiser, shape ``(d,)``.
+        minimum: ``value(minimiser)``.
+        width: Extent of the box that a problem shows, per axis, shape ``(d,)``.
+        spread: How far from the middle of its box the minimiser may lie, as a share of the
+            width, in [0, 0.5]. Small where the function is flat away from its minimiser.
+    """
+
+    value: Callable[[FloatArray], float]
+    minimiser: FloatArray
+    minimum: float
+    width: FloatArray
+    spread: float = 0.3
+
+    @property
+    def dimension(self) -> int:
+        """Number of variables."""
+        return len(self.minimiser)
+
+
+def _branin(z: FloatArray) -> float:
+    x, y = z
+    parabola = y - 5.1 / (4 * np.pi**2) * x**2 + 5 / np.pi * x - 6
+    return float(parabola**2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(x) + 10)
+
+
+_HARTMANN_ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
+_HARTMANN3_A = np.array([[3, 10, 30], [0.1, 10, 35], [3, 10, 30], [0.1, 10, 35]], dtype=float)
+_HARTMANN3_P = 1e-4 * np.array(
+    [[3689, 1170, 2673], [4699, 4387, 7470], [1091, 8732, 5547], [381, 5743, 8828]]
+)
+_HARTMANN6_A = np.array(
+    [
+        [10, 3, 17, 3.5, 1.7, 8],
+        [0.05, 10, 17, 0.1, 8, 14],
+        [3, 3.5, 1.7, 10, 17, 8],
+        [17, 8, 0.05, 10, 0.1, 14],
+    ]
+)
+_HARTMANN6_P = 1e-4 * np.array(
+    [
+        [1312, 1696, 5569, 124, 8283, 5886],
+        [2329, 4135, 8307, 3736, 1004, 9991],
+        [2348, 1451, 3522, 2883, 3047, 6650],
+        [4047, 8828, 8732, 5743, 1091, 381],
+    ]
+)
+
+
+def _hartmann3(z: FloatArray) -> float:
+    exponents = (_HARTMANN3_A * (z - _HARTMANN3_P) ** 2).sum(axis=1)
+    return float(-_HARTMANN_ALPHA @ np.exp(-exponents))
+
+
+def _hartmann6(z: FloatArray) -> float:
+    exponents = (_HARTMANN6_A * (z - _HARTMANN6_P) ** 2).sum(axis=1)
+    return float(-_HARTMANN_ALPHA @ np.exp(-exponents))
+
+
+def _ackley(z: FloatArray) -> float:
+    radius = np.sqrt(np.mean(z**2))
+    ripple = np.mean(np.cos(2 * np.pi * z))
+    return float(-20 * np.exp(-0.2 * radius) - np.exp(ripple) + 20 + np.e)
+
+
+def _levy(z: FloatArray) -> float:
+    w = 1 + (z - 1) / 4
+    middle = (w[:-1] - 1) ** 2 * (1 + 10 * np.sin(np.pi * w[:-1] + 1) ** 2)
+    last = (w[-1] - 1) ** 2 * (1 + np.sin(2 * np.pi * w[-1]) ** 2)
+    return float(np.sin(np.pi * w[0]) ** 2 + middle.sum() + last)
+
+
+def _rosenbrock(z: FloatArray) -> float:
+    return float(np.sum(100 * (z[1:] - z[:-1] ** 2) ** 2 + (z[:-1] - 1) ** 2))
+
+
+def _griewank(z: FloatArray) -> float:
+    index = np.sqrt(np.arange(1, len(z) + 1))
+    return float(np.sum(z**2) / 4000 - np.prod(np.cos(z / index)) + 1)
+
+
+def _styblinski_tang(z: FloatArray) -> float:
+    return float(np.sum(z**4 - 16 * z**2 + 5 * z) / 2)
+
+
+def _zakharov(z: FloatArray) -> float:
+    slope = 0.5 * np.arange(1, len(z) + 1) @ z
+    return float(np.sum(z**2) + slope**2 + slope**4)
+
+
+def _dixon_price(z: FloatArray) -> float:
+    index = np.arange(2, len(z) + 1)
+    return float((z[0] - 1) ** 2 + np.sum(index * (2 * z[1:] ** 2 - z[:-1]) ** 2))
+
+
+def _camel(z: FloatArray) -> float:
+    x, y = z
+    return float((4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (-4 + 4 * y**2) * y**2)
+
+
+def _ellipsoid(z: FloatArray) -> float:
+    turned = np.cumsum(z)
+    return float(np.sum(np.arange(1, len(z) + 1) * turned**2))
+
+
+_HARTMANN3_MINIMISER = np.array([0.114614, 0.555649, 0.852547])
+_HARTMANN6_MINIMISER = np.array([0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573])
+_CAMEL_MINIMISER = np.array([0.08984201368301331, -0.7126564032704135])
+_BRANIN_MINIMISER = np.array([np.pi, 2.275])
+_STYBLINSKI_ROOT = -2.903534027771177
+
+
+def _function(
+    value: Callable[[FloatArray], float],
+    minimiser: FloatArray,
+    width: float,
+    spread: float = 0.3,
+) -> Function:
+    """A function with equal widths, its minimum taken at the minimiser."""
+    return Function(
+        value, minimiser, value(minimiser), np.full(len(minimiser), float(width)), spread
+    )
+
+
+def make_function(name: str, dimension: int) -> Function:
+    """The function of that name.
+
+    Args:
+        name: One of `FUNCTION_NAMES`.
+        dimension: Number of variables; branin and camel have 2, hartmann has 3 or 6.
+
+    Returns:
+        The function with its minimiser.
+
+    Raises:
+        KeyError: If there is no such function.
+        ValueError: If the function does not exist in that dimension.
+    """
+    build = _BUILDERS[name]
+    function = build(dimension)
+    if function.dimension != dimension:
+        msg = f"{name} has {function.dimension} variables, not {dimension}."
+        raise ValueError(msg)
+    return function
+
+
+def _dixon_price_minimiser(dimension: int) -> FloatArray:
+    powers = 2.0 ** np.arange(1, dimension + 1)
+    return 2.0 ** (-(powers - 2) / powers)
+
+
+def _hartmann(dimension: int) -> Function:
+    if dimension == 3:
+        return _function(_hartmann3, _HARTMANN3_MINIMISER, 1.0, 0.15)
+    return _function(_hartmann6, _HARTMANN6_MINIMISER, 1.0, 0.15)
+
+
+_BUILDERS: dict[str, Callable[[int], Function]] = {
+    "branin": lambda _: _function(_branin, _BRANIN_MINIMISER, 15.0),
+    "camel": lambda _: _function(_camel, _CAMEL_MINIMISER, 3.6),
+    "hartmann": _hartmann,
+    "ackley": lambda d: _function(_ackley, np.zeros(d), 4.0),
+    "levy": lambda d: _function(_levy, np.ones(d), 10.0),
+    "rosenbrock": lambda d: _function(_rosenbrock, np.ones(d), 3.0),
+    "griewank": lambda d: _function(_griewank, np.zeros(d), 8.0),
+    "styblinski": lambda d: _function(_styblinski_tang, np.full(d, _STYBLINSKI_ROOT), 7.0),
+    "zakharov": lambda d: _function(_zakharov, np.zeros(d), 4.0),
+    "dixon": lambda d: _function(_dixon_price, _dixon_price_minimiser(d), 3.0),
+    "ellipsoid": lambda d: _function(_ellipsoid, np.zeros(d), 4.0),
+}
+
+FUNCTION_NAMES: tuple[str, ...] = tuple(_BUILDERS)

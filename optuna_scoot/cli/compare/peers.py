@@ -1,0 +1,235 @@
+"""The samplers of the comparison: Optuna's, HEBO where installed, and ScootSampler with ablations.
+
+A variant of ScootSampler needs no entry: ``scoot:KEY=VALUE/KEY=VALUE`` changes options of its
+`Method`, for example ``scoot:pof_weight=0.0/kernel.warp=True``. A label behind ``@`` does nothing
+but keep results apart, for example those of two versions of the code: ``scoot@before``.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+
+from optuna_scoot.cli.compare.modes import ALL_MODES
+from optuna_scoot.cli.compare.modes import FAIL
+from optuna_scoot.cli.compare.modes import CrashHandling
+from optuna_scoot.cli.compare.modes import Mode
+from optuna_scoot.cli.compare.problems import CompareError
+from optuna_scoot.cli.compare.problems import Problem
+
+
+SamplerFactory = Callable[[Problem, int], BaseSampler]
+"""Problem and seed to sampler."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A sampler of the comparison.
+
+    Attributes:
+        name: Its name.
+        make: Makes it for a problem and a seed.
+        modes: The ways in which it is run.
+        n_draws: With known constraints: suggestions drawn before a random valid one is taken.
+        takes_known: Whether it takes the known constraints itself.
+    """
+
+    name: str
+    make: SamplerFactory
+    modes: tuple[Mode, ...]
+    n_draws: int = 100
+    takes_known: bool = False
+
+
+_BLIND_MODES = (FAIL, Mode(CrashHandling.FAIL, known=True))
+"""For samplers that look at no result, what is told of a crash makes no difference."""
+
+
+def _random(problem: Problem, seed: int) -> BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _qmc(problem: Problem, seed: int) -> BaseSampler:
+    return optuna.samplers.QMCSampler(seed=seed, scramble=True)
+
+
+def _tpe(problem: Problem, seed: int) -> BaseSampler:
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _nsga2(problem: Problem, seed: int) -> BaseSampler:
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=10)
+
+
+def _gp(problem: Problem, seed: int) -> BaseSampler:
+    return optuna.samplers.GPSampler(seed=seed)
+
+
+def _botorch(problem: Problem, seed: int) -> BaseSampler:
+    from optuna_integration import BoTorchSampler  # type: ignore[import-untyped]
+
+    sampler: BaseSampler = BoTorchSampler(seed=seed)
+    return sampler
+
+
+def _hebo(problem: Problem, seed: int) -> BaseSampler:
+    from optuna_scoot.cli.compare.hebo_peer import HeboSampler
+
+    return HeboSampler(problem.space, seed=seed)
+
+
+def _scoot(changes: Mapping[str, Any], problem: Problem, seed: int) -> BaseSampler:
+    from optuna_scoot.method import Method
+
+    return _scoot_with(changed(Method(), changes), problem, seed)
+
+
+def _scoot_paper(changes: Mapping[str, Any], problem: Problem, seed: int) -> BaseSampler:
+    from optuna_scoot.method import Method
+
+    return _scoot_with(changed(Method.paper(), changes), problem, seed)
+
+
+def _scoot_with(method: Any, problem: Problem, seed: int) -> BaseSampler:
+    from optuna_scoot import ScootSampler
+
+    return ScootSampler.variant(
+        method, dict(problem.space), known_constraints=problem.known_constraints, seed=seed
+    )
+
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "scoot-no-forest": {"use_forest": False},
+    "scoot-no-known": {"use_known_constraints": False},
+    "scoot-fixed-threshold": {"fixed_threshold": True},
+    "scoot-warp": {"kernel.warp": True},
+    "scoot-no-log": {"log_outputs": False},
+    "scoot-mace": {"single": "mace"},
+    "scoot-nsga2": {"solver": "nsga2"},
+    "scoot-no-weight": {"pof_weight": 0.0},
+    "scoot-rejected-startup": {"balanced_startup": False},
+}
+"""What each ablation changes in the default `Method`."""
+
+
+def contestants() -> dict[str, Contestant]:
+    """Every sampler that can run here, by name; HEBO only where it is installed."""
+    peers = [
+        Contestant("random", _random, _BLIND_MODES),
+        Contestant("qmc", _qmc, _BLIND_MODES),
+        Contestant("tpe", _tpe, ALL_MODES),
+        Contestant("nsga2", _nsga2, ALL_MODES),
+        # A model's maximum hardly moves when it is drawn again, and each draw costs a search.
+        Contestant("gp", _gp, ALL_MODES, n_draws=10),
+        Contestant("botorch", _botorch, ALL_MODES, n_draws=3),
+    ]
+    if importlib.util.find_spec("hebo") is not None:
+        peers.append(Contestant("hebo", _hebo, ALL_MODES, n_draws=3))
+    scoots = [_scoot_contestant(name, _scoot, changes) for name, changes in ABLATIONS.items()]
+    scoots = [
+        _scoot_contestant("scoot", _scoot, {}),
+        _scoot_contestant("scoot-paper", _scoot_paper, {}),
+        *scoots,
+    ]
+    return {contestant.name: contestant for contestant in (*peers, *scoots)}
+
+
+def _scoot_contestant(
+    name: str,
+    make: Callable[[Mapping[str, Any], Problem, int], BaseSampler],
+    changes: Mapping[str, Any],
+) -> Contestant:
+    return Contestant(
+        name,
+        lambda problem, seed: make(changes, problem, seed),
+        (FAIL,),
+        takes_known=True,
+    )
+
+
+def find_contestant(name: str) -> Contestant:
+    """The sampler of that name, which may be a variant or labelled.
+
+    Args:
+        name: ``"tpe"``, ``"scoot@label"``, ``"scoot:pof_weight=0.5"``, ...
+
+    Returns:
+        The sampler.
+
+    Raises:
+        CompareError: If there is none, or the variant changes an option that does not exist.
+    """
+    plain, _, _ = name.partition("@")
+    stem, _, settings = plain.partition(":")
+    known = contestants()
+    if stem not in known or (settings and stem not in ("scoot", "scoot-paper")):
+        msg = f"No sampler is called {name!r}. There are: {', '.join(known)}."
+        raise CompareError(msg)
+    if not settings:
+        return dataclasses.replace(known[stem], name=name)
+    changes = _parse_settings(settings)
+    return _scoot_contestant(name, _scoot if stem == "scoot" else _scoot_paper, changes)
+
+
+def _parse_settings(settings: str) -> dict[str, Any]:
+    """``"a=1/b.c=True"`` as a dictionary of Python values."""
+    changes: dict[str, Any] = {}
+    for setting in settings.split("/"):
+        key, _, text = setting.partition("=")
+        try:
+            changes[key] = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            changes[key] = text
+    return changes
+
+
+def changed(options: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of a dataclass with some fields changed.
+
+    Args:
+        options: A dataclass instance.
+        changes: Field names to values; ``"kernel.warp"`` reaches into a field.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        CompareError: If a field does not exist.
+    """
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        if first not in {field.name for field in dataclasses.fields(options)}:
+            names = ", ".join(field.name for field in dataclasses.fields(options))
+            msg = f"ScootSampler has no option {first!r}: {names}."
+            raise CompareError(msg)
+        new = changed(getattr(options, first), {rest: value}) if rest else value
+        options = dataclasses.replace(options, **{first: new})
+    return options
+
+
+def make_sampler(name: str, problem: Problem, mode: Mode, seed: int) -> BaseSampler:
+    """The sampler, wrapped by rejection where the mode gives it the known constraints."""
+    from optuna_scoot.cli.compare.rejection import RejectingSampler
+
+    contestant = find_contestant(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sampler = contestant.make(problem, seed)
+    if not mode.known or contestant.takes_known:
+        return sampler
+    return RejectingSampler(
+        sampler,
+        problem.space,
+        problem.known_constraints,
+        n_draws=contestant.n_draws,
+        seed=seed,
+    )

@@ -1,0 +1,129 @@
+"""Runs and the results file: one JSON line a finished run, appended whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import asdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna_scoot.cli.compare.problems import CompareError
+
+
+@dataclass(frozen=True, order=True)
+class RunKey:
+    """What is run.
+
+    Attributes:
+        problem: The problem's name, as given.
+        sampler: The sampler's name.
+        mode: How crashes are told, see `Mode`.
+        seed: Seed of the sampler, and instance of the problem where its name fixes none.
+        batch: Trials suggested before any of them is told, at least 1.
+        n_trials: Budget, the default configuration included.
+    """
+
+    problem: str
+    sampler: str
+    mode: str
+    seed: int
+    batch: int = 1
+    n_trials: int = 30
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a run.
+
+    Attributes:
+        values: The objective values as measured, or None after a crash.
+        feasible: Whether every measured constraint held; False after a crash.
+        crash: Reason of the crash, or None.
+        violates_known: Whether the suggestion violated a known constraint.
+        seconds: Time of the suggestion.
+        params: The configuration.
+    """
+
+    values: tuple[float, ...] | None
+    feasible: bool
+    crash: str | None
+    violates_known: bool
+    seconds: float
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        key: What was run.
+        trials: Its trials, the default configuration first.
+        error: The message of an exception that the sampler raised, which ended the run.
+    """
+
+    key: RunKey
+    trials: tuple[TrialRecord, ...]
+    error: str | None = None
+
+
+def append_run(path: Path, run: Run) -> None:
+    """Append a run to a results file with one write, so that no reader sees half a line."""
+    line = json.dumps(asdict(run), separators=(",", ":"), default=_plain) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python's."""
+    if hasattr(value, "item"):
+        return value.item()
+    msg = f"{type(value).__name__} cannot be written to a results file."
+    raise TypeError(msg)
+
+
+def read_runs(paths: Iterable[Path]) -> dict[RunKey, Run]:
+    """The runs in results files; the last one of a key counts.
+
+    Args:
+        paths: Results files; those that do not exist are skipped.
+
+    Returns:
+        Runs by what was run. A last line cut short by an interruption is skipped.
+
+    Raises:
+        CompareError: If any other line is not a run.
+    """
+    runs: dict[RunKey, Run] = {}
+    for path in paths:
+        if not path.exists():
+            continue
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                run = _parse_run(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                if number == len(lines):
+                    continue
+                msg = f"{path}:{number} is not a run of a comparison; name another file."
+                raise CompareError(msg) from error
+            runs[run.key] = run
+    return runs
+
+
+def _parse_run(data: Mapping[str, Any]) -> Run:
+    trials = tuple(
+        TrialRecord(**{**trial, "values": _as_tuple(trial["values"])}) for trial in data["trials"]
+    )
+    return Run(RunKey(**data["key"]), trials, data["error"])
+
+
+def _as_tuple(values: list[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(values)
