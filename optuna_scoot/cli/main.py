@@ -17,6 +17,7 @@ from optuna_scoot.cli.errors import one_line
 # torch and botorch take seconds, and `optuna-scoot --help` needs neither.
 COMMANDS = {
     "tune": ("optuna_scoot.cli.tune", "tune", "Tune an LLM engine on a request trace."),
+    "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
 }
 
 
