@@ -1,0 +1,243 @@
+"""The simulated engine: the `Engine` protocol over the scheduler, in virtual time.
+
+Nothing is run and nothing is measured: a workload is passed through a model of continuous batching
+and the times that the model predicts come back as if a client had seen them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from types import TracebackType
+from typing import Any
+from typing import Self
+
+import numpy as np
+
+from objectives.engines.simulated.cluster import run_replicas
+from objectives.engines.simulated.config import EngineConfig
+from objectives.engines.simulated.hardware import GPU
+from objectives.engines.simulated.hardware import ModelShape
+from objectives.engines.simulated.memory import MemoryPlan
+from objectives.engines.simulated.memory import plan_memory
+from objectives.engines.simulated.scheduler import Replica
+from objectives.engines.simulated.scheduler import Sequence
+from objectives.engines.simulated.step_time import StepCoefficients
+from objectives.engines.simulated.step_time import StepTime
+from objectives.metrics import FailureKind
+from objectives.metrics import LoadResult
+from objectives.metrics import RequestRecord
+from objectives.workload import ScheduledRequest
+from objectives.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedEngine:
+    """A model of vLLM on a machine that need not exist.
+
+    Attributes:
+        name: What it stands for: "bot-2xa100-13b".
+        gpu: The accelerator.
+        n_gpus: How many of them; tensor parallelism that leaves some free gives replicas.
+        model: The model's shape.
+        coefficients: Those of the step time.
+        defaults: What a parameter is that a trial does not set.
+        patience: Seconds without a token after which a client gives up.
+        max_timeout_share: Share of requests whose time-out ends the run as a crash, in [0, 1].
+        exclusive_caching: Whether chunked prefill and prefix caching exclude each other (vLLM
+            <= 0.5).
+        fast_forward: Whether runs of decode iterations are taken together; changes no result.
+        memory: The memory plan, where it is not to be derived from the GPU: for machines whose
+            KV cache has a size of its own.
+    """
+
+    name: str
+    gpu: GPU
+    n_gpus: int
+    model: ModelShape
+    coefficients: StepCoefficients = field(default_factory=StepCoefficients)
+    defaults: EngineConfig = field(default_factory=EngineConfig)
+    patience: float = math.inf
+    max_timeout_share: float = 0.05
+    exclusive_caching: bool = True
+    fast_forward: bool = True
+    memory: MemoryPlan | None = None
+
+    @property
+    def description(self) -> str:
+        """Say what this is: simulated."""
+        return f"simulated engine {self.name}"
+
+    def start(self, params: Mapping[str, Any], label: str) -> RunningSimulatedEngine:
+        """Check the parameters as the engine would when it starts.
+
+        Args:
+            params: Values for the fields of `EngineConfig`; a missing one is in `defaults`.
+            label: Unused; there are no files to name.
+
+        Raises:
+            EngineCrash: A known constraint is violated, or memory does not suffice.
+            ExternalFailure: A parameter does not exist or has the wrong type.
+        """
+        config = self.defaults.updated(params)
+        config.check(
+            self.n_gpus, self.model.max_model_len, exclusive_caching=self.exclusive_caching
+        )
+        plan = self.memory or plan_memory(self.gpu, self.model, config)
+        return RunningSimulatedEngine(self, config, plan)
+
+
+class RunningSimulatedEngine:
+    """One started simulated engine. Serving twice gives the same result twice: no cache is kept.
+
+    Args:
+        engine: What was started.
+        config: Its parameters.
+        memory: Its KV cache.
+    """
+
+    def __init__(self, engine: SimulatedEngine, config: EngineConfig, memory: MemoryPlan) -> None:
+        self._engine = engine
+        self._config = config
+        self._memory = memory
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Facts for the trial's user attributes."""
+        return {
+            "engine": self._engine.description,
+            "simulated": True,
+            "engine_config": dataclasses.asdict(self._config),
+            "replicas": self.n_replicas,
+            "kv_cache_tokens": self._memory.blocks * self._config.block_size,
+        }
+
+    @property
+    def n_replicas(self) -> int:
+        """Copies of the model that fit on the machine's GPUs."""
+        return self._engine.n_gpus // self._config.tensor_parallel_size
+
+    def serve(self, workload: Workload) -> LoadResult:
+        """Pass the workload through the model.
+
+        Args:
+            workload: The requests; one longer than the model takes is refused, as by a server.
+
+        Returns:
+            One record a request, with the times that the model predicts.
+
+        Raises:
+            EngineCrash: An iteration ran out of memory, or too many requests timed out.
+        """
+        limit = self._engine.model.max_model_len
+        frontend = self._engine.coefficients.frontend_s
+        sequences = [
+            _sequence(scheduled, frontend)
+            for scheduled in workload.requests
+            if scheduled.request.prompt_tokens + scheduled.request.output_tokens <= limit
+        ]
+        replicas = self.make_replicas()
+        max_timeouts = math.floor(self._engine.max_timeout_share * len(workload.requests))
+        served_by = run_replicas(replicas, sequences, max_timeouts)
+        by_index = {sequence.index: sequence for sequence in sequences}
+        times = {id(replica): np.array(replica.decode_times) for replica in replicas}
+        records = []
+        for scheduled in workload.requests:
+            sequence = by_index.get(scheduled.index)
+            if sequence is None:
+                records.append(_failed(scheduled, FailureKind.HTTP_STATUS, "400, too long"))
+            elif sequence.timed_out:
+                why = f"no token for {self._engine.patience:g} s"
+                records.append(_failed(scheduled, FailureKind.TIMEOUT, why))
+            else:
+                decode_times = times[id(served_by[scheduled.index])]
+                records.append(_record(scheduled, token_times(sequence, decode_times)))
+        duration = max((r.last_token for r in records if r.last_token is not None), default=0.0)
+        return LoadResult(tuple(records), max(duration, workload.duration))
+
+    def make_replicas(self) -> list[Replica]:
+        """Return idle replicas, as many as fit."""
+        engine = self._engine
+        step_time = StepTime(engine.gpu, engine.model, self._config, engine.coefficients)
+        return [
+            Replica(
+                self._config,
+                step_time,
+                self._memory,
+                patience=engine.patience,
+                fast_forward=engine.fast_forward,
+            )
+            for _ in range(self.n_replicas)
+        ]
+
+    def stop(self) -> None:
+        """Do nothing: nothing runs."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _sequence(scheduled: ScheduledRequest, frontend: float) -> Sequence:
+    request = scheduled.request
+    return Sequence(
+        scheduled.index,
+        scheduled.time + frontend,
+        request.prompt_tokens,
+        request.output_tokens,
+        request.prefix_id,
+        request.prefix_tokens,
+    )
+
+
+def token_times(sequence: Sequence, decode_times: np.ndarray) -> np.ndarray:
+    """Return when a sequence's tokens were produced.
+
+    Args:
+        sequence: A finished sequence.
+        decode_times: End of each D-iteration of its replica, shape (iterations,).
+
+    Returns:
+        Seconds, shape (output tokens,), increasing.
+    """
+    parts = []
+    for span in sequence.spans:
+        parts.append(np.array([span.first]))
+        parts.append(decode_times[span.begin : span.end])
+    return np.concatenate(parts)
+
+
+def _record(scheduled: ScheduledRequest, times: np.ndarray) -> RequestRecord:
+    return RequestRecord(
+        index=scheduled.index,
+        scheduled=scheduled.time,
+        sent=scheduled.time,
+        first_token=float(times[0]),
+        last_token=float(times[-1]),
+        prompt_tokens=scheduled.request.prompt_tokens,
+        output_tokens=len(times),
+        inter_token_latencies=tuple(np.diff(times).tolist()),
+    )
+
+
+def _failed(scheduled: ScheduledRequest, kind: FailureKind, why: str) -> RequestRecord:
+    return RequestRecord(
+        index=scheduled.index,
+        scheduled=scheduled.time,
+        sent=scheduled.time,
+        first_token=None,
+        last_token=None,
+        prompt_tokens=scheduled.request.prompt_tokens,
+        output_tokens=0,
+        error=f"{kind.value}: {why}",
+    )
