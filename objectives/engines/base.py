@@ -69,12 +69,16 @@ class EngineCrash(Exception):
     Args:
         reason: The class of the failure.
         detail: One line for a person: the engine's own message where there is one.
+
+    Attributes:
+        info: The `RunningEngine.info` of an engine that did not get to run, as far as known.
     """
 
     def __init__(self, reason: CrashReason, detail: str) -> None:
         super().__init__(reason, detail)  # both, so that the exception pickles
         self.reason = reason
         self.detail = detail
+        self.info: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.detail}"
@@ -86,12 +90,16 @@ class ExternalFailure(Exception):
     Args:
         reason: The class of the failure, an `ExternalReason` or another short identifier.
         detail: One line for a person that says what to do.
+
+    Attributes:
+        info: The `RunningEngine.info` of an engine that did not get to run, as far as known.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = str(reason)
         self.detail = detail
+        self.info: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

@@ -111,7 +111,12 @@ def _from_help(command: tuple[str, ...], env: dict[str, str]) -> EngineCapabilit
     """Read the options from the engine's help text."""
     # A command may end with an option that the model's name follows.
     words = list(command[:-1] if command[-1].startswith("--") else command)
-    text = _run([*words, "--help=all"], env)
+    try:
+        text = _run([*words, "--help=all"], env)
+    except ExternalFailure as failure:
+        if failure.reason == ExternalReason.ENGINE_MISSING:
+            raise
+        text = _run([*words, "--help"], env)  # before help came in groups
     return EngineCapabilities(version=None, flags=flags_in_help(text))
 
 

@@ -35,14 +35,14 @@ DETAIL_CHARACTERS = 300
 
 # "(EngineCore pid=7) ERROR 11-22 13:32:09 [core.py:1510] " before the words of an engine process.
 _PREFIX = re.compile(r"^(\([^)]*pid=\d+\) )?((ERROR|CRITICAL) [\d-]+ [\d:.]+ \[[^]]*\] ?)?")
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Failure|NotFound|Interrupt)\b(: |$)")
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Failure|NotFound)\b(: |$)")
 _STATEMENT = re.compile(r"^  Value error, |^[\w./-]+: error: |: No module named |^\w+: fatal")
 # Exceptions that only say that another one happened.
 _WRAPPERS = re.compile(
     r"Engine core initialization failed|EngineDeadError|See stack trace|See root cause"
     r"|\d+ validation errors? for |AsyncEngineDeadError|^concurrent\.|Engine process failed"
 )
-_WORKER_WRAPPER = re.compile(r"Worker failed with error '(.*)', please check the stack trace")
+_WORKER_WRAPPER = re.compile(r"Worker failed with error '(.*)', please check the stack trace.*")
 
 _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
     (r"address already in use", ExternalReason.PORT_TAKEN),
@@ -72,6 +72,10 @@ _OUT_OF_MEMORY = re.compile(
 )
 _DEVICE_BUSY = re.compile(r"less than desired (GPU|CPU) memory utilization")
 _CORE_STARTED = re.compile(r"\(EngineCore[^)]*pid=|Starting to load model|Loading model weights")
+# What follows this in a log is the consequence of a signal to the server.
+_SHUTDOWN = re.compile(
+    r"\[shutdown\] API server: shutdown triggered|KeyboardInterrupt: terminated"
+)
 _ORDERLY_STOPS = {0, -signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT}
 
 
@@ -106,7 +110,13 @@ def classify_exit(
     external = _external_reason(text, tuned)
     if external is not None:
         return ExternalFailure(external, detail)
-    if returncode in _ORDERLY_STOPS and not errors:
+    if returncode == 0 and not errors and phase is Phase.STARTING:
+        return ExternalFailure(
+            ExternalReason.BAD_ENGINE_ARGUMENT,
+            "the engine's command ended without an error before it could serve: it has to stay in "
+            "the foreground",
+        )
+    if returncode in _ORDERLY_STOPS and not error_lines(_SHUTDOWN.split(log)[0]):
         return ExternalFailure(
             ExternalReason.INTERRUPTED, f"somebody ended the engine (exit code {returncode})"
         )

@@ -57,6 +57,7 @@ from objectives.prompts import load_tokenizer
 from objectives.workload import Workload
 
 
+PORT_TAKEN = ExternalReason.PORT_TAKEN.value
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
 DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
 SHORTEST_SECRET = 6  # shorter ones are too likely to occur in any text
@@ -73,8 +74,8 @@ class VllmEngine:
         command: Instead of `python`, the words that start the server; the model's name and the
             options are appended. A container needs the host's network, and a runtime that passes
             SIGTERM on, as `docker run --rm --init --network host` does.
-        engine_args: Options for every trial, named with underscores. They win over nothing: a
-            parameter that is tuned must not stand here too.
+        engine_args: Options for every trial, named with underscores; none that is tuned. Secrets
+            among them (`api_key`, `hf_token`) reach the engine by its environment.
         env: Environment variables for the engine, over this process's own.
         tokenizer: Where the model's tokenizer is; the model itself by default.
         log_dir: Folder of the engines' logs, one a start.
@@ -92,7 +93,7 @@ class VllmEngine:
     model: str
     python: str | Path | None = None
     command: Sequence[str] | None = None
-    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    engine_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     tokenizer: str | None = None
     log_dir: str | Path = Path("runs") / "engine-logs"
@@ -125,7 +126,7 @@ class VllmEngine:
 
     @property
     def description(self) -> str:
-        """ "vLLM 0.32.0", or "vLLM" when it does not say its version before it runs."""
+        """As in "vLLM 0.32.0"; without the number when the command does not tell it."""
         version = self.capabilities.version
         return "vLLM" if version is None else f"vLLM {version}"
 
@@ -162,8 +163,11 @@ class VllmEngine:
             try:
                 return self._start_once(params, label)
             except ExternalFailure as failure:
-                clash = failure.reason == ExternalReason.PORT_TAKEN
-                if not clash or self.port is not None or attempt == START_ATTEMPTS - 1:
+                if (
+                    failure.reason != PORT_TAKEN
+                    or self.port is not None
+                    or attempt == START_ATTEMPTS - 1
+                ):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -199,17 +203,20 @@ class VllmEngine:
         memory = gpus.used_memory_mib(env)
         begin = time.monotonic()
         process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
-        running = RunningVllm(self, process, address, log, tuple(params), memory)
+        info = {"engine": self.description, "command": redact(words), "log": str(log)}
+        running = RunningVllm(self, process, address, log, tuple(params), memory, info)
         try:
             running.wait_until_ready(begin + self.startup_timeout)
-        except BaseException:
-            running.stop()
+        except BaseException as error:  # an interrupt, too, must not leave an engine behind
+            clash = isinstance(error, ExternalFailure) and error.reason == PORT_TAKEN
+            running.stop(wait_for_port=not clash)
+            if isinstance(error, EngineCrash | ExternalFailure):
+                error.info = running.info
             raise
-        version = readiness.get_version(address) or self.capabilities.version
+        version = readiness.get_version(address)
         running.info = {
-            "engine": "vLLM" if version is None else f"vLLM {version}",
-            "command": redact(words),
-            "log": str(log),
+            **running.info,
+            "engine": self.description if version is None else f"vLLM {version}",
             "startup_s": round(time.monotonic() - begin, 2),
         }
         return running
@@ -241,8 +248,9 @@ class RunningVllm:
         log: Path,
         tuned: Sequence[str],
         memory_before: int | None,
+        info: Mapping[str, Any],
     ) -> None:
-        self.info: Mapping[str, Any] = {"log": str(log)}
+        self.info = info
         self._engine = engine
         self._process = process
         self._address = address
@@ -282,7 +290,7 @@ class RunningVllm:
                 CrashReason.STARTUP_TIMEOUT, f"not ready to serve after {seconds}"
             ) from error
         except readiness.StrangerOnPort as error:
-            raise ExternalFailure(ExternalReason.PORT_TAKEN, str(error)) from error
+            raise ExternalFailure(PORT_TAKEN, str(error)) from error
         except readiness.NotReady as error:
             raise EngineCrash(CrashReason.STARTUP_FAILED, str(error)) from error
 
@@ -310,13 +318,13 @@ class RunningVllm:
         self._check_alive(result)
         return result
 
-    def stop(self) -> None:
+    def stop(self, *, wait_for_port: bool = True) -> None:
         """End the server with all its processes; wait until its port and memory are free."""
         if self._stopped:
             return
         self._stopped = True
         self._process.stop()
-        if not ports.wait_until_free(self._address.host, self._address.port):
+        if wait_for_port and not ports.wait_until_free(self._address.host, self._address.port):
             warnings.warn(f"port {self._address.port} is still held", stacklevel=2)
         if not gpus.wait_until_released(self._memory_before, self._engine.environment()):
             warnings.warn("the GPUs hold more memory than before the engine", stacklevel=2)
@@ -337,28 +345,25 @@ class RunningVllm:
 
     def _check_alive(self, result: LoadResult) -> None:
         """Tell a server that died from one that did not answer all."""
-        code = self._returncode()
-        if code is None and result.failed and not readiness.is_healthy(self._address):
-            code = self._await_exit()
-            if code is None:
-                raise EngineCrash(
-                    CrashReason.DIED_UNDER_LOAD, "it no longer says that it is healthy"
-                )
-        if code is not None:
+        if result.failed:
+            self._await_health_or_exit()
+        if (code := self._returncode()) is not None:
             raise self._exit_failure(code, Phase.SERVING)
-        if result.failed and readiness.who_answers(self._address) is readiness.Answer.STRANGER:
-            raise ExternalFailure(
-                ExternalReason.PORT_TAKEN, f"another program answers on {self._address.url}"
-            )
 
-    def _await_exit(self) -> int | None:
-        """The exit code of a server that is ending."""
+    def _await_health_or_exit(self) -> None:
+        """After failed requests: is the server well, is it ending, or is it another one?"""
         deadline = time.monotonic() + DEATH_WAIT_SECONDS
-        while (code := self._returncode()) is None and time.monotonic() < deadline:
-            if readiness.is_healthy(self._address):
-                return None
+        while self._returncode() is None:
+            answer = readiness.who_answers(self._address)
+            if answer is readiness.Answer.OURS:
+                return
+            if time.monotonic() > deadline:
+                if answer is readiness.Answer.STRANGER:
+                    raise ExternalFailure(
+                        PORT_TAKEN, f"another program answers on {self._address.url}"
+                    )
+                raise EngineCrash(CrashReason.DIED_UNDER_LOAD, "it lives but answers no more")
             time.sleep(readiness.POLL_SECONDS)
-        return code
 
     def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
         """The exception for a server that ended by itself, without secrets."""

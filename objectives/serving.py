@@ -1,0 +1,270 @@
+"""The objective: start an engine with the trial's parameters, run the workload, give the metrics.
+
+`ServingObjective` is a plain Optuna objective, which any sampler can tune:
+
+    objective = ServingObjective(engine, workload, space=space, mode="ttft-tpot")
+    study = optuna.create_study(directions=objective.directions, sampler=...)
+    objective.prepare(study)
+    study.optimize(objective, n_trials=30, catch=(EngineCrash,))
+
+The three modes are the paper's (section III): mean TTFT and mean TPOT for interactive
+applications, p95 latency for other online ones, throughput for periodic ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import Literal
+from typing import get_args
+
+from optuna.exceptions import TrialPruned
+from optuna.study import StudyDirection
+
+from objectives.engines.base import CrashReason
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from objectives.metrics import FailureKind
+from objectives.metrics import summarize
+from objectives.spaces import suggest
+
+
+if TYPE_CHECKING:
+    import optuna
+
+    from objectives.engines.base import Engine
+    from objectives.metrics import GoodputSLO
+    from objectives.metrics import LoadResult
+    from objectives.metrics import ServingMetrics
+    from objectives.spaces import EngineSpace
+    from objectives.workload import Workload
+
+
+Mode = Literal["ttft-tpot", "p95-latency", "throughput"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One value of the objective: which metric, and how a person reads it."""
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    name: str
+
+
+TARGETS: dict[str, tuple[Target, ...]] = {
+    "ttft-tpot": (
+        Target("ttft_ms_mean", "minimize", "TTFT mean (ms)"),
+        Target("tpot_ms_mean", "minimize", "TPOT mean (ms)"),
+    ),
+    "p95-latency": (Target("e2el_ms_p95", "minimize", "end-to-end latency p95 (ms)"),),
+    "throughput": (Target("request_throughput", "maximize", "throughput (requests/s)"),),
+}
+
+# User attributes of a trial.
+METRICS = "metrics"  # a mapping of all metrics of the run
+CRASH_REASON = "crash_reason"
+CRASH_DETAIL = "crash_detail"
+FAILURE_IS_EXTERNAL = "failure_is_external"
+EXTERNAL_REASON = "external_reason"
+EXTERNAL_DETAIL = "external_detail"
+DEFAULT_CONFIGURATION = "default_configuration"
+
+MIN_COMPLETED_SHARE = 0.95
+_TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
+
+
+class ObjectiveError(ValueError):
+    """An objective that cannot be used so; the message says what to do."""
+
+
+class ServingObjective:
+    """What a serving engine achieves on a workload with a trial's parameters.
+
+    A trial's user attributes hold all metrics of the run under `metrics`, and each entry of the
+    engine's `info` (version, command line, log file) under its own name. A crash sets
+    `crash_reason` and `crash_detail`. A failure that says nothing about the parameters, an
+    interrupt included, sets `failure_is_external` and `external_reason`.
+
+    Args:
+        engine: Started afresh for every trial.
+        workload: The same for every trial.
+        space: The parameters to draw.
+        mode: What is optimised; see the head of this module.
+        min_completed_share: Share of the requests, in (0, 1], that has to complete. With fewer
+            the trial has crashed: the metrics rest on the requests that completed, so that an
+            engine which drops its slowest ones would look fast.
+        slo: Limits for the goodput among the metrics.
+
+    Raises:
+        ObjectiveError: When mode or share make no sense, or with this workload.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        workload: Workload,
+        *,
+        space: EngineSpace,
+        mode: Mode = "ttft-tpot",
+        min_completed_share: float = MIN_COMPLETED_SHARE,
+        slo: GoodputSLO | None = None,
+    ) -> None:
+        if mode not in get_args(Mode):
+            raise ObjectiveError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
+        if not 0 < min_completed_share <= 1:
+            raise ObjectiveError(f"min_completed_share is in (0, 1], not {min_completed_share}")
+        if mode == "ttft-tpot" and all(r.request.output_tokens < 2 for r in workload.requests):
+            raise ObjectiveError(
+                "every answer of this workload has one token, so that there is no time per "
+                "output token: choose another mode"
+            )
+        self.engine = engine
+        self.workload = workload
+        self.space = space
+        self.mode = mode
+        self.min_completed_share = min_completed_share
+        self.slo = slo
+
+    @property
+    def directions(self) -> list[str]:
+        """For `optuna.create_study(directions=...)`."""
+        return [target.direction for target in TARGETS[self.mode]]
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of the values, with their units."""
+        return [target.name for target in TARGETS[self.mode]]
+
+    def prepare(self, study: optuna.Study) -> None:
+        """Set the names of the metrics on a study.
+
+        Raises:
+            ObjectiveError: When the study was made for other directions.
+        """
+        wanted = [StudyDirection[direction.upper()] for direction in self.directions]
+        if study.directions != wanted:
+            raise ObjectiveError(
+                f"study {study.study_name!r} has other directions than mode {self.mode!r}: create "
+                f"it with directions={self.directions}"
+            )
+        study.set_metric_names(self.metric_names)
+
+    def enqueue_default(self, study: optuna.Study) -> None:
+        """Have the engine's default configuration run first, once in a study.
+
+        It is what the tuned configurations are compared with, and `ScootSampler` takes its values
+        as reference point.
+        """
+        trials = study.get_trials(deepcopy=False)
+        if not any(trial.user_attrs.get(DEFAULT_CONFIGURATION) for trial in trials):
+            study.enqueue_trial(self.space.default, user_attrs={DEFAULT_CONFIGURATION: True})
+
+    def __call__(self, trial: optuna.Trial) -> float | tuple[float, ...]:
+        """Measure the configuration that a trial suggests.
+
+        Returns:
+            The value, or the values in the order of `metric_names`.
+
+        Raises:
+            EngineCrash: The configuration does not serve this workload: let Optuna catch it.
+            ExternalFailure: Something else went wrong, of which nothing can be learned.
+        """
+        params = suggest(trial, self.space)
+        try:
+            metrics = self._measure(trial, params)
+        except EngineCrash as crash:
+            _set_attrs(trial, crash.info)
+            trial.set_user_attr(CRASH_REASON, crash.reason.value)
+            trial.set_user_attr(CRASH_DETAIL, crash.detail)
+            raise
+        except TrialPruned:
+            raise
+        except BaseException as error:
+            _mark_external(trial, error)
+            raise
+        values = tuple(metrics.value(target.metric) for target in TARGETS[self.mode])
+        return values[0] if len(values) == 1 else values
+
+    def _measure(self, trial: optuna.Trial, params: dict[str, Any]) -> ServingMetrics:
+        """Run the workload on a fresh engine."""
+        with self.engine.start(params, f"trial-{trial.number}") as running:
+            _set_attrs(trial, running.info)
+            result = running.serve(self.workload)
+        check_measurement(result)
+        check_completed(result, self.min_completed_share)
+        metrics = summarize(result.records, result.duration, self.slo)
+        notes = {
+            "max_lateness_s": result.max_lateness_s,
+            "short_outputs": result.short_outputs,
+            "prompt_length_mismatches": result.prompt_length_mismatches,
+        }
+        trial.set_user_attr(METRICS, {**metrics.as_dict(), **notes})
+        return metrics
+
+
+def check_measurement(result: LoadResult) -> None:
+    """Refuse a run in which the load generator itself failed.
+
+    Raises:
+        ExternalFailure: It sent requests late, or could not open connections.
+    """
+    if result.too_late:
+        raise ExternalFailure(
+            ExternalReason.LATE_GENERATOR,
+            f"a hundredth of the requests was sent {result.p99_lateness_s:.3f} s late or more "
+            f"(the limit is {result.lateness_limit_s:g} s): this machine is too busy to measure",
+        )
+    own_faults = result.failures()[FailureKind.CLIENT]
+    if own_faults:
+        raise ExternalFailure(
+            ExternalReason.LATE_GENERATOR,
+            f"{own_faults} requests could not be sent from here: {_an_error(result)}",
+        )
+
+
+def check_completed(result: LoadResult, share: float) -> None:
+    """Refuse a run in which too few requests completed.
+
+    Raises:
+        EngineCrash: With the more frequent cause, time or another, as its reason.
+    """
+    total = len(result.records)
+    if result.completed >= share * total and result.completed > 0:
+        return
+    failures = result.failures()
+    timeouts = sum(failures[kind] for kind in _TIMEOUTS)
+    reason = (
+        CrashReason.REQUEST_TIMEOUTS
+        if 2 * timeouts >= result.failed
+        else CrashReason.TOO_FEW_COMPLETED
+    )
+    raise EngineCrash(
+        reason, f"{result.completed} of {total} requests completed: {_an_error(result)}"
+    )
+
+
+def _an_error(result: LoadResult) -> str:
+    """One request's error of the most frequent kind."""
+    kind = result.failures().most_common(1)[0][0]
+    return next(str(r.error) for r in result.records if r.failure_kind is kind)
+
+
+def _mark_external(trial: optuna.Trial, error: BaseException) -> None:
+    """Note on the trial that its failure says nothing about its parameters."""
+    trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
+    if isinstance(error, ExternalFailure):
+        _set_attrs(trial, error.info)
+        trial.set_user_attr(EXTERNAL_REASON, error.reason)
+        trial.set_user_attr(EXTERNAL_DETAIL, error.detail)
+    elif isinstance(error, KeyboardInterrupt):
+        trial.set_user_attr(EXTERNAL_REASON, ExternalReason.INTERRUPTED.value)
+    else:
+        trial.set_user_attr(EXTERNAL_REASON, type(error).__name__)
+
+
+def _set_attrs(trial: optuna.Trial, info: Any) -> None:
+    for name, value in info.items():
+        trial.set_user_attr(name, value)

@@ -1,0 +1,261 @@
+"""The driver of the real engine, with faults injected by a program that stands in for vLLM.
+
+The tests with vLLM itself are in tests/vllm.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objectives.engines import ports
+from objectives.engines.base import Engine
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import RunningEngine
+from objectives.engines.command import EngineArgumentError
+from objectives.engines.guardian import descendants_of
+from objectives.engines.vllm import VllmEngine
+from objectives.loadgen import LoadOptions
+from objectives.workload import Workload
+
+
+Make = Callable[..., VllmEngine]
+
+
+@pytest.fixture
+def make(stand_in: list[str], model_dir: Path, tmp_path: Path) -> Make:
+    """Makes an engine whose server behaves as told."""
+
+    def make_engine(behaviour: str = "good", **more: Any) -> VllmEngine:
+        env = {"STAND_IN": behaviour, **more.pop("env", {})}
+        settings = {"log_dir": tmp_path / "logs", "grace": 0.3, "startup_timeout": 30.0, **more}
+        return VllmEngine(str(model_dir), command=stand_in, env=env, **settings)
+
+    return make_engine
+
+
+def nothing_is_left() -> bool:
+    """Whether this process has no descendant but its own helpers of multiprocessing."""
+    commands = [Path(f"/proc/{pid}/cmdline") for pid in descendants_of(os.getpid())]
+    return not any(b"stand_in_server" in c.read_bytes() for c in commands if c.exists())
+
+
+def test_serves_and_leaves_nothing(make: Make, workload: Workload) -> None:
+    engine = make(engine_args={"max_model_len": 128})
+    assert isinstance(engine, Engine)
+    params = {"max_num_seqs": 8, "enable_prefix_caching": False}
+    with engine.start(params, "trial-7") as running:
+        assert isinstance(running, RunningEngine)
+        result = running.serve(workload)
+        port = running.address.port
+        assert not ports.is_free("127.0.0.1", port)
+    assert ports.is_free("127.0.0.1", port)
+    assert nothing_is_left()
+    assert [r.error for r in result.records] == [None] * 12
+    assert [r.prompt_tokens for r in result.records] == list(range(5, 17))
+    assert [r.output_tokens for r in result.records] == list(range(2, 14))
+    assert result.short_outputs == result.prompt_length_mismatches == 0
+    assert running.info["engine"] == "vLLM 0.0.1"
+    log = Path(running.info["log"])
+    assert log.name.startswith("trial-7-")
+    assert "arguments" in log.read_text(encoding="utf-8")
+    expected = "--max-model-len 128 --max-num-seqs 8 --no-enable-prefix-caching"
+    assert running.info["command"].endswith(expected)
+
+
+def test_every_start_has_its_own_port_name_and_log(make: Make) -> None:
+    engine = make()
+    with engine.start({}, "trial-0") as one, engine.start({}, "trial-0") as two:
+        assert one.address.port != two.address.port
+        assert one.address.model_name != two.address.model_name
+        assert one.info["log"] != two.info["log"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "detail"),
+    [
+        ("die 1 ValueError: max_num_seqs is too small", "known_constraint", "too small"),
+        ("die 1 torch.OutOfMemoryError: CUDA out of memory", "out_of_memory", "CUDA"),
+        ("die 3 nothing known", "startup_failed", "nothing known"),
+    ],
+)
+def test_crash_at_start(make: Make, behaviour: str, reason: str, detail: str) -> None:
+    with pytest.raises(EngineCrash, match=detail) as crash:
+        make(behaviour).start({"max_num_seqs": 8}, "trial-0")
+    assert crash.value.reason == reason
+    assert "--max-num-seqs 8" in crash.value.info["command"]
+    assert behaviour.split(" ", 2)[2] in Path(crash.value.info["log"]).read_text(encoding="utf-8")
+    assert nothing_is_left()
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "unhealthy", "mute"])
+def test_start_takes_no_longer_than_allowed(make: Make, behaviour: str) -> None:
+    with pytest.raises(EngineCrash) as crash:
+        make(behaviour, startup_timeout=1.0).start({}, "trial-0")
+    assert crash.value.reason == "startup_timeout"
+    assert nothing_is_left()
+
+
+def test_stranger_on_the_port_is_never_measured(make: Make) -> None:
+    with pytest.raises(ExternalFailure, match="another program answers") as failure:
+        make("stranger").start({}, "trial-0")
+    assert failure.value.reason == "port_taken"
+    assert nothing_is_left()
+
+
+def test_port_of_the_user_must_be_free(make: Make) -> None:
+    with make().start({}, "trial-0") as stranger:
+        engine = make(port=stranger.address.port)
+        with pytest.raises(ExternalFailure, match="holds port") as failure:
+            engine.start({}, "trial-1")
+    assert failure.value.reason == "port_taken"
+    with engine.start({}, "trial-2") as running:  # now it is free
+        assert running.address.port == engine.port
+
+
+def test_clash_after_the_choice_of_a_port_is_tried_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make()
+    with engine.start({}, "trial-0") as other:
+        free = ports.choose_port("127.0.0.1")
+        # The first choice is taken in the meantime, as by another worker.
+        choices = iter([other.address.port, free])
+        monkeypatch.setattr(ports, "choose_port", lambda host: next(choices))
+        monkeypatch.setattr(ports, "check_port", lambda host, port: None)
+        with engine.start({}, "trial-1") as running:
+            assert running.address.port == free
+
+
+def test_death_under_load(make: Make, workload: Workload) -> None:
+    # The first request is the driver's own.
+    with make("die-under-load 5").start({}, "trial-0") as running:
+        with pytest.raises(EngineCrash, match="CUDA out of memory") as crash:
+            running.serve(workload)
+        assert crash.value.reason == "out_of_memory"
+
+
+def test_kill_from_outside_under_load(make: Make, workload: Workload) -> None:
+    with make("stall 3").start({}, "trial-0") as running:
+        killer = threading.Timer(0.5, os.kill, (running.pid, signal.SIGABRT))
+        killer.start()
+        with pytest.raises(EngineCrash) as crash:
+            running.serve(workload)
+        assert crash.value.reason == "died_under_load"
+
+
+def test_interrupt_from_outside_under_load(make: Make, workload: Workload) -> None:
+    with make("stall 3").start({}, "trial-0") as running:
+        killer = threading.Timer(0.5, os.kill, (running.pid, signal.SIGTERM))
+        killer.start()
+        with pytest.raises(ExternalFailure) as failure:
+            running.serve(workload)
+        assert failure.value.reason == "interrupted"
+
+
+def test_requests_without_answer_are_given_up(make: Make, workload: Workload) -> None:
+    load = LoadOptions(request_timeout_s=0.5, drain_timeout_s=5.0)
+    with make("stall 5", load=load).start({}, "trial-0") as running:
+        result = running.serve(workload)  # the engine lives: whoever asks judges the records
+    assert result.completed == 4
+    assert set(result.failures()) == {"timeout"}
+
+
+def test_server_that_ignores_sigterm_is_killed(make: Make) -> None:
+    running = make("deaf").start({}, "trial-0")
+    running.stop()
+    running.stop()
+    assert nothing_is_left()
+    assert ports.is_free("127.0.0.1", running.address.port)
+
+
+def test_secrets_are_shown_nowhere(make: Make, workload: Workload) -> None:
+    engine = make(engine_args={"api_key": "sk-verysecret"}, env={"HF_TOKEN": "hf-verysecret"})
+    with engine.start({}, "trial-0") as running:
+        assert running.serve(workload).failed == 0
+        command_line = Path(f"/proc/{running.pid}/cmdline").read_text(encoding="utf-8")
+    log = Path(running.info["log"]).read_text(encoding="utf-8")
+    for text in (command_line, log, str(running.info), repr(engine), repr(running.address)):
+        assert "verysecret" not in text
+    failing = make("die 1 ValueError: bad token hf-verysecret", env={"HF_TOKEN": "hf-verysecret"})
+    with pytest.raises(EngineCrash, match=r"bad token \*\*\*"):
+        failing.start({}, "trial-0")
+
+
+def test_missing_command_and_model(tmp_path: Path, stand_in: list[str]) -> None:
+    with pytest.raises(ExternalFailure, match="/no/such/python") as missing:
+        VllmEngine(str(tmp_path), python="/no/such/python").start({}, "trial-0")
+    assert missing.value.reason == "engine_missing"
+    engine = VllmEngine(str(tmp_path / "nope"), command=stand_in)
+    with pytest.raises(ExternalFailure, match="there is no model folder") as no_model:
+        engine.start({}, "trial-0")
+    assert no_model.value.reason == "no_such_model"
+
+
+def test_model_without_tokenizer(make: Make, tmp_path: Path, workload: Workload) -> None:
+    engine = make(tokenizer=str(tmp_path))
+    with pytest.raises(ExternalFailure, match=r"tokenizer\.json") as failure:
+        engine.prompts(workload)
+    assert failure.value.reason == "no_such_model"
+
+
+@pytest.mark.parametrize(
+    ("engine_args", "params", "match"),
+    [
+        ({"max_num_seqs": 4}, {"max_num_seqs": 8}, "tuned and fixed at once: max_num_seqs"),
+        ({}, {"scheduler_delay_factor": 0.2}, "has no parameter scheduler_delay_factor"),
+    ],
+)
+def test_parameters_that_cannot_be_tuned(
+    make: Make, engine_args: dict[str, Any], params: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ExternalFailure, match=match) as failure:
+        make(engine_args=engine_args).start(params, "trial-0")
+    assert failure.value.reason == "bad_engine_argument"
+
+
+@pytest.mark.parametrize("engine_args", [{"port": 1}, {"aws_secret": "x"}, {"max-num-seqs": 1}])
+def test_arguments_that_are_refused_at_once(make: Make, engine_args: dict[str, Any]) -> None:
+    with pytest.raises(EngineArgumentError):
+        make(engine_args=engine_args)
+
+
+def test_engine_pickles_and_is_cheap_to_make(make: Make) -> None:
+    engine = make(engine_args={"max_model_len": 128})
+    copy = pickle.loads(pickle.dumps(engine))
+    assert copy == engine
+    assert copy.capabilities == engine.capabilities
+    with pytest.raises(ExternalFailure):  # it is only asked when that is needed
+        _ = VllmEngine("/no/such/model", python="/no/such/python").capabilities
+
+
+def start_and_wait(engine: VllmEngine, pid: Any) -> None:
+    running = engine.start({}, "trial-0")
+    pid.value = running.pid
+    time.sleep(600)
+
+
+def test_no_engine_outlives_a_killed_worker(make: Make) -> None:
+    context = multiprocessing.get_context("spawn")
+    pid = context.Value("i", 0)
+    worker = context.Process(target=start_and_wait, args=(make("deaf"), pid))
+    worker.start()
+    deadline = time.monotonic() + 60
+    while pid.value == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    worker.kill()
+    worker.join()
+    while Path(f"/proc/{pid.value}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
