@@ -48,6 +48,27 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": lambda *args: _fold(np.maximum, args),
     "log2": np.log2,
 }
+_ONE_ARGUMENT = frozenset({"abs", "log2"})
+_LISTS = (ast.List, ast.Tuple, ast.Set)
+_ALLOWED = (
+    ast.Name,
+    ast.Load,
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.UnaryOp,
+    ast.Not,
+    ast.USub,
+    ast.UAdd,
+    ast.BinOp,
+    ast.In,
+    ast.NotIn,
+    ast.IfExp,
+    *_LISTS,
+    *_BINARY,
+    *_COMPARE,
+)
+_DEEPEST = 100  # levels of nesting; ten times as many would exhaust the interpreter's stack
 _HELP = (
     "allowed are parameter names, numbers, strings, True/False/None, + - * / // %, comparisons, "
     "in / not in a list, and / or / not, if-else, abs, min, max, log2"
@@ -80,6 +101,11 @@ class Expression:
             raise ConstraintError(
                 f"The known constraint {text!r} is not an expression; {_HELP}."
             ) from error
+        if _is_deep(self._tree):
+            raise ConstraintError(
+                f"The known constraint '{text[:60]}...' is nested more than {_DEEPEST} levels deep; "
+                "write it as several constraints."
+            )
         functions = {
             node.func.id
             for node in ast.walk(self._tree)
@@ -98,40 +124,7 @@ class Expression:
             )
 
     def _check(self, node: ast.AST) -> None:
-        allowed = (
-            ast.Name,
-            ast.Load,
-            ast.BoolOp,
-            ast.And,
-            ast.Or,
-            ast.UnaryOp,
-            ast.Not,
-            ast.USub,
-            ast.UAdd,
-            ast.BinOp,
-            ast.Compare,
-            ast.In,
-            ast.NotIn,
-            ast.IfExp,
-            ast.Call,
-            ast.List,
-            ast.Tuple,
-            ast.Set,
-            *_BINARY,
-            *_COMPARE,
-        )
-        if isinstance(node, ast.Constant):
-            ok = node.value is None or isinstance(node.value, (bool, int, float, str))
-        elif isinstance(node, ast.Call):
-            ok = (
-                isinstance(node.func, ast.Name)
-                and node.func.id in _FUNCTIONS
-                and not node.keywords
-                and bool(node.args)
-            )
-        else:
-            ok = isinstance(node, allowed)
-        if not ok:
+        if not _is_allowed(node):
             part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise ConstraintError(
                 f"The known constraint {self.text!r} uses {part!r}, which is not allowed; {_HELP}."
@@ -195,6 +188,32 @@ class Expression:
             result = np.logical_and(result, holds)
             left = right
         return result
+
+
+def _is_deep(tree: ast.AST) -> bool:
+    level: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
+
+
+def _is_allowed(node: ast.AST) -> bool:
+    """Tell whether a node may stand in an expression; lists stand behind ``in`` alone."""
+    if isinstance(node, ast.Constant):
+        return node.value is None or isinstance(node.value, (bool, int, float, str))
+    if isinstance(node, ast.Compare):
+        sides = zip([ast.Eq(), *node.ops], [node.left, *node.comparators], strict=True)
+        return all(isinstance(s, _LISTS) == isinstance(op, (ast.In, ast.NotIn)) for op, s in sides)
+    if any(isinstance(child, _LISTS) for child in ast.iter_child_nodes(node)):
+        return False
+    if isinstance(node, ast.Call):
+        return (
+            isinstance(node.func, ast.Name)
+            and node.func.id in _FUNCTIONS
+            and not node.keywords
+            and (len(node.args) == 1 or (node.func.id not in _ONE_ARGUMENT and len(node.args) > 1))
+        )
+    return isinstance(node, _ALLOWED)
 
 
 def _number(value: Any) -> Any:

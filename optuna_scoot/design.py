@@ -52,7 +52,7 @@ class Domain:
         """
         if self.space.n_points > _ENUMERABLE:
             return None
-        axes = [(np.arange(k) + 0.5) / k for k in self.space.n_levels]
+        axes = [self.space.all_units(j) for j in range(self.space.n_dimensions)]
         x = self._snapped_grid(axes)
         x = x[self.valid(x)]
         if len(x) == 0:
@@ -124,9 +124,11 @@ class Domain:
         blocks = [point[np.newaxis, :]]
         for j in axes:
             levels = self.space.n_levels[j]
-            n = int(min(levels, _GRID))
-            values = (np.arange(n) + (0.5 if levels <= _GRID else rng.random(n))) / n
-            block = np.repeat(point[np.newaxis, :], n, axis=0)
+            if levels <= _GRID:
+                values = self.space.all_units(int(j))
+            else:
+                values = (np.arange(_GRID) + rng.random(_GRID)) / _GRID
+            block = np.repeat(point[np.newaxis, :], len(values), axis=0)
             block[:, j] = values
             blocks.append(block)
         return self.space.snap(np.concatenate(blocks))

@@ -60,9 +60,9 @@ class _Continuous:
 class _Stepped:
     """Values low, low + step, …, high; with ``log``, integers of log-uniform weight."""
 
-    def __init__(self, low: float, step: float, n_levels: int, log: bool) -> None:
+    def __init__(self, low: float, high: float, step: float, n_levels: int, log: bool) -> None:
         self.n_levels = float(n_levels)
-        self._low, self._step, self._log = low, step, log
+        self._low, self._high, self._step, self._log = low, high, step, log
         top = low + step * (n_levels - 1)
         if log:
             self._bounds = (math.log(low - step / 2), math.log(top + step / 2))
@@ -75,7 +75,8 @@ class _Stepped:
         if self._log:
             position = (np.exp(position) - self._low) / self._step
         index = np.clip(np.rint(position), 0, self.n_levels - 1)
-        return self._low + self._step * index
+        # As Optuna does: the sum may stick out by a rounding error.
+        return np.clip(self._low + self._step * index, self._low, self._high)
 
     def encode(self, internal: np.ndarray) -> np.ndarray:
         lo, hi = self._bounds
@@ -83,19 +84,37 @@ class _Stepped:
         position = np.log(self._low + self._step * index) if self._log else index
         return np.clip((position - lo) / (hi - lo), 0.0, 1.0)
 
+    def all_units(self) -> np.ndarray:
+        """Give the unit coordinate of every level, shape (n_levels,)."""
+        return self.encode(self._low + self._step * np.arange(int(self.n_levels)))
+
 
 def _dimension(distribution: BaseDistribution) -> _Dimension:
     if isinstance(distribution, CategoricalDistribution):
-        return _Stepped(0.0, 1.0, len(distribution.choices), log=False)
+        n = len(distribution.choices)
+        return _Stepped(0.0, n - 1.0, 1.0, n, log=False)
     if isinstance(distribution, IntDistribution):
         n = (distribution.high - distribution.low) // distribution.step + 1
-        return _Stepped(float(distribution.low), float(distribution.step), n, distribution.log)
+        low, high = _floats_within(distribution.low, distribution.high)
+        return _Stepped(low, high, float(distribution.step), n, distribution.log)
     if isinstance(distribution, FloatDistribution):
         if distribution.step is None:
             return _Continuous(distribution.low, distribution.high, distribution.log)
         n = round((distribution.high - distribution.low) / distribution.step) + 1
-        return _Stepped(distribution.low, distribution.step, n, log=False)
+        return _Stepped(
+            distribution.low, distribution.high, distribution.step, n, log=False
+        )
     raise NotImplementedError(f"The distribution {distribution} is not supported.")
+
+
+def _floats_within(low: int, high: int) -> tuple[float, float]:
+    """Give the bounds as floats that do not stick out: beyond 2^53 integers are rounded."""
+    lowest, highest = float(low), float(high)
+    if lowest < low:
+        lowest = math.nextafter(lowest, math.inf)
+    if highest > high:
+        highest = math.nextafter(highest, -math.inf)
+    return lowest, highest
 
 
 def _is_ordered(distribution: BaseDistribution) -> bool:
@@ -140,6 +159,12 @@ class SearchSpace:
         return int(
             sum(k if hot else 1 for k, hot in zip(self.n_levels, self._one_hot, strict=True))
         )
+
+    def all_units(self, j: int) -> np.ndarray:
+        """Give the unit coordinates of all levels of the discrete parameter number j."""
+        dimension = self._dimensions[j]
+        assert isinstance(dimension, _Stepped)
+        return dimension.all_units()
 
     def snap(self, x: np.ndarray) -> np.ndarray:
         """Move points (n, d) to the centres of their cells, shape (n, d)."""
@@ -257,10 +282,9 @@ def _external(distribution: BaseDistribution, internal: float) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(internal)]
     if isinstance(distribution, IntDistribution):
-        return round(internal)
-    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        # As Optuna does: the sum low + k * step may stick out by a rounding error.
-        return float(min(max(internal, distribution.low), distribution.high))
+        # In whole numbers: the float of a large one need not lie on the grid.
+        steps = (round(internal) - distribution.low + distribution.step // 2) // distribution.step
+        return distribution.low + distribution.step * steps
     return float(internal)
 
 
