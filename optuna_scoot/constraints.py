@@ -103,8 +103,8 @@ class Expression:
             ) from error
         if _is_deep(self._tree):
             raise ConstraintError(
-                f"The known constraint '{text[:60]}...' is nested more than {_DEEPEST} levels deep; "
-                "write it as several constraints."
+                f"The known constraint '{text[:60]}...' is nested more than {_DEEPEST} levels "
+                "deep; write it as several constraints."
             )
         functions = {
             node.func.id

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,8 @@ class FeasibilityForest:
         # A single class teaches nothing that its share does not say already.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
         if 0.0 < self._constant < 1.0:
+            from sklearn.ensemble import RandomForestRegressor  # slow to import
+
             forest = RandomForestRegressor(n_trees, random_state=seed, n_jobs=1)
             forest.fit(features.astype(np.float32), ran.astype(float))
             self._trees = [estimator.tree_ for estimator in forest.estimators_]

@@ -142,6 +142,11 @@ def is_enqueued(trial: FrozenTrial) -> bool:
     return _FIXED_PARAMS_ATTR in trial.system_attrs
 
 
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Give the parameters of a trial that the user chose; empty for a suggested trial."""
+    return dict(trial.system_attrs.get(_FIXED_PARAMS_ATTR, {}))
+
+
 def known_params(trial: FrozenTrial) -> dict[str, Any]:
     """Give a trial's parameters, for a running one also those published but not yet suggested.
 
@@ -156,8 +161,7 @@ def known_params(trial: FrozenTrial) -> dict[str, Any]:
         published = json.loads("".join(chunks)) if chunks else {}
     except json.JSONDecodeError:
         published = {}
-    fixed = trial.system_attrs.get(_FIXED_PARAMS_ATTR, {})
-    return {**published, **fixed, **trial.params}
+    return {**published, **enqueued_params(trial), **trial.params}
 
 
 def infer_search_space(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
@@ -186,7 +190,12 @@ def _constraints(completed: Sequence[FrozenTrial]) -> np.ndarray:
     by_trial = [dict(t.constraints) for t in completed]
     names = sorted({name for constraints in by_trial for name in constraints})
     rows = [[float(c.get(name, 0.0)) for name in names] for c in by_trial]
-    return replace_infinities(np.array(rows, dtype=float).reshape(len(by_trial), len(names)))
+    measured = np.array(rows, dtype=float).reshape(len(by_trial), len(names))
+    bounded = replace_infinities(measured)
+    # Beside finite values of one sign alone, an infinity keeps its own.
+    reach = np.max(np.abs(bounded), axis=0, initial=1e-9)
+    bounded = np.where(np.isposinf(measured), reach, bounded)
+    return np.where(np.isneginf(measured), -reach, bounded)
 
 
 def _reference_point(
@@ -194,12 +203,23 @@ def _reference_point(
 ) -> np.ndarray | None:
     """Give the default configuration's values (paper, section IV-E2), None when there are none.
 
-    The default is the trial so marked, otherwise the first one that the user enqueued.
+    The default is the trial so marked, otherwise the first one that the user enqueued. One that
+    failed for reasons outside its parameters was never run: the next one stands in.
+
+    Raises:
+        ValueError: When the given point has not one value an objective.
     """
     if given is not None:
+        if len(given) != len(signs):
+            raise ValueError(
+                f"reference_point has {len(given)} values, but the study has {len(signs)} "
+                "objectives; give one value an objective."
+            )
         return np.asarray(np.asarray(given, dtype=float) * signs)
-    marked = [t for t in trials if t.user_attrs.get(DEFAULT_CONFIGURATION_ATTR) is True]
-    default = next(iter(marked or (t for t in trials if is_enqueued(t))), None)
+    retried = retried_numbers(trials)
+    tried = [t for t in trials if t.state != TrialState.FAIL or is_crash(t, retried)]
+    marked = [t for t in tried if t.user_attrs.get(DEFAULT_CONFIGURATION_ATTR) is True]
+    default = next(iter(marked or (t for t in tried if is_enqueued(t))), None)
     if default is None or default.state != TrialState.COMPLETE:
         return None
     values = np.asarray(default.values, dtype=float) * signs

@@ -18,6 +18,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.samplers import PartialFixedSampler
 from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -31,9 +32,11 @@ from optuna_scoot.feasibility import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.observations import PHASE_ATTR
 from optuna_scoot.observations import RELATIVE_PARAMS_ATTR
+from optuna_scoot.observations import enqueued_params
 from optuna_scoot.observations import infer_search_space
 from optuna_scoot.observations import is_crash
 from optuna_scoot.observations import is_enqueued
+from optuna_scoot.observations import known_params
 from optuna_scoot.observations import observe
 from optuna_scoot.observations import retried_numbers
 from optuna_scoot.space import SearchSpace
@@ -199,7 +202,7 @@ class ScootSampler(BaseSampler):
             return {}
         # The cache of finished trials would hide what other workers run now.
         trials = study._get_trials(deepcopy=False, use_cache=False)
-        space = SearchSpace(search_space)
+        space = SearchSpace(search_space, _enqueued_values(trial, search_space))
         domain = Domain(space, self._constraints_given(study, trial, search_space))
         with single_thread():
             suggestion = self._suggest(study, trial, trials, domain)
@@ -233,9 +236,10 @@ class ScootSampler(BaseSampler):
         value = self._independent_sampler.sample_independent(
             study, trial, param_name, param_distribution
         )
-        if self._known.satisfied({**trial.params, param_name: value}):
+        settled = {**_partially_fixed(study), **known_params(trial)}
+        if self._known.satisfied({**settled, param_name: value}):
             return value
-        return self._constrained_value(trial, param_name, param_distribution)
+        return self._constrained_value(trial, settled, param_name, param_distribution)
 
     def _suggest(
         self, study: Study, trial: FrozenTrial, trials: list[FrozenTrial], domain: Domain
@@ -293,7 +297,7 @@ class ScootSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> KnownConstraints:
         """Give the known constraints with the trial's other, already fixed parameters put in."""
-        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        fixed = {**_partially_fixed(study), **enqueued_params(trial), **trial.params}
         fixed = {name: value for name, value in fixed.items() if name not in search_space}
         singles = self._search_space or {}
         for name, distribution in singles.items():
@@ -302,15 +306,19 @@ class ScootSampler(BaseSampler):
         return self._known.given(fixed)
 
     def _constrained_value(
-        self, trial: FrozenTrial, name: str, distribution: BaseDistribution
+        self,
+        trial: FrozenTrial,
+        settled: Mapping[str, Any],
+        name: str,
+        distribution: BaseDistribution,
     ) -> Any:
         space = SearchSpace({name: distribution})
         rng = np.random.default_rng(_seed_of(self._seed, name, trial.number))
-        domain = Domain(space, self._known.given(trial.params))
+        domain = Domain(space, self._known.given(settled))
         try:
             point = domain.repair(space.snap(rng.random((1, 1)))[0], rng)
         except ConstraintError as error:
-            drawn = ", ".join(f"{k}={v}" for k, v in trial.params.items())
+            drawn = ", ".join(f"{k}={v}" for k, v in settled.items())
             raise ConstraintError(
                 f"No value of {name} satisfies the known constraints beside {drawn}. Pass "
                 "search_space to ScootSampler, so that the parameters are drawn together."
@@ -350,6 +358,28 @@ class _StartupPlace:
     def __init__(self, index: int, informative: int) -> None:
         self.index = index
         self.informative = informative
+
+
+def _enqueued_values(
+    trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+) -> dict[str, Any]:
+    """Give the values that the user enqueued of parameters in the space, where they lie in it."""
+    values: dict[str, Any] = {}
+    for name, value in enqueued_params(trial).items():
+        distribution = search_space.get(name)
+        if distribution is not None and SearchSpace({name: distribution}).covers({name: value}):
+            values[name] = value
+    return values
+
+
+def _partially_fixed(study: Study) -> dict[str, Any]:
+    """Give what a ``PartialFixedSampler`` around this sampler fixes.
+
+    It takes these out of the search space and puts them in later, where the known constraints
+    would not see them.
+    """
+    around = getattr(study, "sampler", None)
+    return dict(around._fixed_params) if isinstance(around, PartialFixedSampler) else {}
 
 
 def _only_value(distribution: BaseDistribution) -> float:

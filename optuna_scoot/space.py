@@ -101,9 +101,7 @@ def _dimension(distribution: BaseDistribution) -> _Dimension:
         if distribution.step is None:
             return _Continuous(distribution.low, distribution.high, distribution.log)
         n = round((distribution.high - distribution.low) / distribution.step) + 1
-        return _Stepped(
-            distribution.low, distribution.high, distribution.step, n, log=False
-        )
+        return _Stepped(distribution.low, distribution.high, distribution.step, n, log=False)
     raise NotImplementedError(f"The distribution {distribution} is not supported.")
 
 
@@ -131,9 +129,14 @@ class SearchSpace:
 
     Args:
         distributions: Optuna's distribution of each parameter; the order of the dimensions.
+        pinned: Values of parameters that are settled: every snapped point has them.
     """
 
-    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+    def __init__(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        pinned: Mapping[str, Any] | None = None,
+    ) -> None:
         self.distributions = dict(distributions)
         self.names = tuple(self.distributions)
         self._dimensions = [_dimension(d) for d in self.distributions.values()]
@@ -142,6 +145,10 @@ class SearchSpace:
         self.is_categorical = np.array(
             [isinstance(d, CategoricalDistribution) for d in self.distributions.values()]
         )
+        self._pinned = {
+            self.names.index(name): self._encoded(name, [{name: value}])[0]
+            for name, value in (pinned or {}).items()
+        }
 
     @property
     def n_dimensions(self) -> int:
@@ -171,6 +178,8 @@ class SearchSpace:
         out = np.empty_like(x, dtype=float)
         for j, dimension in enumerate(self._dimensions):
             out[:, j] = dimension.encode(dimension.decode(x[:, j]))
+        for j, unit in self._pinned.items():
+            out[:, j] = unit
         return out
 
     def features(self, x: np.ndarray) -> np.ndarray:
@@ -226,12 +235,16 @@ class SearchSpace:
             KeyError: When a parameter is missing.
         """
         out = np.empty((len(params), self.n_dimensions))
-        for j, (name, distribution) in enumerate(self.distributions.items()):
-            internal = np.array([distribution.to_internal_repr(p[name]) for p in params])
-            if not all(distribution._contains(v) for v in internal):
-                raise ValueError(f"A value of {name} lies outside {distribution}.")
-            out[:, j] = self._dimensions[j].encode(internal) if len(params) else 0.0
+        for j, name in enumerate(self.names):
+            out[:, j] = self._encoded(name, params)
         return out
+
+    def _encoded(self, name: str, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        distribution = self.distributions[name]
+        internal = np.array([distribution.to_internal_repr(p[name]) for p in params], dtype=float)
+        if not all(distribution._contains(v) for v in internal):
+            raise ValueError(f"A value of {name} lies outside {distribution}.")
+        return self._dimensions[self.names.index(name)].encode(internal)
 
     def covers(self, params: Mapping[str, Any]) -> bool:
         """Tell whether ``params`` has every parameter with a value inside its distribution."""
