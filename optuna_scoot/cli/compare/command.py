@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import time
+from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
+from optuna_scoot.cli.compare.comparison import Comparison
 from optuna_scoot.cli.compare.modes import Mode
-from optuna_scoot.cli.compare.peers import find_contestant
+from optuna_scoot.cli.compare.planning import parse_numbers
+from optuna_scoot.cli.compare.planning import plan
+from optuna_scoot.cli.compare.planning import split
 from optuna_scoot.cli.compare.problems import CompareError
-from optuna_scoot.cli.compare.problems import Family
-from optuna_scoot.cli.compare.problems import family_of
-from optuna_scoot.cli.compare.problems import make_problem
 from optuna_scoot.cli.compare.problems import select_problems
 from optuna_scoot.cli.compare.runner import run_all
 from optuna_scoot.cli.compare.runs import Run
@@ -23,72 +28,14 @@ from optuna_scoot.cli.compare.runs import RunKey
 from optuna_scoot.cli.compare.runs import read_runs
 from optuna_scoot.cli.compare.summary import best_modes
 from optuna_scoot.cli.compare.summary import summarize
-from optuna_scoot.cli.compare.tables import print_modes
+from optuna_scoot.cli.compare.tables import print_entries
+from optuna_scoot.cli.compare.tables import print_pairs
 
 
 PIPED_WIDTH = 110
 """Columns of a table that does not go to a terminal."""
 
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def parse_seeds(text: str) -> list[int]:
-    """``"0-4,7"`` as a list of seeds.
-
-    Raises:
-        CompareError: If it is not one.
-    """
-    seeds: list[int] = []
-    for part in _split(text):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            msg = f"{text!r} is no list of seeds; write for example 0-4 or 0,3,1000-1009."
-            raise CompareError(msg)
-        seeds.extend(range(int(first), int(last or first) + 1))
-    return seeds
-
-
-def plan(
-    problems: Sequence[str],
-    samplers: Sequence[str],
-    modes: Sequence[Mode] | None,
-    seeds: Sequence[int],
-    *,
-    batches: Sequence[int] = (1,),
-    n_trials: int = 30,
-) -> list[tuple[str, RunKey]]:
-    """What is to be run, each with the mode that it stands for.
-
-    Args:
-        problems: Names of problems.
-        samplers: Names of samplers.
-        modes: The modes wanted, or None for all of each sampler's.
-        seeds: Seeds.
-        batches: Trials suggested at a time.
-        n_trials: Budget of each run.
-
-    Returns:
-        Mode asked for and run, seeds outermost so that an interrupted comparison is even.
-
-    Raises:
-        CompareError: If a problem or a sampler does not exist, or no sampler has a mode asked for.
-    """
-    planned: list[tuple[str, RunKey]] = []
-    for seed in seeds:
-        for name in problems:
-            problem = make_problem(name, seed)
-            may_crash = family_of(name) is not Family.PLAIN
-            for sampler in samplers:
-                own = find_contestant(sampler).modes
-                wanted = own if modes is None else [mode for mode in own if mode in modes]
-                for mode in wanted or own[:1]:
-                    actual = mode.on(problem, may_crash=may_crash)
-                    for batch in batches:
-                        key = RunKey(name, sampler, str(actual), seed, batch, n_trials)
-                        planned.append((str(mode), key))
-    return planned
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("compare")
@@ -96,66 +43,135 @@ def plan(
 @click.option("--samplers", default="scoot,tpe,random", show_default=True, help="Names.")
 @click.option("--modes", default=None, help="Ways of telling of a crash; all if not given.")
 @click.option("--seeds", default="0-4", show_default=True, help="Such as 0-4,7.")
-@click.option("--batch", "batches", default="1", show_default=True, help="Trials at a time.")
-@click.option("--trials", "n_trials", default=30, show_default=True, type=click.IntRange(2))
+@click.option("--batch", default="1", show_default=True, help="Trials suggested at a time.")
+@click.option("--trials", default=30, show_default=True, type=click.IntRange(2), help="Budget.")
 @click.option("--jobs", default=None, type=click.IntRange(1), help="Processes; default: cores.")
 @click.option(
     "--results",
     default="comparison.jsonl",
     show_default=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_FILE,
     help="Results file; what is in it is not run again.",
 )
-@click.option(
-    "--baseline",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Another results file to read only; may be given several times.",
-)
+@click.option("--baseline", multiple=True, type=_FILE, help="A further results file, read only.")
 @click.option("--again", default="", help="Samplers to run again although the file has them.")
+@click.option("--subject", default="scoot", show_default=True, help="Compared with the others.")
 @click.option("--by-problem", is_flag=True, help="One table a problem rather than a family.")
 @click.option("--all-modes", is_flag=True, help="Show every mode, not the best alone.")
-def compare_command(
-    problems: str,
-    samplers: str,
-    modes: str | None,
-    seeds: str,
-    batches: str,
-    n_trials: int,
-    jobs: int | None,
-    results: Path,
-    baseline: tuple[Path, ...],
-    again: str,
-    by_problem: bool,
-    all_modes: bool,
-) -> None:
-    """Compare samplers at an equal budget on crash-prone and ordinary problems."""
+@click.option("--report", default=None, type=_FILE, help="Write a Markdown page here.")
+@click.option("--plots", default=None, type=_FILE, help="Write an HTML page of plots here.")
+@click.option("--suggestion-time", is_flag=True, help="Measure the time of a suggestion instead.")
+@click.option(
+    "--make-references",
+    default=None,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Search for the services' optima with N evaluations each instead.",
+)
+@click.option("--list", "list_names", is_flag=True, help="List problems and samplers instead.")
+def compare_command(**options: Any) -> None:
+    """Compare samplers at an equal budget on crash-prone and ordinary problems.
+
+    Finished runs are kept in the results file: the same command again goes on where it ended.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     try:
-        planned = plan(
-            select_problems(_split(problems)),
-            _split(samplers),
-            None if modes is None else [Mode.parse(mode) for mode in _split(modes)],
-            parse_seeds(seeds),
-            batches=[int(batch) for batch in _split(batches)],
-            n_trials=n_trials,
-        )
-        done = read_runs([*baseline, results])
-        missing = _missing(planned, done, _split(again))
-        _run_missing(console, missing, results, jobs or os.cpu_count() or 1)
-        done = read_runs([*baseline, results])
+        _dispatch(console, Options(**options))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, named as on the command line."""
+
+    problems: str
+    samplers: str
+    modes: str | None
+    seeds: str
+    batch: str
+    trials: int
+    jobs: int | None
+    results: Path
+    baseline: tuple[Path, ...]
+    again: str
+    subject: str
+    by_problem: bool
+    all_modes: bool
+    report: Path | None
+    plots: Path | None
+    suggestion_time: bool
+    make_references: int | None
+    list_names: bool
+
+
+def _dispatch(console: Console, options: Options) -> None:
+    """Do what the options ask for."""
+    from optuna_scoot.cli.compare import other_jobs
+
+    if options.list_names:
+        other_jobs.list_names(console)
+    elif options.suggestion_time:
+        other_jobs.measure_suggestion_time(console, split(options.samplers))
+    elif options.make_references is not None:
+        names = select_problems(split(options.problems))
+        other_jobs.make_references(console, names, options.make_references)
+    else:
+        _compare(console, options)
+
+
+def _compare(console: Console, options: Options) -> None:
+    """Run what is missing and show everything."""
+    planned = plan(
+        select_problems(split(options.problems)),
+        split(options.samplers),
+        None if options.modes is None else [Mode.parse(mode) for mode in split(options.modes)],
+        parse_numbers(options.seeds),
+        batches=parse_numbers(options.batch),
+        n_trials=options.trials,
+    )
+    for path in (options.results, options.report, options.plots):
+        if path is not None and not path.parent.is_dir():
+            msg = f"There is no folder {path.parent} for {path.name}: make it, or name another."
+            raise CompareError(msg)
+    sources = [*options.baseline, options.results]
+    missing = _missing(planned, read_runs(sources), split(options.again))
+    _run_missing(console, missing, options.results, options.jobs or os.cpu_count() or 1)
+    done = read_runs(sources)
     runs = [(mode, done[key]) for mode, key in planned if key in done]
-    entries = summarize(runs, by_problem=by_problem)
-    shown = entries.values() if all_modes else best_modes(entries.values()).values()
-    print_modes(console, shown)
+    _show(console, Comparison(runs, options.subject), options)
+
+
+def _show(console: Console, comparison: Comparison, options: Options) -> None:
+    """Print the tables and write the pages asked for."""
+    if options.by_problem:
+        entries = list(summarize(comparison.runs, by_problem=True).values())
+        print_entries(console, entries if options.all_modes else best_modes(entries).values())
+    else:
+        shown = comparison.entries if options.all_modes else comparison.best.values()
+        print_entries(console, shown)
+    print_pairs(console, comparison)
+    if options.report is not None:
+        from optuna_scoot.cli.compare.report import write_report
+
+        command = shlex.join(["optuna-scoot", *_words()])
+        options.report.write_text(write_report(comparison, [command]))
+    if options.plots is not None:
+        from optuna_scoot.cli.compare.plots import write_plots
+
+        options.plots.write_text(write_plots(comparison))
+
+
+def _words() -> list[str]:
+    """The words of the command line, from ``compare`` on."""
+    words = sys.argv[1:]
+    return words[words.index("compare") :] if "compare" in words else ["compare", *words]
 
 
 def _missing(
-    planned: Sequence[tuple[str, RunKey]], done: dict[RunKey, Run], again: Sequence[str]
+    planned: Sequence[tuple[str, RunKey]], done: Mapping[RunKey, Run], again: Sequence[str]
 ) -> list[RunKey]:
     """Runs that are not there yet, or are to be run again, each once."""
     keys = dict.fromkeys(key for _, key in planned)

@@ -53,6 +53,9 @@ class Contestant:
 _BLIND_MODES = (FAIL, Mode(CrashHandling.FAIL, known=True))
 """For samplers that look at no result, what is told of a crash makes no difference."""
 
+_RANK_MODES = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.LARGE)
+"""For samplers that look at the order of the values alone, large is the same as penalty."""
+
 
 def _random(problem: Problem, seed: int) -> BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
@@ -126,8 +129,8 @@ def contestants() -> dict[str, Contestant]:
     peers = [
         Contestant("random", _random, _BLIND_MODES),
         Contestant("qmc", _qmc, _BLIND_MODES),
-        Contestant("tpe", _tpe, ALL_MODES),
-        Contestant("nsga2", _nsga2, ALL_MODES),
+        Contestant("tpe", _tpe, _RANK_MODES),
+        Contestant("nsga2", _nsga2, _RANK_MODES),
         # A model's maximum hardly moves when it is drawn again, and each draw costs a search.
         Contestant("gp", _gp, ALL_MODES, n_draws=10),
         Contestant("botorch", _botorch, ALL_MODES, n_draws=3),
@@ -214,6 +217,11 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
         new = changed(getattr(options, first), {rest: value}) if rest else value
         options = dataclasses.replace(options, **{first: new})
     return options
+
+
+def is_scoot(name: str) -> bool:
+    """Whether a sampler is ScootSampler, in whatever variant."""
+    return name.startswith("scoot")
 
 
 def make_sampler(name: str, problem: Problem, mode: Mode, seed: int) -> BaseSampler:

@@ -140,8 +140,14 @@ def registry() -> dict[str, ProblemEntry]:
     from optuna_scoot.cli.compare import analytic_multi
     from optuna_scoot.cli.compare import analytic_single
     from optuna_scoot.cli.compare import constrained
+    from optuna_scoot.cli.compare import services
 
-    entries = (*analytic_single.entries(), *analytic_multi.entries(), *constrained.entries())
+    entries = (
+        *services.entries(),
+        *analytic_single.entries(),
+        *analytic_multi.entries(),
+        *constrained.entries(),
+    )
     return {entry.name: entry for entry in entries}
 
 
@@ -211,3 +217,11 @@ def make_problem(name: str, seed: int) -> Problem:
 def family_of(name: str) -> Family:
     """The family of a problem, by its name with or without an instance."""
     return registry()[name.partition("#")[0]].family
+
+
+def may_crash(name: str) -> bool:
+    """Whether an evaluation of the problem may crash."""
+    family = family_of(name)
+    if family is Family.CONSTRAINED:
+        return name.partition("#")[0].endswith("-crash")
+    return family is not Family.PLAIN

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from optuna_scoot.cli.compare.modes import ALL_MODES
 from optuna_scoot.cli.compare.problems import Family
 from optuna_scoot.cli.compare.problems import family_of
 from optuna_scoot.cli.compare.runs import Run
@@ -103,11 +103,14 @@ def summarize(
 def best_modes(entries: Iterable[Entry]) -> dict[tuple[str, str, int], Entry]:
     """The best mode of each sampler in each group, by the mean score at the end.
 
+    Of modes that score the same, the first of `ALL_MODES`.
+
     Returns:
         Entries by group, sampler and batch, best first within a group.
     """
     best: dict[tuple[str, str, int], Entry] = {}
-    for entry in entries:
+    rank = {str(mode): index for index, mode in enumerate(ALL_MODES)}
+    for entry in sorted(entries, key=lambda entry: rank[entry.mode]):
         key = (entry.group, entry.sampler, entry.batch)
         if key not in best or entry.final > best[key].final:
             best[key] = entry
@@ -118,12 +121,3 @@ def best_modes(entries: Iterable[Entry]) -> dict[tuple[str, str, int], Entry]:
             key=lambda item: (order.get(item[0][0], 0), item[0][0], -item[1].final),
         )
     )
-
-
-def common_cases(entries: Iterable[Entry]) -> Mapping[str, tuple[Case, ...]]:
-    """Cases that every entry of a group has, by group."""
-    common: dict[str, set[Case]] = {}
-    for entry in entries:
-        cases = set(entry.cases)
-        common[entry.group] = common.get(entry.group, cases) & cases
-    return {group: tuple(sorted(cases)) for group, cases in common.items()}

@@ -1,0 +1,121 @@
+"""Seconds of one suggestion, with the same history for every sampler and in one run."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from optuna_scoot.cli.compare.analytic_multi import RECIPES as MULTI_RECIPES
+from optuna_scoot.cli.compare.analytic_multi import build as build_multi
+from optuna_scoot.cli.compare.analytic_single import RECIPES as SINGLE_RECIPES
+from optuna_scoot.cli.compare.analytic_single import build as build_single
+from optuna_scoot.cli.compare.modes import FAIL
+from optuna_scoot.cli.compare.peers import make_sampler
+from optuna_scoot.cli.compare.problems import Crash
+from optuna_scoot.cli.compare.problems import Problem
+from optuna_scoot.cli.compare.random_draws import draw
+from optuna_scoot.cli.compare.runner import limit_threads
+from optuna_scoot.constraints import KnownConstraints
+
+
+@dataclass(frozen=True)
+class Case:
+    """A history of random valid trials of nine parameters.
+
+    Attributes:
+        name: What it is.
+        multi: Two objectives rather than one.
+        n_trials: Length of the history, the default first.
+        n_repeats: Suggestions that are timed; the median counts.
+    """
+
+    name: str
+    multi: bool
+    n_trials: int
+    n_repeats: int
+
+
+CASES = (
+    Case("one objective, 30 trials", False, 30, 11),
+    Case("two objectives, 30 trials", True, 30, 11),
+    Case("one objective, 200 trials", False, 200, 5),
+    Case("two objectives, 200 trials", True, 200, 5),
+)
+
+
+def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
+    """Time the suggestions of some samplers.
+
+    Each repeat makes a fresh sampler and a fresh study of the same history for every sampler in
+    turn, so that nothing is warm and a slow moment of the machine meets them all. The first
+    repeat, which imports, is left out.
+
+    Args:
+        case: The history.
+        samplers: Names of samplers.
+
+    Returns:
+        Median seconds of a suggestion by sampler.
+    """
+    limit_threads()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    names = list(samplers)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for repeat in range(case.n_repeats + 1):
+        problem = _problem(case, repeat)
+        history = _history(problem, case.n_trials, repeat)
+        for name in names:
+            taken = _suggest_once(name, problem, history, repeat)
+            if repeat > 0:
+                seconds[name].append(taken)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def _problem(case: Case, instance: int) -> Problem:
+    """A problem of nine mixed parameters with known constraints and crashes."""
+    if case.multi:
+        recipe = next(recipe for recipe in MULTI_RECIPES if recipe.name == "bowls-server")
+        return build_multi(recipe, instance)
+    single = next(recipe for recipe in SINGLE_RECIPES if recipe.name == "ellipsoid-server")
+    return build_single(single, instance)
+
+
+def _history(problem: Problem, n_trials: int, seed: int) -> list[optuna.trial.FrozenTrial]:
+    """The default, then random configurations that hold the known constraints."""
+    rng = np.random.default_rng(seed)
+    known = KnownConstraints(problem.known_constraints)
+    configurations = [dict(problem.default)]
+    while len(configurations) < n_trials:
+        params = {name: draw(distribution, rng) for name, distribution in problem.space.items()}
+        if known.satisfied(params):
+            configurations.append(params)
+    return [_trial(problem, params) for params in configurations]
+
+
+def _trial(problem: Problem, params: dict[str, object]) -> optuna.trial.FrozenTrial:
+    try:
+        values = list(problem.evaluate(params).values)
+    except Crash:
+        return optuna.create_trial(
+            state=TrialState.FAIL, params=params, distributions=dict(problem.space)
+        )
+    return optuna.create_trial(values=values, params=params, distributions=dict(problem.space))
+
+
+def _suggest_once(
+    name: str, problem: Problem, history: list[optuna.trial.FrozenTrial], seed: int
+) -> float:
+    sampler = make_sampler(name, problem, FAIL, seed)
+    study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
+    study.add_trials(history)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = time.perf_counter()
+        study.ask(dict(problem.space))
+        return time.perf_counter() - start
