@@ -14,6 +14,8 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -162,18 +164,31 @@ class Expression:
                 return np.logical_not(value)
             return -_number(value) if isinstance(node.op, ast.USub) else _number(value)
         if isinstance(node, ast.BoolOp):
-            combine = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-            return _fold(combine, [_truth(self._value(v, values)) for v in node.values])
+            return self._combination(node, values)
         if isinstance(node, ast.Compare):
             return self._comparison(node, values)
         if isinstance(node, ast.IfExp):
             test = _truth(self._value(node.test, values))
-            return np.where(test, self._value(node.body, values), self._value(node.orelse, values))
+            if test.ndim == 0:
+                return self._value(node.body if test else node.orelse, values)
+            branches = (np.asarray(self._value(b, values)) for b in (node.body, node.orelse))
+            return np.where(test, *(_as_objects(b) for b in branches))
         if isinstance(node, ast.Call):
             assert isinstance(node.func, ast.Name)
             return _FUNCTIONS[node.func.id](*(_number(self._value(a, values)) for a in node.args))
         assert isinstance(node, (ast.List, ast.Tuple, ast.Set))
         return [self._value(element, values) for element in node.elts]
+
+    def _combination(self, node: ast.BoolOp, values: Mapping[str, Any]) -> Any:
+        either = isinstance(node.op, ast.Or)
+        result = np.asarray(not either)
+        for operand in node.values:
+            if result.ndim == 0 and bool(result) == either:
+                # As in Python, "x == None or x <= 3" never compares None with a number.
+                break
+            value = _truth(self._value(operand, values))
+            result = np.logical_or(result, value) if either else np.logical_and(result, value)
+        return result
 
     def _comparison(self, node: ast.Compare, values: Mapping[str, Any]) -> Any:
         result: Any = True
@@ -219,7 +234,15 @@ def _is_allowed(node: ast.AST) -> bool:
 def _number(value: Any) -> Any:
     # NumPy's Booleans add up to Booleans and its integers divide by zero to zero; floats give
     # one configuration and a column of them the same answer.
-    return np.asarray(value, dtype=float)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" and not all(isinstance(v, Real) for v in array.flat):
+        raise TypeError("arithmetic takes numbers")
+    return array.astype(float)
+
+
+def _as_objects(array: np.ndarray) -> np.ndarray:
+    # Beside strings NumPy would turn numbers into strings.
+    return array if array.dtype.kind in "biuf" else array.astype(object)
 
 
 def _truth(value: Any) -> Any:
@@ -303,7 +326,7 @@ class KnownConstraints:
         """
         params = {**self._given, **params}
         for expression in self._expressions:
-            if expression.names <= params.keys() and not bool(expression(params)):
+            if expression.names <= params.keys() and not _expression_holds(expression, params):
                 return False
         return all(_callable_holds(function, params) for function in self._callables)
 
@@ -316,15 +339,27 @@ class KnownConstraints:
         n = len(next(iter(columns.values())))
         holds = np.ones(n, dtype=bool)
         values = {**self._given, **columns}
+        by_row: list[Callable[[Mapping[str, Any]], bool]] = [
+            partial(_callable_holds, function) for function in self._callables
+        ]
         for expression in self._expressions:
-            if expression.names <= values.keys():
+            if not expression.names <= values.keys():
+                continue
+            try:
                 holds &= np.broadcast_to(_truth(expression(values)), (n,))
-        if self._callables:
+            except ConstraintError:
+                # Row by row a guard such as "x == None or x <= 3" may yet hold.
+                by_row.append(partial(_expression_holds, expression))
+        if by_row:
             rows = {name: column.tolist() for name, column in columns.items()}
             for i in np.flatnonzero(holds):
                 params = {**self._given, **{name: row[i] for name, row in rows.items()}}
-                holds[i] = all(_callable_holds(function, params) for function in self._callables)
+                holds[i] = all(condition(params) for condition in by_row)
         return holds
+
+
+def _expression_holds(expression: Expression, params: Mapping[str, Any]) -> bool:
+    return bool(expression(params))
 
 
 def _callable_holds(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.testing.pytest_samplers import MultiObjectiveSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
-import pytest
 
 from optuna_scoot import ScootSampler
 
@@ -21,9 +21,7 @@ class TestStartupPhase(
         return lambda: ScootSampler(seed=0, n_startup_trials=1000)
 
 
-class TestModelPhase(
-    BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
-):
+class TestModelPhase(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: ScootSampler(seed=0, n_startup_trials=0)
