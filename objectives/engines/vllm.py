@@ -159,17 +159,14 @@ class VllmEngine:
             ExternalFailure: It could not start for a reason outside the parameters.
         """
         self._check(params)
-        for attempt in range(START_ATTEMPTS):
+        attempts = 1 if self.port is not None else START_ATTEMPTS
+        for _ in range(attempts - 1):
             try:
                 return self._start_once(params, label)
             except ExternalFailure as failure:
-                if (
-                    failure.reason != PORT_TAKEN
-                    or self.port is not None
-                    or attempt == START_ATTEMPTS - 1
-                ):
+                if failure.reason != PORT_TAKEN:
                     raise
-        raise AssertionError("the last attempt returns or raises")
+        return self._start_once(params, label)
 
     def _check(self, params: Mapping[str, Any]) -> None:
         twice = sorted(set(params) & set(self.engine_args))

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from objectives.engines.base import ExternalFailure
+from objectives.engines.capabilities import ask_engine
+from objectives.engines.capabilities import flags_in_help
+
+
+HELP = """usage: vllm serve [model_tag] [options]
+options:
+  --max-num-seqs MAX_NUM_SEQS
+                        Maximum number of sequences (default: None), see --max-num-batched-tokens.
+  --enable-prefix-caching, --no-enable-prefix-caching
+  -tp, --tensor-parallel-size N   dashes like -- or ---x are no options
+"""
+
+
+def command(path: Path, body: str) -> list[str]:
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return [str(path)]
+
+
+def test_options_in_a_help_text() -> None:
+    assert flags_in_help(HELP) == {
+        "--max-num-seqs",
+        "--max-num-batched-tokens",
+        "--enable-prefix-caching",
+        "--no-enable-prefix-caching",
+        "--tensor-parallel-size",
+    }
+
+
+def test_any_command_is_asked_for_help_once(tmp_path: Path) -> None:
+    body = f"echo asked >> {tmp_path}/count\n[ \"$*\" = '--help=all' ] && echo '{HELP}'"
+    words = command(tmp_path / "serve", body)
+    for _ in range(2):
+        answer = ask_engine([*words, "--model"], "some/model", [], dict(os.environ))
+        assert answer.version is None
+        assert answer.accepts("max_num_seqs")
+        assert not answer.accepts("scheduler_delay_factor")
+    assert (tmp_path / "count").read_text(encoding="utf-8") == "asked\n"
+
+
+def test_old_command_without_groups_of_help(tmp_path: Path) -> None:
+    body = f"[ \"$1\" = '--help' ] && echo '{HELP}' || (echo 'x: error: argument -h'; exit 2)"
+    answer = ask_engine(command(tmp_path / "serve", body), "some/model", [], dict(os.environ))
+    assert answer.accepts("tensor_parallel_size")
+
+
+def test_command_that_fails(tmp_path: Path) -> None:
+    words = command(tmp_path / "serve", "echo 'Cannot connect to the Docker daemon'; exit 125")
+    with pytest.raises(ExternalFailure, match="Docker daemon"):
+        ask_engine(words, "some/model", [], dict(os.environ))
+
+
+def test_interpreter_without_vllm(tmp_path: Path) -> None:
+    # -S: an interpreter that finds no installed packages, whatever is installed here.
+    words = command(tmp_path / "python3", f'exec {sys.base_prefix}/bin/python3 -S "$@"')
+    with pytest.raises(ExternalFailure, match="No module named 'vllm'") as failure:
+        ask_engine(words, "some/model", [], dict(os.environ))
+    assert failure.value.reason == "engine_missing"

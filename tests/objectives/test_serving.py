@@ -1,0 +1,287 @@
+"""The objective with an engine that needs no process: its latencies follow from its parameters."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from types import TracebackType
+from typing import Any
+from typing import Self
+
+import optuna
+import pytest
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState
+
+from objectives.engines.base import CrashReason
+from objectives.engines.base import Engine
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import RunningEngine
+from objectives.metrics import GoodputSLO
+from objectives.metrics import LoadResult
+from objectives.metrics import RequestRecord
+from objectives.serving import MIN_COMPLETED_SHARE
+from objectives.serving import ObjectiveError
+from objectives.serving import ServingObjective
+from objectives.spaces import EngineSpace
+from objectives.traces import TraceRequest
+from objectives.workload import ScheduledRequest
+from objectives.workload import Workload
+
+
+N = 20
+SPACE = EngineSpace({"x": IntDistribution(1, 9)}, (), {"x": 2})
+
+
+def make_workload(output_tokens: int = 5) -> Workload:
+    requests = [TraceRequest(prompt_tokens=8, output_tokens=output_tokens)] * N
+    return Workload(tuple(ScheduledRequest(i, 0.1 * i, r) for i, r in enumerate(requests)), "w", 2)
+
+
+def record(index: int, x: int, error: str | None = None) -> RequestRecord:
+    """Request `index` has a TTFT of x * 10 ms and a TPOT of 100 ms / x over five tokens."""
+    sent = 0.1 * index
+    first = sent + 0.01 * x
+    gaps = (0.1 / x,) * 4
+    return RequestRecord(index, sent, sent, first, first + sum(gaps), 8, 5, gaps, error)
+
+
+@dataclass
+class Arithmetic:
+    """An engine, and the running engine that it starts; counts starts and stops."""
+
+    errors: dict[int, str] = field(default_factory=dict)  # of which request
+    at_start: BaseException | None = None
+    at_serve: BaseException | None = None
+    lateness: float = 0.0
+    x: int = 0
+    labels: list[str] = field(default_factory=list)
+    n_stops: int = 0
+
+    description = "arithmetic"
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        return {"engine": "arithmetic", "command": f"--x {self.x}"}
+
+    def start(self, params: Mapping[str, Any], label: str) -> RunningEngine:
+        self.labels.append(label)
+        self.x = params["x"]
+        if self.at_start is not None:
+            raise self.at_start
+        return self
+
+    def serve(self, workload: Workload) -> LoadResult:
+        if self.at_serve is not None:
+            raise self.at_serve
+        records = tuple(record(i, self.x, self.errors.get(i)) for i in range(N))
+        return LoadResult(records, 4.0, self.lateness, self.lateness, lateness_limit_s=0.1)
+
+    def stop(self) -> None:
+        self.n_stops += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def study_with(engine: Arithmetic, **more: Any) -> tuple[optuna.Study, ServingObjective]:
+    """A study in which x = 4 is next."""
+    assert isinstance(engine, Engine)
+    objective = ServingObjective(engine, make_workload(), space=SPACE, **more)
+    study = optuna.create_study(directions=objective.directions)
+    objective.prepare(study)
+    study.enqueue_trial({"x": 4})
+    return study, objective
+
+
+def run(engine: Arithmetic, **more: Any) -> optuna.trial.FrozenTrial:
+    """One trial with x = 4 that completes or crashes."""
+    study, objective = study_with(engine, **more)
+    study.optimize(objective, n_trials=1, catch=(EngineCrash,))
+    return study.trials[0]
+
+
+def run_into(error: type[BaseException], engine: Arithmetic) -> optuna.trial.FrozenTrial:
+    """One trial with x = 4 that ends the study."""
+    study, objective = study_with(engine)
+    with pytest.raises(error):
+        study.optimize(objective, n_trials=1, catch=(EngineCrash,))
+    return study.trials[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "directions", "values"),
+    [
+        (
+            "ttft-tpot",
+            ["TTFT mean (ms)", "TPOT mean (ms)"],
+            ["minimize", "minimize"],
+            [40.0, 25.0],
+        ),
+        ("p95-latency", ["end-to-end latency p95 (ms)"], ["minimize"], [140.0]),
+        ("throughput", ["throughput (requests/s)"], ["maximize"], [5.0]),
+    ],
+)
+def test_values_of_each_mode(
+    mode: Any, names: list[str], directions: list[str], values: list[float]
+) -> None:
+    objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE, mode=mode)
+    assert (objective.metric_names, objective.directions) == (names, directions)
+    study = optuna.create_study(directions=directions)
+    objective.prepare(study)
+    study.enqueue_trial({"x": 4})
+    study.optimize(objective, n_trials=1)
+    assert study.metric_names == names
+    assert study.trials[0].values == pytest.approx(values)
+
+
+def test_attributes_of_a_completed_trial() -> None:
+    engine = Arithmetic(errors={3: "stream: broken off"})
+    trial = run(engine, slo=GoodputSLO(ttft_ms=60))
+    assert trial.state == TrialState.COMPLETE
+    attrs = trial.user_attrs
+    assert attrs["engine"] == "arithmetic"
+    assert attrs["command"] == "--x 4"
+    metrics = attrs["metrics"]
+    assert metrics["completed"] == N - 1
+    assert metrics["failed"] == 1
+    assert metrics["request_throughput"] == pytest.approx((N - 1) / 4)
+    assert metrics["goodput"] == pytest.approx((N - 1) / 4)
+    assert metrics["tpot_ms_p99"] == pytest.approx(25)
+    assert not {"crash_reason", "failure_is_external"} & set(attrs)
+    assert engine.labels == ["trial-0"]
+    assert engine.n_stops == 1
+
+
+@pytest.mark.parametrize("when", ["at_start", "at_serve"])
+def test_crash_of_the_engine(when: str) -> None:
+    crash = EngineCrash(CrashReason.OUT_OF_MEMORY, "CUDA out of memory")
+    crash.info = {"log": "a.log"}
+    engine = Arithmetic(**{when: crash})
+    trial = run(engine)
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["crash_reason"] == "out_of_memory"
+    assert trial.user_attrs["crash_detail"] == "CUDA out of memory"
+    assert trial.user_attrs["log"] == "a.log"
+    assert "failure_is_external" not in trial.user_attrs
+    assert engine.n_stops == (when == "at_serve")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ExternalFailure("port_taken", "somebody is there"), "port_taken"),
+        (KeyboardInterrupt(), "interrupted"),
+        (ZeroDivisionError("a defect"), "ZeroDivisionError"),
+    ],
+)
+@pytest.mark.parametrize("when", ["at_start", "at_serve"])
+def test_failures_that_say_nothing_stop_the_study(
+    error: BaseException, reason: str, when: str
+) -> None:
+    engine = Arithmetic(**{when: error})
+    trial = run_into(type(error), engine)
+    assert trial.state in (TrialState.FAIL, TrialState.RUNNING)  # optuna leaves Ctrl-C running
+    assert trial.user_attrs["failure_is_external"] is True
+    assert trial.user_attrs["external_reason"] == reason
+    assert "crash_reason" not in trial.user_attrs
+    assert engine.n_stops == (when == "at_serve")
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        (["stream: x"], None),  # 19 of 20 is the least share
+        (["stream: x", "stream: x"], "too_few_completed"),
+        (["timeout: x", "stream: x"], "request_timeouts"),
+        (["timeout: x", "stream: x", "http status: 500"], "too_few_completed"),
+        (["drain timeout: x"] * N, "request_timeouts"),
+        (["connection: x"] * N, "too_few_completed"),
+    ],
+)
+def test_too_few_completed_requests_are_a_crash(errors: list[str], reason: str | None) -> None:
+    assert MIN_COMPLETED_SHARE == 0.95
+    trial = run(Arithmetic(errors=dict(enumerate(errors))))
+    assert trial.user_attrs.get("crash_reason") == reason
+    assert trial.state == (TrialState.COMPLETE if reason is None else TrialState.FAIL)
+    if reason is not None:
+        assert f"{N - len(errors)} of {N} requests" in trial.user_attrs["crash_detail"]
+        assert trial.values is None
+
+
+def test_share_that_has_to_complete_can_be_chosen() -> None:
+    errors = dict.fromkeys(range(10), "stream: x")
+    assert run(Arithmetic(errors=errors), min_completed_share=0.5).state == TrialState.COMPLETE
+    assert run(Arithmetic(errors=errors), min_completed_share=0.51).state == TrialState.FAIL
+
+
+def test_late_generator_is_a_bad_measurement_and_no_crash() -> None:
+    assert run(Arithmetic(lateness=0.1)).state == TrialState.COMPLETE
+    late = run_into(ExternalFailure, Arithmetic(lateness=0.11))
+    assert late.user_attrs["external_reason"] == "late_generator"
+    assert "too busy" in late.user_attrs["external_detail"]
+
+
+def test_request_that_could_not_be_sent_from_here_is_no_crash() -> None:
+    engine = Arithmetic(errors={0: "client: too many open files"})
+    trial = run_into(ExternalFailure, engine)
+    assert trial.user_attrs["external_reason"] == "late_generator"
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    engine = Arithmetic()
+    for wrong in ({"mode": "fast"}, {"min_completed_share": 0.0}, {"min_completed_share": 1.1}):
+        with pytest.raises(ObjectiveError):
+            ServingObjective(engine, make_workload(), space=SPACE, **wrong)
+    with pytest.raises(ObjectiveError, match="one token"):
+        ServingObjective(engine, make_workload(output_tokens=1), space=SPACE)
+    objective = ServingObjective(engine, make_workload(), space=SPACE, mode="throughput")
+    with pytest.raises(ObjectiveError, match="maximize"):
+        objective.prepare(optuna.create_study())
+
+
+def test_default_configuration_is_enqueued_once() -> None:
+    objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE)
+    study = optuna.create_study(directions=objective.directions)
+    objective.enqueue_default(study)
+    objective.enqueue_default(study)
+    study.optimize(objective, n_trials=2)
+    objective.enqueue_default(study)
+    marked = [t for t in study.trials if t.user_attrs.get("default_configuration")]
+    assert [t.number for t in marked] == [0]
+    assert marked[0].params == {"x": 2}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_any_sampler_tunes_it_and_learns_nothing_from_crashes(n_jobs: int) -> None:
+    class Fragile(Arithmetic):
+        def start(self, params: Mapping[str, Any], label: str) -> RunningEngine:
+            if params["x"] > 6:
+                raise EngineCrash(CrashReason.STARTUP_FAILED, "x is too large")
+            return Arithmetic().start(params, label)
+
+    objective = ServingObjective(Fragile(), make_workload(), space=SPACE, mode="p95-latency")
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1))
+    study.optimize(objective, n_trials=20, n_jobs=n_jobs, catch=(EngineCrash,))
+    for trial in study.trials:
+        x = trial.params["x"]
+        assert trial.state == (TrialState.FAIL if x > 6 else TrialState.COMPLETE)
+        if trial.values is not None:
+            assert trial.value == pytest.approx(10 * x + 400 / x)
+
+
+def test_objective_pickles() -> None:
+    objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE, mode="throughput")
+    copy = pickle.loads(pickle.dumps(objective))
+    assert (copy.workload, copy.space, copy.mode) == (make_workload(), SPACE, "throughput")

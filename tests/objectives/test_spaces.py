@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
+from objectives.engines.capabilities import EngineCapabilities
+from objectives.engines.command import option
+from objectives.spaces import EngineSpace
+from objectives.spaces import SpaceError
+from objectives.spaces import least_tensor_parallel
+from objectives.spaces import paper_space
+from objectives.spaces import suggest
+from objectives.spaces import tensor_parallel_sizes
+from objectives.spaces import vllm_space
+from optuna_scoot.constraints import KnownConstraints
+
+
+CURRENT = (
+    "tensor_parallel_size",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "block_size",
+    "enable_chunked_prefill",
+    "enable_prefix_caching",
+    "disable_custom_all_reduce",
+    "long_prefill_token_threshold",
+    "async_scheduling",
+    "stream_interval",
+)
+TABLE_1 = (
+    *("tensor_parallel_size", "max_num_seqs", "max_num_batched_tokens", "block_size"),
+    *("scheduler_delay_factor", "enable_chunked_prefill", "enable_prefix_caching"),
+    *("disable_custom_all_reduce", "use_v2_block_manager"),
+)
+
+
+def capabilities(names: tuple[str, ...] = CURRENT, **more: Any) -> EngineCapabilities:
+    flags = frozenset(option(name) for name in names)
+    return EngineCapabilities(**{"version": "0.32.0", "flags": flags, "device": "cuda", **more})
+
+
+def holds(constraint: str, **params: Any) -> bool:
+    return KnownConstraints([constraint]).satisfied(params)
+
+
+def test_table_1_of_the_paper() -> None:
+    space = paper_space(4, 4096)
+    assert space.parameters == {
+        "tensor_parallel_size": CategoricalDistribution([1, 2, 4]),
+        "max_num_seqs": IntDistribution(64, 8192, log=True),
+        "max_num_batched_tokens": IntDistribution(64, 8192, log=True),
+        "block_size": CategoricalDistribution([8, 16, 32]),
+        "scheduler_delay_factor": FloatDistribution(0.0, 2.0, step=0.2),
+        "enable_chunked_prefill": CategoricalDistribution([False, True]),
+        "enable_prefix_caching": CategoricalDistribution([False, True]),
+        "disable_custom_all_reduce": CategoricalDistribution([False, True]),
+        "use_v2_block_manager": CategoricalDistribution([False, True]),
+    }
+    assert space.default["max_num_seqs"] == 256
+    assert space.default["max_num_batched_tokens"] == 4096
+    assert paper_space(4, 1024).default["max_num_batched_tokens"] == 2048
+    assert paper_space(4, least_tensor_parallel=2).default["tensor_parallel_size"] == 2
+    assert len(paper_space(1).parameters) == 8
+    for n_gpus, least in [(0, 1), (2, 4)]:
+        with pytest.raises(SpaceError):
+            paper_space(n_gpus, least_tensor_parallel=least)
+
+
+@pytest.mark.parametrize(
+    ("change", "n_violated"),
+    [
+        ({}, 0),
+        ({"max_num_seqs": 4097}, 1),
+        ({"max_num_seqs": 4096}, 0),
+        ({"max_num_batched_tokens": 2048}, 1),
+        ({"max_num_batched_tokens": 2048, "enable_chunked_prefill": True}, 0),
+        ({"enable_chunked_prefill": True, "enable_prefix_caching": True}, 1),
+        ({"enable_prefix_caching": True}, 0),
+    ],
+)
+def test_known_constraints_of_the_paper(change: dict[str, Any], n_violated: int) -> None:
+    space = paper_space(2, 4096)
+    params = {**space.default, **change}
+    assert sum(not holds(c, **params) for c in space.known_constraints) == n_violated
+
+
+def test_current_engine_offers_only_what_it_takes() -> None:
+    space = vllm_space(capabilities(max_model_len=4096), n_gpus=2)
+    assert set(space.parameters) == set(CURRENT) - {"stream_interval"}
+    fewer = tuple(n for n in CURRENT if n != "long_prefill_token_threshold")
+    assert "long_prefill_token_threshold" not in vllm_space(capabilities(fewer)).parameters
+    assert "tensor_parallel_size" not in vllm_space(capabilities(), n_gpus=1).parameters
+    # Chunked prefill and prefix caching go together in current versions.
+    params = {**space.default, "enable_chunked_prefill": True, "enable_prefix_caching": True}
+    assert all(holds(c, **params) for c in space.known_constraints)
+
+
+def test_default_is_the_engines_own() -> None:
+    known = {
+        "max_num_seqs": 1024,
+        "max_num_batched_tokens": 8192,
+        "block_size": 48,
+        "enable_chunked_prefill": True,
+        "enable_prefix_caching": False,
+        "async_scheduling": False,
+        "long_prefill_token_threshold": 0,
+    }
+    space = vllm_space(capabilities(defaults=known, n_devices=1, max_model_len=8192))
+    assert space.default == known
+    assert space.parameters["max_num_seqs"] == IntDistribution(8, 2048, log=True)
+    assert space.parameters["max_num_batched_tokens"] == IntDistribution(64, 16384, log=True)
+    assert space.parameters["block_size"] == CategoricalDistribution([16, 32, 48, 64, 128])
+
+
+def test_known_constraint_of_a_current_engine_holds_its_longest_sequence() -> None:
+    space = vllm_space(capabilities(max_model_len=3000))
+    params = {**space.default, "enable_chunked_prefill": False}
+    violated = [
+        [not holds(c, **{**params, "max_num_batched_tokens": n}) for c in space.known_constraints]
+        for n in (2999, 3000)
+    ]
+    assert [any(row) for row in violated] == [True, False]
+
+
+def test_space_on_a_cpu() -> None:
+    space = vllm_space(capabilities(device="cpu", n_devices=0, max_model_len=2048))
+    assert set(space.parameters) == {
+        *("max_num_seqs", "max_num_batched_tokens", "block_size", "enable_chunked_prefill"),
+        *("enable_prefix_caching", "long_prefill_token_threshold"),
+    }
+    blocks = space.parameters["block_size"]
+    assert isinstance(blocks, CategoricalDistribution)
+    assert all(block % 32 == 0 for block in blocks.choices)
+
+
+def test_model_of_very_long_context_is_always_served_in_chunks() -> None:
+    space = vllm_space(capabilities(max_model_len=131072))
+    assert "enable_chunked_prefill" not in space.parameters
+    assert all(holds(c, **space.default) for c in space.known_constraints)
+    assert "max_num_seqs <= max_num_batched_tokens" in space.known_constraints
+
+
+def test_model_of_very_short_context_has_no_threshold_to_tune() -> None:
+    short = vllm_space(capabilities(max_model_len=255)).parameters
+    assert "long_prefill_token_threshold" not in short
+    longer = vllm_space(capabilities(max_model_len=600)).parameters
+    assert longer["long_prefill_token_threshold"] == IntDistribution(0, 512, step=256)
+
+
+def test_old_engine_has_the_space_of_the_paper() -> None:
+    old = vllm_space(capabilities(TABLE_1, version="0.4.2", max_model_len=4096), n_gpus=4)
+    assert old == paper_space(4, 4096)
+
+
+def test_what_the_user_fixes_is_not_tuned_and_enters_the_constraints() -> None:
+    fixed = {"max_num_seqs": "128", "enable_chunked_prefill": False, "dtype": "auto"}
+    space = vllm_space(capabilities(max_model_len=4096), fixed=fixed)
+    assert not set(fixed) & set(space.parameters)
+    assert not set(fixed) & set(space.default)
+    kept = [c for c in space.known_constraints if not holds(c, max_num_batched_tokens=100)]
+    assert len(kept) == 2  # 100 is below the 128 sequences and below the 4096 tokens
+    assert all(holds(c, max_num_batched_tokens=4096) for c in space.known_constraints)
+    with pytest.raises(SpaceError, match="nothing to tune"):
+        vllm_space(capabilities(), fixed=dict.fromkeys(CURRENT, 1))
+
+
+@pytest.mark.parametrize(
+    ("weight_gb", "n_gpus", "expected"),
+    [(None, 8, 1), (13, 8, 1), (26, 8, 2), (140, 8, 8), (999, 4, 4)],
+)
+def test_fewest_gpus_that_hold_the_weights(
+    weight_gb: int | None, n_gpus: int, expected: int
+) -> None:
+    answer = capabilities(
+        weight_bytes=None if weight_gb is None else weight_gb * 10**9,
+        device_bytes=24 * 10**9,
+        n_attention_heads=40,
+    )
+    assert least_tensor_parallel(answer, n_gpus) == expected
+
+
+def test_tensor_parallelism_divides_the_heads() -> None:
+    assert tensor_parallel_sizes(8, 12) == [1, 2, 4]
+    assert tensor_parallel_sizes(7, None) == [1, 2, 4]
+    assert tensor_parallel_sizes(0, 12) == [1]
+
+
+def test_default_must_belong_to_the_space() -> None:
+    parameters = {"x": IntDistribution(1, 3)}
+    for default in ({}, {"x": 4}, {"x": 2, "y": 1}, {"x": "a"}):
+        with pytest.raises(SpaceError):
+            EngineSpace(parameters, (), default)
+
+
+def test_suggest_draws_every_parameter_with_its_own_distribution() -> None:
+    space = paper_space(2)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        trial = study.ask()
+        params = suggest(trial, space)
+        assert params == trial.params
+        assert trial.distributions == space.parameters
+        assert list(params) == list(space.parameters)
