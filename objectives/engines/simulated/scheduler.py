@@ -161,6 +161,7 @@ class Replica:
 
         Raises:
             EngineCrash: An iteration ran out of memory.
+            ValueError: A request can never be served; whoever starts a replica rules that out.
         """
         chunked = self.config.enable_chunked_prefill
         while self.now < until and self.unfinished:
@@ -380,6 +381,8 @@ class Replica:
         once |= self._make_room()
         n = len(self._running)
         if n == 0:
+            if not once:
+                raise ValueError("a request is larger than the KV cache or an iteration")
             return
         self.memory.check_iteration(n, n)
         if self._waiting:
