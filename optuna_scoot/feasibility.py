@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+import math
 
 import numpy as np
 
@@ -79,11 +80,26 @@ class FeasibilityForest:
         ran: Whether each ran, Booleans of shape (n,).
         seed: Of the forest's bootstrap and splits.
         n_trees: The number of trees.
+        reach: How far, in units of the cube's edge and per square root of f, a trial's outcome
+            speaks for its neighbourhood. A forest is as sure of itself far from all trials as
+            beside one: a few early crashes would close half the space for good. Beyond its reach
+            its answer therefore fades into the share of trials that ran. 0: it never fades (the
+            paper).
     """
 
     def __init__(
-        self, features: np.ndarray, ran: np.ndarray, *, seed: int, n_trees: int = 100
+        self,
+        features: np.ndarray,
+        ran: np.ndarray,
+        *,
+        seed: int,
+        n_trees: int = 100,
+        reach: float = 0.0,
     ) -> None:
+        self._features = features
+        self._reach = reach * math.sqrt(features.shape[1])
+        # Laplace's rule, kept off the ends: an unseen region is never known to crash.
+        self._prior = float(np.clip((np.sum(ran) + 2.0) / (len(ran) + 2.5), 0.5, 0.9))
         self._trees = []
         # A single class teaches nothing that its share does not say already.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
@@ -111,4 +127,9 @@ class FeasibilityForest:
         total = np.zeros(len(rows))
         for tree in self._trees:
             total += tree.predict(rows)[:, 0]
-        return total / len(self._trees)
+        voted = total / len(self._trees)
+        if self._reach <= 0.0:
+            return voted
+        squared = ((features[:, None, :] - self._features[None, :, :]) ** 2).sum(axis=2)
+        trust = np.exp(-np.sqrt(squared.min(axis=1)) / self._reach)
+        return np.asarray(trust * voted + (1.0 - trust) * self._prior)

@@ -19,10 +19,15 @@ class Method:
         startup_share: Start-up points as a share of the number of dimensions (the paper: 1).
         kernel: Of the Gaussian processes.
         log_outputs: Whether an output may be modelled on a logarithmic scale.
+        startup_least: Start-up points at the least.
         single: Acquisition for one objective: ``"mace"`` (the paper) or ``"log_ei"``.
         solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
+        least_gain: Improvements below this share of what separates the incumbent from the median
+            count as none (log-EI and log-EHVI).
+        explore_every: Every so many suggestions one by UCB instead; 0 for never.
         use_forest: Whether crashed trials teach a random forest.
         n_trees: Of the forest.
+        forest_reach: See :class:`~optuna_scoot.feasibility.FeasibilityForest`; 0 in the paper.
         pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
             function; 0 leaves it a constraint alone (the paper).
         fixed_threshold: Whether Δ stays at its initial value.
@@ -33,12 +38,16 @@ class Method:
 
     balanced_startup: bool = True
     startup_share: float = 0.6
+    startup_least: int = 4
     kernel: KernelChoice = field(default_factory=KernelChoice)
     log_outputs: bool = True
     single: Literal["mace", "log_ei"] = "log_ei"
     solver: Literal["nsga2", "climb"] = "climb"
+    least_gain: float = 0.01
+    explore_every: int = 0
     use_forest: bool = True
     n_trees: int = 50
+    forest_reach: float = 0.25
     pof_weight: float = 1.0
     fixed_threshold: bool = False
     use_known_constraints: bool = True
@@ -51,10 +60,13 @@ class Method:
         return cls(
             balanced_startup=False,
             startup_share=1.0,
+            startup_least=1,
+            least_gain=0.0,
             kernel=KernelChoice(nu=1.5, warp=True, max_iterations=100),
             log_outputs=False,
             single="mace",
             solver="nsga2",
             n_trees=100,
+            forest_reach=0.0,
             pof_weight=0.0,
         )

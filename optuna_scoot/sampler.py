@@ -255,7 +255,8 @@ class ScootSampler(BaseSampler):
         place = self._startup_place(trial, trials)
         n_startup = self._n_startup_trials
         if n_startup is None:
-            n_startup = max(1, math.ceil(self._method.startup_share * domain.space.n_dimensions))
+            share = self._method.startup_share * domain.space.n_dimensions
+            n_startup = max(self._method.startup_least, math.ceil(share))
         if place.informative < n_startup or len(observations.x) == 0:
             return suggest_startup(
                 observations,

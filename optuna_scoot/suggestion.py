@@ -126,7 +126,11 @@ def learn(
     if not method.use_forest:
         labels = np.ones_like(labels)
     forest = FeasibilityForest(
-        space.features(everything), labels, seed=seed, n_trees=method.n_trees
+        space.features(everything),
+        labels,
+        seed=seed,
+        n_trees=method.n_trees,
+        reach=method.forest_reach,
     )
     delta = threshold.after(() if method.fixed_threshold else observations.outcomes)
     return Model(domain, surrogate, transforms, forest, delta, observations)
@@ -233,7 +237,7 @@ def taken_keys(observations: Observations) -> set[bytes]:
 
 def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
     """Build log acquisition + w log POF, -inf where POF < Δ (paper, eq. 3)."""
-    log_acquisition = _log_acquisition(model)
+    log_acquisition = _log_acquisition(model, method)
     space = model.domain.space
 
     def score(x: np.ndarray) -> np.ndarray:
@@ -247,7 +251,9 @@ def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
     return score
 
 
-def _log_acquisition(model: Model) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _log_acquisition(
+    model: Model, method: Method
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Choose the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
     values = model.observations.values[model.satisfied]
     m = model.observations.values.shape[1]
@@ -256,13 +262,16 @@ def _log_acquisition(model: Model) -> Callable[[np.ndarray, np.ndarray], np.ndar
         return lambda mean, std: np.zeros(len(mean))
     if m == 1:
         transform, best = model.transforms[0], float(values.min())
+        best -= method.least_gain * (float(np.median(model.observations.values)) - best)
 
         def log_ei(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
             return transform.log_improvement(mean[:, 0], std[:, 0], best)
 
         return log_ei
 
-    lower, upper = acquisition.non_dominated_boxes(values, _reference(model))
+    reference = _reference(model)
+    gained = np.maximum(reference - values.min(axis=0), 0.0)
+    lower, upper = acquisition.non_dominated_boxes(values - method.least_gain * gained, reference)
 
     def log_ehvi(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         def log_improvement(j: int, levels: np.ndarray) -> np.ndarray:

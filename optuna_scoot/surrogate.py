@@ -36,12 +36,18 @@ class KernelChoice:
     Args:
         nu: Smoothness of the Matérn kernel, 1.5 (the paper's) or 2.5.
         warp: Whether inputs with more than two levels are warped.
+        lengthscale_median: Of the log-normal prior of the length scales, in units of the cube.
+        lengthscale_spread: Standard deviation of that prior's logarithm.
         max_iterations: Of the L-BFGS-B search for the hyper-parameters.
+        tolerance: Relative gain of one iteration below which that search ends.
     """
 
     nu: float = 1.5
-    warp: bool = True
+    warp: bool = False
+    lengthscale_median: float = 0.7
+    lengthscale_spread: float = 0.8
     max_iterations: int = 50
+    tolerance: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -175,21 +181,19 @@ def fit_surrogate(
 
     Returns:
         The surrogate. With fewer than two distinct outputs, or where the fit fails, it holds the
-        hyper-parameters of the priors' modes instead of fitted ones.
+        hyper-parameters of the priors' medians instead of fitted ones.
     """
     m, f = y.shape[1], x.shape[1]
-    fitted = _prior_hyperparameters(m, f)
+    fitted = _prior_hyperparameters(m, f, choice)
     if len(x) >= 2 and np.any(np.ptp(y, axis=0) > 0.0):
         fitted = _maximum_a_posteriori(x, y, warpable, choice) or fitted
     return Surrogate(x, y, fitted, choice.nu)
 
 
-def _prior_hyperparameters(m: int, f: int) -> Hyperparameters:
+def _prior_hyperparameters(m: int, f: int, choice: KernelChoice) -> Hyperparameters:
     ones = np.ones((m, f))
-    # exp(√2 + log(f)/2 - 3): the mode of the length scale's prior.
-    lengthscale = math.exp(math.sqrt(2.0) + 0.5 * math.log(f) - 3.0)
     return Hyperparameters(
-        ones * max(lengthscale, 0.2), np.ones(m), np.full(m, 1e-3), np.zeros(m), ones, ones
+        ones * choice.lengthscale_median, np.ones(m), np.full(m, 1e-3), np.zeros(m), ones, ones
     )
 
 
@@ -204,14 +208,14 @@ def _maximum_a_posteriori(
     from linear_operator.utils.errors import NotPSDError
 
     for warp in [True, False] if choice.warp and warpable.any() else [False]:
-        model = _model(x, y, np.flatnonzero(warpable) if warp else None, choice.nu)
+        model = _model(x, y, np.flatnonzero(warpable) if warp else None, choice)
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         mll.train()
         try:
             with single_thread(), warnings.catch_warnings():
                 # Reaching the iteration limit is the normal end here, not a failure.
                 warnings.simplefilter("ignore")
-                fit_gpytorch_mll_scipy(mll, options={"maxiter": choice.max_iterations})
+                fit_gpytorch_mll_scipy(mll, options=_search_options(choice, y.shape[1]))
         except (NotPSDError, NanError, ModelFittingError, RuntimeError, ValueError):
             continue
         found = _hyperparameters(model, warpable, warp)
@@ -220,7 +224,15 @@ def _maximum_a_posteriori(
     return None
 
 
-def _model(x: np.ndarray, y: np.ndarray, warped: np.ndarray | None, nu: float) -> Any:
+def _search_options(choice: KernelChoice, n_outputs: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"maxiter": choice.max_iterations, "ftol": choice.tolerance}
+    if n_outputs > 1:
+        # BoTorch's batched search has a default of its own for the same criterion.
+        options["factr"] = None
+    return options
+
+
+def _model(x: np.ndarray, y: np.ndarray, warped: np.ndarray | None, choice: KernelChoice) -> Any:
     """Build the batch of m GPyTorch models, all on the same inputs."""
     import torch
     from botorch.models import SingleTaskGP
@@ -234,14 +246,15 @@ def _model(x: np.ndarray, y: np.ndarray, warped: np.ndarray | None, nu: float) -
 
     m, f = y.shape[1], x.shape[1]
     batch = torch.Size([m])
-    lengthscale_prior = LogNormalPrior(math.sqrt(2.0) + 0.5 * math.log(f), math.sqrt(3.0))
+    median = choice.lengthscale_median
+    lengthscale_prior = LogNormalPrior(math.log(median), choice.lengthscale_spread)
     kernel = ScaleKernel(
         MaternKernel(
-            nu=nu,
+            nu=choice.nu,
             ard_num_dims=f,
             batch_shape=batch,
             lengthscale_prior=lengthscale_prior,
-            lengthscale_constraint=GreaterThan(0.025, initial_value=min(0.5 * math.sqrt(f), 2.0)),
+            lengthscale_constraint=GreaterThan(0.025, initial_value=median),
         ),
         batch_shape=batch,
         outputscale_prior=GammaPrior(2.0, 1.0),
