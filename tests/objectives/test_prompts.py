@@ -139,12 +139,14 @@ def test_prompts_share_what_their_prefix_says_and_nothing_else(
         TraceRequest(100, 1),
         TraceRequest(100, 1),
         TraceRequest(80, 1, prefix_id="a", prefix_tokens=80),
+        TraceRequest(95, 1, prefix_id="a", prefix_tokens=80),
     )
     tokens = ids(build_prompts(load, tokenizer), tokenizer)
     overhead = len(tokenizer.encode(stable_words(tokenizer)[0]).ids) - 1
     assert common(tokens[0], tokens[1]) == 60
     assert common(tokens[0], tokens[2]) == 40  # the shorter begins the longer
     assert common(tokens[0], tokens[6]) == 60
+    assert common(tokens[6], tokens[7]) == 80  # also what the longer adds is shared
     for i, j in combinations([0, 3, 4, 5], 2):
         assert common(tokens[i], tokens[j]) == overhead
 
@@ -153,9 +155,13 @@ def test_thousands_of_prompts_differ_within_the_smallest_cache_block(
     tokenizer: Tokenizer,
 ) -> None:
     load = workload(*(TraceRequest(12, 1) for _ in range(3000)))
-    assert len(stable_words(tokenizer)) < 3000  # so that one word does not tell them apart
-    tokens = ids(build_prompts(load, tokenizer), tokenizer)
+    n_words = len(stable_words(tokenizer))
+    assert n_words < 3000  # so that one word does not tell them all apart
+    prompts = build_prompts(load, tokenizer)
+    tokens = ids(prompts, tokenizer)
     assert len({tuple(t[:8]) for t in tokens}) == 3000
+    assert len({prompt.split()[0] for prompt in prompts[:n_words]}) == n_words
+    assert len({tuple(t[-6:]) for t in tokens}) > 2990
 
 
 def test_words_depend_on_the_seed_alone(tokenizer: Tokenizer) -> None:

@@ -134,16 +134,16 @@ def test_an_unknown_trace_is_refused_with_the_known_names(tmp_path: Path) -> Non
 
 
 def test_spreading_fills_the_time_to_the_next_stamp() -> None:
-    stamps = [0.0] * 30 + [3.0] * 50 + [9.0] * 2
+    stamps = [0.0] * 30 + [3.0] * 50 + [9.0] * 20
     trace = Trace("t", tuple(TraceRequest(i + 1, 1, arrival_time=s) for i, s in enumerate(stamps)))
     spread = spread_arrivals(trace, seed=3)
     times = np.array([r.arrival_time for r in spread.requests])
     assert np.all(np.diff(times) >= 0)
-    steps = np.repeat([3.0, 6.0, 4.5], [30, 50, 2])  # the last step is the median of the others
+    steps = np.repeat([3.0, 6.0, 4.5], [30, 50, 20])  # the last step is the median of the others
     assert np.all(times >= stamps)
     assert np.all(times < np.array(stamps) + steps)
     assert len(set(times)) == len(times)
-    assert [r.prompt_tokens for r in spread.requests] == list(range(1, 83))
+    assert [r.prompt_tokens for r in spread.requests] == list(range(1, 101))
     # Each third of the first step holds about a third of its requests.
     counts, _ = np.histogram(times[:30], bins=[0, 1, 2, 3])
     assert counts.min() >= 4
