@@ -8,9 +8,9 @@ and yet dares to look at their border.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-import math
 
 import numpy as np
 
