@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -77,7 +78,7 @@ def ask_engine(
         command: The words that start the engine, up to and without the model's name.
         model: Folder or name of the model.
         options: The user's own options for the engine.
-        env: The whole environment of the engine.
+        env: Environment variables for the engine, over this process's own.
 
     Raises:
         ExternalFailure: The engine is not there, or cannot serve this model with these options.
@@ -93,12 +94,13 @@ def _ask(
     env: tuple[tuple[str, str], ...],
 ) -> EngineCapabilities:
     interpreter = interpreter_of(command)
+    environment = {**os.environ, **dict(env)}
     if interpreter is None:
-        return _from_help(command, dict(env))
+        return _from_help(command, environment)
     with tempfile.TemporaryDirectory(prefix="vllm-probe-") as folder:
         result = Path(folder) / "answer.json"
         words = [interpreter, vllm_probe.__file__, str(result), "--model", model, *options]
-        log = _run(words, dict(env))
+        log = _run(words, environment)
         answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
     if answer is None:
         raise ExternalFailure(

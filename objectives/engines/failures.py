@@ -62,6 +62,13 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
     ),
     (r"error: unrecognized arguments", ExternalReason.BAD_ENGINE_ARGUMENT),
 )
+_HINTS = {
+    ExternalReason.PORT_TAKEN: "another program took the engine's port",
+    ExternalReason.ENGINE_MISSING: "vLLM is not there; name the interpreter of its environment",
+    ExternalReason.NO_SUCH_MODEL: "the engine finds no such model or tokenizer",
+    ExternalReason.BAD_ENGINE_ARGUMENT: "the engine refuses an argument that is not tuned",
+    ExternalReason.DEVICE_BUSY: "another program holds the device's memory",
+}
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OutOfMemory|No available memory for the cache blocks"
     r"|larger than the available KV cache|larger than the maximum number of tokens that can be"
@@ -109,7 +116,7 @@ def classify_exit(
     text = "\n".join(errors)
     external = _external_reason(text, tuned)
     if external is not None:
-        return ExternalFailure(external, detail)
+        return ExternalFailure(external, f"{_HINTS[external]}: {detail}")
     if returncode == 0 and not errors and phase is Phase.STARTING:
         return ExternalFailure(
             ExternalReason.BAD_ENGINE_ARGUMENT,

@@ -120,9 +120,9 @@ class VllmEngine:
             raise ExternalFailure(
                 ExternalReason.NO_SUCH_MODEL, f"there is no model folder {self.model}"
             )
-        shown, _ = split_secrets(self.engine_args)
+        shown, secrets = split_secrets(self.engine_args)
         command = engine_command(self.python, self.command)
-        return ask_engine(command, self.model, options(shown), self.environment())
+        return ask_engine(command, self.model, options(shown), {**self.env, **secrets})
 
     @property
     def description(self) -> str:

@@ -63,7 +63,7 @@ def test_study_of_the_default_and_of_a_refused_configuration(engine: VllmEngine)
     ttft, tpot = default.values
     metrics = default.user_attrs["metrics"]
     assert (ttft, tpot) == (metrics["ttft_ms_mean"], metrics["tpot_ms_mean"])
-    assert 0 < tpot
+    assert tpot > 0
     assert 0 < ttft <= metrics["e2el_ms_mean"]
     assert metrics["completed"] == len(REQUESTS)
     # What the server counted is what the workload asked for, token for token.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def test_any_command_is_asked_for_help_once(tmp_path: Path) -> None:
     body = f"echo asked >> {tmp_path}/count\n[ \"$*\" = '--help=all' ] && echo '{HELP}'"
     words = command(tmp_path / "serve", body)
     for _ in range(2):
-        answer = ask_engine([*words, "--model"], "some/model", [], dict(os.environ))
+        answer = ask_engine([*words, "--model"], "some/model", [], {})
         assert answer.version is None
         assert answer.accepts("max_num_seqs")
         assert not answer.accepts("scheduler_delay_factor")
@@ -49,19 +48,19 @@ def test_any_command_is_asked_for_help_once(tmp_path: Path) -> None:
 
 def test_old_command_without_groups_of_help(tmp_path: Path) -> None:
     body = f"[ \"$1\" = '--help' ] && echo '{HELP}' || (echo 'x: error: argument -h'; exit 2)"
-    answer = ask_engine(command(tmp_path / "serve", body), "some/model", [], dict(os.environ))
+    answer = ask_engine(command(tmp_path / "serve", body), "some/model", [], {})
     assert answer.accepts("tensor_parallel_size")
 
 
 def test_command_that_fails(tmp_path: Path) -> None:
     words = command(tmp_path / "serve", "echo 'Cannot connect to the Docker daemon'; exit 125")
     with pytest.raises(ExternalFailure, match="Docker daemon"):
-        ask_engine(words, "some/model", [], dict(os.environ))
+        ask_engine(words, "some/model", [], {})
 
 
 def test_interpreter_without_vllm(tmp_path: Path) -> None:
     # -S: an interpreter that finds no installed packages, whatever is installed here.
     words = command(tmp_path / "python3", f'exec {sys.base_prefix}/bin/python3 -S "$@"')
     with pytest.raises(ExternalFailure, match="No module named 'vllm'") as failure:
-        ask_engine(words, "some/model", [], dict(os.environ))
+        ask_engine(words, "some/model", [], {})
     assert failure.value.reason == "engine_missing"
