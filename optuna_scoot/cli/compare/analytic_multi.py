@@ -252,4 +252,5 @@ def _assemble(
         evaluate=evaluate,
         front=tuple((float(first), sign * float(second)) for first, second in front),
         known_constraints=setting.known,
+        optimal=setting.best,
     )

@@ -172,6 +172,7 @@ def build(recipe: Recipe, instance: int) -> Problem:
         evaluate=evaluate,
         front=((function.minimum,),),
         known_constraints=setting.known,
+        optimal=setting.best,
     )
 
 
@@ -192,4 +193,5 @@ def toy_crash() -> Problem:
         directions=("maximize",),
         evaluate=evaluate,
         front=((10.0,),),
+        optimal={"x": 4, "y": 6},
     )

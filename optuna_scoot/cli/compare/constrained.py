@@ -151,6 +151,10 @@ def build(name: str, instance: int, *, crashes: bool) -> Problem:
         limits = dict(zip(names, function.constraints(z), strict=True))
         return Evaluation((function.value(z) + function.height * away,), limits)
 
+    places = (function.minimiser - function.low) / (function.high - function.low)
+    places = np.where(mirrored, 1 - places, places)[:: -1 if swapped else 1]
+    optimal: dict[str, Any] = {"x": float(places[0]), "y": float(places[1])}
+    optimal |= {"count": best_count, "colour": best_colour}
     suffix = "-crash" if crashes else ""
     return Problem(
         name=f"{name}-constrained{suffix}#{instance}",
@@ -160,6 +164,7 @@ def build(name: str, instance: int, *, crashes: bool) -> Problem:
         directions=("minimize",),
         evaluate=evaluate,
         front=((function.value(function.minimiser),),),
+        optimal=optimal,
     )
 
 

@@ -99,6 +99,7 @@ class Problem:
             single objective, points along the Pareto front for several.
         known_constraints: Expressions over parameter names that every configuration that runs
             satisfies.
+        optimal: A configuration whose values lie on the front; empty where none is known.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Problem:
     evaluate: Callable[[Mapping[str, Any]], Evaluation]
     front: tuple[tuple[float, ...], ...]
     known_constraints: tuple[str, ...] = ()
+    optimal: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_objectives(self) -> int:

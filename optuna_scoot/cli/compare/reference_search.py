@@ -58,7 +58,7 @@ def search(name: str, *, n_evaluations: int, seed: int = 0) -> Reference:
     """
     problem = make_service(name, ())
     signs = np.array([1.0 if d == "minimize" else -1.0 for d in problem.directions])
-    evolution = _Evolution(problem, signs, np.random.default_rng(seed))
+    evolution = Evolution(problem, signs, np.random.default_rng(seed))
     evolution.run(n_evaluations)
     memo = memo_of(name)
     everything = memo.values()
@@ -75,7 +75,7 @@ def search(name: str, *, n_evaluations: int, seed: int = 0) -> Reference:
     )
 
 
-class _Evolution:
+class Evolution:
     """Random coverage and mutation of the best."""
 
     def __init__(
@@ -85,7 +85,7 @@ class _Evolution:
         self._signs = signs
         self._rng = rng
         self._known = KnownConstraints(problem.known_constraints)
-        self._found: list[tuple[NDArray[np.float64], Params]] = []
+        self.found: list[tuple[NDArray[np.float64], Params]] = []
 
     def run(self, n_evaluations: int) -> None:
         """Evaluate that many configurations, each once."""
@@ -95,7 +95,7 @@ class _Evolution:
                 values = np.array(self._problem.evaluate(params).values)
             except Crash:
                 continue
-            self._found.append((self._signs * values, params))
+            self.found.append((self._signs * values, params))
 
     def _configurations(self) -> Iterator[Params]:
         yield dict(self._problem.default)
@@ -150,9 +150,9 @@ class _Evolution:
         return child
 
     def _elite(self) -> list[Params]:
-        values = np.array([point for point, _ in self._found])
+        values = np.array([point for point, _ in self.found])
         if values.shape[1] == 1:
             best = np.argsort(values[:, 0], kind="stable")[:N_ELITE]
-            return [self._found[index][1] for index in best]
+            return [self.found[index][1] for index in best]
         front = {tuple(point) for point in non_dominated(values)}
-        return [params for point, params in self._found if tuple(point) in front]
+        return [params for point, params in self.found if tuple(point) in front]

@@ -71,11 +71,21 @@ class Run:
     error: str | None = None
 
 
+_START = '{"key":{"problem":'
+"""How the line of every run begins."""
+
+
 def append_run(path: Path, run: Run) -> None:
-    """Append a run to a results file with one write, so that no reader sees half a line."""
+    """Append a run to a results file with one write, so that no reader sees half a line.
+
+    A line that an interruption cut short is closed first.
+    """
     line = json.dumps(asdict(run), separators=(",", ":"), default=_plain) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = "\n" + line
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
@@ -96,22 +106,24 @@ def read_runs(paths: Iterable[Path]) -> dict[RunKey, Run]:
         paths: Results files; those that do not exist are skipped.
 
     Returns:
-        Runs by what was run. A last line cut short by an interruption is skipped.
+        Runs by what was run. A line cut short by an interruption is skipped.
 
     Raises:
-        CompareError: If any other line is not a run.
+        CompareError: If a line is something else.
     """
     runs: dict[RunKey, Run] = {}
     for path in paths:
         if not path.exists():
             continue
-        lines = path.read_text().splitlines()
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
             try:
                 run = _parse_run(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
+            except json.JSONDecodeError as error:
+                if line.startswith(_START):
                     continue
+                msg = f"{path}:{number} is not a run of a comparison; name another file."
+                raise CompareError(msg) from error
+            except (KeyError, TypeError) as error:
                 msg = f"{path}:{number} is not a run of a comparison; name another file."
                 raise CompareError(msg) from error
             runs[run.key] = run
