@@ -1,0 +1,285 @@
+"""The Gaussian process against formulas written out in loops and against BoTorch's posterior."""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Warp
+from gpytorch.kernels import MaternKernel
+from gpytorch.kernels import ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_limits
+
+from optuna_scoot.surrogate import Hyperparameters
+from optuna_scoot.surrogate import KernelChoice
+from optuna_scoot.surrogate import Surrogate
+from optuna_scoot.surrogate import fit_surrogate
+from optuna_scoot.surrogate import kumaraswamy
+from optuna_scoot.surrogate import matern
+from optuna_scoot.surrogate import single_thread
+
+
+N, F = 14, 3
+WARPED = [0, 2]
+
+
+def _data(seed: int = 0, m: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.random((N, F))
+    y = np.stack([np.sin((3 + j) * x[:, 0]) + x[:, 1] * x[:, 2] for j in range(m)], axis=1)
+    return x, (y - y.mean(axis=0)) / y.std(axis=0)
+
+
+def _hyperparameters(seed: int = 0, m: int = 1) -> Hyperparameters:
+    rng = np.random.default_rng(seed)
+    a, b = np.ones((m, F)), np.ones((m, F))
+    a[:, WARPED] = rng.uniform(0.5, 2.0, (m, len(WARPED)))
+    b[:, WARPED] = rng.uniform(0.5, 2.0, (m, len(WARPED)))
+    return Hyperparameters(
+        lengthscales=rng.uniform(0.2, 1.5, (m, F)),
+        outputscale=rng.uniform(0.5, 2.0, m),
+        noise=rng.uniform(0.001, 0.1, m),
+        mean=rng.normal(size=m),
+        warp_a=a,
+        warp_b=b,
+    )
+
+
+def _warped_matern(x1: np.ndarray, x2: np.ndarray, h: Hyperparameters, j: int) -> float:
+    """Give σ² (1 + √3 r) exp(-√3 r) with r over warped inputs 1 - (1 - x^a)^b, by plain loops."""
+    squared = 0.0
+    for i in range(len(x1)):
+        ends = []
+        for value in (float(x1[i]), float(x2[i])):
+            ends.append(1.0 - (1.0 - value ** h.warp_a[j, i]) ** h.warp_b[j, i])
+        squared += ((ends[0] - ends[1]) / h.lengthscales[j, i]) ** 2
+    r = math.sqrt(3.0) * math.sqrt(squared)
+    return float(h.outputscale[j]) * (1.0 + r) * math.exp(-r)
+
+
+def _posterior_by_loops(
+    x: np.ndarray, y: np.ndarray, query: np.ndarray, h: Hyperparameters, j: int
+) -> tuple[float, float]:
+    """Give mean and deviation of the paper's equations 5 and 6 at one point."""
+    covariance = np.array([[_warped_matern(p, q, h, j) for q in x] for p in x])
+    covariance += h.noise[j] * np.eye(len(x))
+    cross = np.array([_warped_matern(query, p, h, j) for p in x])
+    inverse = np.linalg.inv(covariance)
+    mean = h.mean[j] + cross @ inverse @ (y[:, j] - h.mean[j])
+    variance = _warped_matern(query, query, h, j) - cross @ inverse @ cross
+    return float(mean), math.sqrt(variance)
+
+
+def test_matern_32_and_52_by_hand() -> None:
+    # Points one apart: r = √3 and √5.
+    x1, x2 = np.array([[0.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 0.0]])
+    r3, r5 = math.sqrt(3), math.sqrt(5)
+
+    np.testing.assert_allclose(matern(x1, x2, 1.5), [[(1 + r3) * math.exp(-r3), 1.0]])
+    np.testing.assert_allclose(matern(x1, x2, 2.5), [[(1 + r5 + 5.0 / 3.0) * math.exp(-r5), 1.0]])
+
+
+def test_kumaraswamy_by_hand() -> None:
+    x = np.array([[0.0, 0.5, 1.0]])
+
+    np.testing.assert_array_equal(kumaraswamy(x, np.ones(3), np.ones(3)), x)
+    # 1 - (1 - 0.5²)³ = 1 - 0.421875
+    warped = kumaraswamy(x, np.full(3, 2.0), np.full(3, 3.0))
+    np.testing.assert_allclose(warped, [[0.0, 0.578125, 1.0]], atol=1e-6)
+
+
+def test_prediction_is_the_written_out_formula() -> None:
+    x, y = _data(m=2)
+    h = _hyperparameters(m=2)
+    queries = np.random.default_rng(9).random((10, F))
+    mean, std = Surrogate(x, y, h).predict(queries)
+
+    for q, query in enumerate(queries):
+        for j in range(2):
+            expected = _posterior_by_loops(x, y, query, h, j)
+            np.testing.assert_allclose((mean[q, j], std[q, j]), expected, atol=2e-5)
+
+
+def _botorch(x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, nu: float) -> SingleTaskGP:
+    kernel = ScaleKernel(MaternKernel(nu=nu, ard_num_dims=F))
+    warp = Warp(d=F, indices=WARPED, bounds=torch.stack([torch.zeros(F), torch.ones(F)]).double())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SingleTaskGP(
+            torch.from_numpy(x),
+            torch.from_numpy(y[:, [j]]),
+            covar_module=kernel.double(),
+            likelihood=GaussianLikelihood().double(),
+            input_transform=warp.double(),
+            outcome_transform=None,
+        )
+    kernel.outputscale = float(h.outputscale[j])
+    kernel.base_kernel.lengthscale = torch.from_numpy(h.lengthscales[j])
+    model.likelihood.noise = float(h.noise[j])
+    model.mean_module.constant.data.fill_(float(h.mean[j]))
+    warp._set_concentration(0, torch.from_numpy(h.warp_b[j, WARPED]))
+    warp._set_concentration(1, torch.from_numpy(h.warp_a[j, WARPED]))
+    return model.eval()
+
+
+@pytest.mark.parametrize("nu", [1.5, 2.5])
+def test_prediction_is_botorchs(nu: float) -> None:
+    x, y = _data(m=2)
+    h = _hyperparameters(1, m=2)
+    queries = np.random.default_rng(8).random((50, F))
+    mean, std = Surrogate(x, y, h, nu).predict(queries)
+
+    for j in range(2):
+        with torch.no_grad():
+            posterior = _botorch(x, y, h, j, nu).posterior(torch.from_numpy(queries))
+        np.testing.assert_allclose(mean[:, j], posterior.mean.numpy()[:, 0], atol=1e-6)
+        np.testing.assert_allclose(std[:, j], posterior.variance.sqrt().numpy()[:, 0], atol=1e-6)
+
+
+def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
+    x, y = _data()
+    h = _hyperparameters(2)
+    rng = np.random.default_rng(7)
+    pending, queries = rng.random((3, F)), rng.random((40, F))
+    before = Surrogate(x, y, h)
+    believing = before.believing(pending)
+    mean, std = believing.predict(queries)
+
+    model = _botorch(x, y, h, 0, 1.5)
+    with torch.no_grad():
+        lie = model.posterior(torch.from_numpy(pending)).mean
+        conditioned = model.condition_on_observations(torch.from_numpy(pending), lie)
+        posterior = conditioned.posterior(torch.from_numpy(queries))
+    np.testing.assert_allclose(mean[:, 0], posterior.mean.numpy()[:, 0], atol=1e-5)
+    np.testing.assert_allclose(std[:, 0], posterior.variance.sqrt().numpy()[:, 0], atol=1e-5)
+    # Nothing was learnt about the values, all about where they are going to be known.
+    np.testing.assert_allclose(mean, before.predict(queries)[0], atol=1e-9)
+    assert np.all(believing.predict(pending)[1] < before.predict(pending)[1])
+
+
+def test_believing_nothing_changes_nothing() -> None:
+    surrogate = Surrogate(*_data(), _hyperparameters())
+
+    assert surrogate.believing(np.empty((0, F))) is surrogate
+
+
+def _log_likelihood(x: np.ndarray, y: np.ndarray, h: Hyperparameters) -> float:
+    covariance = np.array([[_warped_matern(p, q, h, 0) for q in x] for p in x])
+    covariance += h.noise[0] * np.eye(len(x))
+    residual = y[:, 0] - h.mean[0]
+    _, log_determinant = np.linalg.slogdet(covariance)
+    return float(-0.5 * residual @ np.linalg.solve(covariance, residual) - 0.5 * log_determinant)
+
+
+@pytest.mark.parametrize("warp", [True, False])
+def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) -> None:
+    rng = np.random.default_rng(3)
+    x, held_out = rng.random((40, F)), rng.random((60, F))
+
+    def truth(points: np.ndarray) -> np.ndarray:
+        return 2.0 * np.sin(4.0 * points[:, [0]]) + points[:, [1]]
+
+    y = truth(x)
+    mu, sigma = y.mean(), y.std()
+    choice = KernelChoice(nu=1.5, warp=warp)
+    warpable = np.array([True, True, False])
+    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), warpable, choice).hyperparameters
+    fitted = fit_surrogate(x, (y - mu) / sigma, warpable, choice)
+    mean, _ = fitted.predict(held_out)
+
+    assert _log_likelihood(x, fitted.y, fitted.hyperparameters) > 5.0 + _log_likelihood(
+        x, fitted.y, untrained
+    )
+    assert np.sqrt(np.mean((mean * sigma + mu - truth(held_out)) ** 2)) < 0.1 * sigma
+    # The third feature says nothing: its length scale is the longest.
+    assert np.argmax(fitted.hyperparameters.lengthscales[0]) == 2
+    unwarped = fitted.hyperparameters.warp_a[0] == 1.0
+    assert unwarped.tolist() == [not warp, not warp, True]
+
+
+def test_what_a_fit_reads_from_the_model_predicts_as_the_model_does() -> None:
+    from optuna_scoot import surrogate as module
+
+    x, y = _data(m=2)
+    warpable = np.array([True, False, True])
+    choice = KernelChoice(nu=1.5, warp=True)
+    model = module._model(x, y, np.flatnonzero(warpable), choice)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        noise = 0.5 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        parameter.data = parameter.data + noise
+    queries = np.random.default_rng(5).random((30, F))
+    mean, std = Surrogate(x, y, module._hyperparameters(model, warpable, True)).predict(queries)
+
+    with torch.no_grad():
+        posterior = model.eval().posterior(torch.from_numpy(queries))
+    np.testing.assert_allclose(mean.T, posterior.mean.numpy()[..., 0], atol=1e-6)
+    np.testing.assert_allclose(std.T, posterior.variance.sqrt().numpy()[..., 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (np.full((1, 2), 0.5), np.zeros((1, 1))),
+        (np.full((6, 2), 0.5), np.zeros((6, 1))),
+        (np.random.default_rng(0).random((6, 2)), np.zeros((6, 2))),
+        (np.full((6, 2), 0.5), np.arange(6.0)[:, np.newaxis]),
+        (np.random.default_rng(0).random((2, 2)), np.array([[1.0], [-1.0]])),
+        (np.eye(2)[[0, 1, 0, 1]], np.array([[0.0], [1.0], [0.0], [1.0]])),
+    ],
+    ids=["one", "equal points", "equal values", "one point, many values", "two", "repeated"],
+)
+def test_degenerate_observations_give_finite_predictions(x: np.ndarray, y: np.ndarray) -> None:
+    surrogate = fit_surrogate(x, y, np.array([True, True]), KernelChoice(nu=1.5, warp=True))
+    mean, std = surrogate.predict(np.random.default_rng(1).random((20, 2)))
+
+    assert np.all(np.isfinite(mean))
+    assert np.all(std > 0.0)
+    assert np.all(np.abs(mean) < 10.0)
+
+
+def test_the_same_observations_give_the_same_fit() -> None:
+    x, y = _data()
+    fits = [fit_surrogate(x, y, np.full(F, True), KernelChoice()) for _ in range(2)]
+
+    for name, value in vars(fits[0].hyperparameters).items():
+        np.testing.assert_array_equal(value, getattr(fits[1].hyperparameters, name))
+
+
+def _thread_counts() -> list[int]:
+    blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return [torch.get_num_threads(), *blas]
+
+
+def test_overlapping_suggestions_leave_the_numbers_of_threads_as_they_were() -> None:
+    # Optuna runs the threads of n_jobs on one sampler: the second enters before the first leaves.
+    before = torch.get_num_threads()
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with single_thread():
+            inside.set()
+            leave.wait(60.0)
+
+    holder = threading.Thread(target=hold)
+    with threadpool_limits(limits=2):
+        torch.set_num_threads(3)
+        expected = _thread_counts()
+        try:
+            with single_thread():
+                holder.start()
+                inside.wait(60.0)
+                assert set(_thread_counts()) == {1}
+            leave.set()
+            holder.join()
+            assert _thread_counts() == expected
+        finally:
+            leave.set()
+            torch.set_num_threads(before)
