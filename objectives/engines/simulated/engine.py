@@ -22,6 +22,7 @@ from objectives.engines.simulated.config import EngineConfig
 from objectives.engines.simulated.hardware import GPU
 from objectives.engines.simulated.hardware import ModelShape
 from objectives.engines.simulated.memory import MemoryPlan
+from objectives.engines.simulated.memory import plan_cache
 from objectives.engines.simulated.memory import plan_memory
 from objectives.engines.simulated.scheduler import Replica
 from objectives.engines.simulated.scheduler import Sequence
@@ -50,8 +51,8 @@ class SimulatedEngine:
         exclusive_caching: Whether chunked prefill and prefix caching exclude each other (vLLM
             <= 0.5).
         fast_forward: Whether runs of decode iterations are taken together; changes no result.
-        memory: The memory plan, where it is not to be derived from the GPU: for machines whose
-            KV cache has a size of its own.
+        kv_cache_bytes: Size of one replica's KV cache where it is set, not derived from the GPU's
+            memory: on a processor, for instance, whose memory is not what runs out.
     """
 
     name: str
@@ -64,7 +65,7 @@ class SimulatedEngine:
     max_timeout_share: float = 0.05
     exclusive_caching: bool = True
     fast_forward: bool = True
-    memory: MemoryPlan | None = None
+    kv_cache_bytes: float | None = None
 
     @property
     def description(self) -> str:
@@ -86,7 +87,10 @@ class SimulatedEngine:
         config.check(
             self.n_gpus, self.model.max_model_len, exclusive_caching=self.exclusive_caching
         )
-        plan = self.memory or plan_memory(self.gpu, self.model, config)
+        if self.kv_cache_bytes is None:
+            plan = plan_memory(self.gpu, self.model, config)
+        else:
+            plan = plan_cache(self.kv_cache_bytes, self.model, config)
         return RunningSimulatedEngine(self, config, plan)
 
 
@@ -210,11 +214,13 @@ def token_times(sequence: Sequence, decode_times: np.ndarray) -> np.ndarray:
     Returns:
         Seconds, shape (output tokens,), increasing.
     """
-    parts = []
-    for span in sequence.spans:
-        parts.append(np.array([span.first]))
-        parts.append(decode_times[span.begin : span.end])
-    return np.concatenate(parts)
+    times = np.empty(sum(1 + span.end - span.begin for span in sequence.spans))
+    position = 0
+    for first, begin, end in sequence.spans:
+        times[position] = first
+        times[position + 1 : position + 1 + end - begin] = decode_times[begin:end]
+        position += 1 + end - begin
+    return times
 
 
 def _record(scheduled: ScheduledRequest, times: np.ndarray) -> RequestRecord:
@@ -226,7 +232,7 @@ def _record(scheduled: ScheduledRequest, times: np.ndarray) -> RequestRecord:
         last_token=float(times[-1]),
         prompt_tokens=scheduled.request.prompt_tokens,
         output_tokens=len(times),
-        inter_token_latencies=tuple(np.diff(times).tolist()),
+        inter_token_latencies=tuple((times[1:] - times[:-1]).tolist()),
     )
 
 

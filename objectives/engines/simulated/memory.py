@@ -93,7 +93,23 @@ def plan_memory(gpu: GPU, model: ModelShape, config: EngineConfig) -> MemoryPlan
         )
     if reserve < 0.0:
         raise EngineCrash(CrashReason.OUT_OF_MEMORY, "out of memory while capturing CUDA graphs")
-    blocks = int(left / (config.block_size * model.kv_bytes_per_token / p))
+    blocks, watermark = _cache_blocks(p * left, model, config)
+    return MemoryPlan(blocks, watermark, per_token, per_sequence, peak + reserve)
+
+
+def plan_cache(cache_bytes: float, model: ModelShape, config: EngineConfig) -> MemoryPlan:
+    """Plan a KV cache of a size that is given, beside which no memory runs out.
+
+    Raises:
+        EngineCrash: ``startup_failed`` where it cannot hold one longest sequence.
+    """
+    blocks, watermark = _cache_blocks(cache_bytes, model, config)
+    return MemoryPlan(blocks, watermark, 0.0, 0.0, math.inf)
+
+
+def _cache_blocks(cache_bytes: float, model: ModelShape, config: EngineConfig) -> tuple[int, int]:
+    """Return the number of blocks and the watermark of a KV cache."""
+    blocks = int(cache_bytes / (config.block_size * model.kv_bytes_per_token))
     watermark = int(WATERMARK * blocks)
     if (blocks - watermark) * config.block_size < model.max_model_len:
         raise EngineCrash(
@@ -101,7 +117,7 @@ def plan_memory(gpu: GPU, model: ModelShape, config: EngineConfig) -> MemoryPlan
             f"the longest sequence ({model.max_model_len} tokens) is larger than the KV cache "
             f"({blocks * config.block_size} tokens)",
         )
-    return MemoryPlan(blocks, watermark, per_token, per_sequence, peak + reserve)
+    return blocks, watermark
 
 
 def _graph_bytes(model: ModelShape, config: EngineConfig) -> float:

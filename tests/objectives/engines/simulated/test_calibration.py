@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from objectives.engines.simulated import SimulatedEngine
+from objectives.engines.simulated.calibration import CalibrationError
+from objectives.engines.simulated.calibration import MeasuredRun
+from objectives.engines.simulated.calibration import calibrate
+from objectives.engines.simulated.calibration import predict
+from objectives.engines.simulated.calibration import prediction_errors
+from objectives.engines.simulated.calibration import read_model_shape
+from objectives.engines.simulated.calibration import read_runs
+from objectives.engines.simulated.calibration import write_runs
+from objectives.engines.simulated.hardware import A10
+from objectives.engines.simulated.hardware import LLAMA2_7B
+from objectives.engines.simulated.step_time import StepCoefficients
+from objectives.traces import load_trace
+from objectives.workload import Workload
+from objectives.workload import build_workload
+
+
+ENGINE = SimulatedEngine("test", A10, 1, LLAMA2_7B)
+# A machine that the default coefficients describe badly.
+TRUTH = StepCoefficients(
+    gemm_efficiency=0.3,
+    weight_bandwidth_efficiency=0.6,
+    kv_bandwidth_efficiency=0.2,
+    cpu_step_s=8e-3,
+    cpu_sequence_s=2e-4,
+)
+
+
+def bot(rate: float) -> Workload:
+    return build_workload(load_trace("bot"), rate=rate, duration=30.0, max_model_len=4096)
+
+
+def measured() -> list[MeasuredRun]:
+    machine = dataclasses.replace(ENGINE, coefficients=TRUTH)
+    settings = [
+        ({}, 0.5),
+        ({}, 4.0),
+        ({"max_num_seqs": 8}, 3.0),
+        ({"max_num_seqs": 2}, 1.0),
+        ({"enable_chunked_prefill": True, "max_num_batched_tokens": 512}, 3.0),
+        ({"enable_chunked_prefill": True, "max_num_batched_tokens": 256}, 1.0),
+        ({"max_num_seqs": 16}, 4.0),
+        ({"enable_chunked_prefill": True, "max_num_batched_tokens": 1024}, 4.0),
+    ]
+    runs = [MeasuredRun(params, bot(rate), {}) for params, rate in settings]
+    return [dataclasses.replace(run, metrics=predict(machine, run)) for run in runs]
+
+
+def test_a_fit_predicts_runs_that_it_has_not_seen() -> None:
+    runs = measured()
+    before = prediction_errors(ENGINE, runs[-2:])
+    calibration = calibrate(ENGINE, runs, held_out=[6, 7])
+    assert before["tpot_ms_mean"].mape > 0.25
+    for metric, error in calibration.held_out.items():
+        assert error.mape < 0.05, metric
+    for error in calibration.fitted.values():
+        assert error.rank_correlation > 0.9
+    assert calibration.coefficients.cpu_block_s == StepCoefficients().cpu_block_s
+
+
+def test_errors_are_percentages_and_ranks() -> None:
+    runs = [
+        dataclasses.replace(run, metrics={m: v * factor for m, v in run.metrics.items()})
+        for run, factor in zip(measured()[:3], (1.0, 0.5, 2.0), strict=True)
+    ]
+    machine = dataclasses.replace(ENGINE, coefficients=TRUTH)
+    error = prediction_errors(machine, runs)["tpot_ms_mean"]
+    assert error.mape == pytest.approx((0.0 + 1.0 + 0.5) / 3)
+    ratios = [p / m for p, m in zip(error.predicted, error.measured, strict=True)]
+    assert ratios == pytest.approx([1.0, 2.0, 0.5])
+
+
+def test_a_run_that_the_model_cannot_start_is_predicted_as_nothing() -> None:
+    run = MeasuredRun({"max_num_batched_tokens": 64}, bot(1.0), {})
+    assert predict(ENGINE, run) == {}
+
+
+def test_runs_survive_writing_and_reading(tmp_path: Path) -> None:
+    runs = measured()[:3]
+    write_runs(tmp_path / "runs.json", runs)
+    again = read_runs(tmp_path / "runs.json")
+    assert [run.params for run in again] == [run.params for run in runs]
+    assert [run.metrics for run in again] == [run.metrics for run in runs]
+    for run, copy in zip(runs, again, strict=True):
+        assert [s.request for s in copy.workload.requests] == [
+            s.request for s in run.workload.requests
+        ]
+        times = [s.time for s in run.workload.requests]
+        assert [s.time for s in copy.workload.requests] == pytest.approx(times, abs=1e-4)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"workloads": [], "runs": [{"params": {}}]}'])
+def test_a_bad_file_is_explained(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "runs.json"
+    path.write_text(text)
+    with pytest.raises(CalibrationError, match="does not hold measured runs"):
+        read_runs(path)
+
+
+def test_runs_that_cannot_be_fitted_are_refused() -> None:
+    runs = measured()[:3]
+    with pytest.raises(CalibrationError, match="at least two"):
+        calibrate(ENGINE, runs, held_out=[0, 1])
+    with pytest.raises(CalibrationError, match="not all among"):
+        calibrate(ENGINE, runs, held_out=[3])
+    with pytest.raises(CalibrationError, match="no positive coefficient"):
+        calibrate(ENGINE, runs, names=["speed"])
+    broken = [*runs, dataclasses.replace(runs[0], metrics={"ttft_ms_mean": 1.0})]
+    with pytest.raises(CalibrationError, match="measured run 3 has no positive tpot_ms_mean"):
+        calibrate(ENGINE, broken)
+
+
+def test_a_models_shape_is_read_from_its_configuration(tmp_path: Path) -> None:
+    config = {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32000,
+        "max_position_embeddings": 4096,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shape = read_model_shape(tmp_path, max_model_len=2048)
+    # The input embedding, 4096 * 32000 weights, is not multiplied; norms are left out.
+    assert shape.parameters == pytest.approx(LLAMA2_7B.parameters - 4096 * 32000, rel=1e-3)
+    assert shape.kv_bytes_per_token == LLAMA2_7B.kv_bytes_per_token
+    assert shape.max_model_len == 2048
+    with pytest.raises(CalibrationError, match="cannot read"):
+        read_model_shape(tmp_path / "missing")
