@@ -94,7 +94,13 @@ def test_two_thousand_requests_are_in_flight_before_one_is_answered() -> None:
     n = 2000
     raise_file_limit(2 * n + 500)
     with CompletionsServer(lambda _n, _b: Answer(chunks=[(0.0, 4)]), wait_for=n) as server:
-        result = run(server.url, "m", workload([0.0005 * i for i in range(n)]), ["x"] * n)
+        result = run(
+            server.url,
+            "m",
+            workload([0.0005 * i for i in range(n)]),
+            ["x"] * n,
+            LoadOptions(request_timeout_s=60),
+        )
     assert result.completed == n
     assert [record.index for record in result.records] == list(range(n))
     last_sent = max(record.sent for record in result.records)
