@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
-from optuna_scoot.cli.trials import EXTERNAL
-from optuna_scoot.cli.trials import EXTERNAL_REASON
+from objectives.serving import EXTERNAL_REASON
+from objectives.serving import FAILURE_IS_EXTERNAL
 from optuna_scoot.cli.trials import claim
 from optuna_scoot.cli.trials import fail_lost_trials
 from optuna_scoot.cli.trials import fail_own_trials
@@ -87,7 +87,7 @@ def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> N
             raise
         except BaseException as error:
             # Whatever this is, it is no crash of the engine's, and nothing to learn from.
-            trial.set_user_attr(EXTERNAL, True)
+            trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
             trial.set_user_attr(EXTERNAL_REASON, _external_reason(error))
             raise
 
@@ -126,7 +126,9 @@ def terminate_like_interrupt() -> Iterator[None]:
         yield  # only the main thread may set handlers
         return
 
-    def interrupt(_: int, __: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
+            signal.default_int_handler(number, frame)
         signal.raise_signal(signal.SIGINT)
 
     numbers = (signal.SIGTERM, signal.SIGHUP)

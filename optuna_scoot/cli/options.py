@@ -7,18 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from typing import cast
+from typing import get_args
 
 import click
 import yaml
 
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import parse_engine_argument
+from objectives.serving import Mode
+from objectives.workload import TooLong
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.samplers import SAMPLERS
 
 
 ENGINES = ("vllm", "simulated")
-OBJECTIVES = ("ttft-tpot", "p95-latency", "throughput")
+OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
 DEFAULT_SERVICE = "bot-2xa100-13b"
 DEFAULT_TRIALS = 30
 """The budget of the paper (section V-B), the default configuration included."""
@@ -37,12 +41,12 @@ class TuneOptions:
     service: str | None
     model: str | None
     trace: str | None
-    objective: str
+    objective: str | None
     rate: float | None
     duration: float | None
     burstiness: float
     replay: bool
-    too_long: str
+    too_long: TooLong | None
     workload_seed: int
     trials: int
     sampler: str
@@ -107,7 +111,12 @@ def study_name(options: TuneOptions) -> str:
         what = f"simulated-{options.service or DEFAULT_SERVICE}"
     else:
         what = f"{Path(options.model or '').name}-{Path(options.trace or '').stem}"
-    return f"{what}-{options.objective}"
+    return what if options.objective is None else f"{what}-{options.objective}"
+
+
+def objective_mode(options: TuneOptions) -> Mode:
+    """What is optimised."""
+    return "ttft-tpot" if options.objective is None else cast("Mode", options.objective)
 
 
 def check_combination(options: TuneOptions) -> None:
@@ -161,9 +170,7 @@ _OPTIONS = [
     click.option(
         "--objective",
         type=click.Choice(OBJECTIVES),
-        default="ttft-tpot",
-        show_default=True,
-        help="What is to improve.",
+        help=f"What is to improve.  [default: {OBJECTIVES[0]}, or the service's]",
     ),
     click.option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
     click.option(
@@ -183,10 +190,9 @@ _OPTIONS = [
     click.option("--replay", is_flag=True, help="Arrive at the trace's own times."),
     click.option(
         "--too-long",
-        type=click.Choice(["refuse", "clip", "drop"]),
-        default="refuse",
-        show_default=True,
-        help="What becomes of requests that are too long for the model.",
+        type=click.Choice(get_args(TooLong)),
+        help="What becomes of requests too long for the model.  "
+        "[default: refuse; clip for a service]",
     ),
     click.option(
         "--workload-seed",

@@ -21,10 +21,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from objectives.serving import CRASH_DETAIL
+from objectives.serving import CRASH_REASON
+from objectives.serving import EXTERNAL_REASON
 from optuna_scoot.cli.report import make_report
 from optuna_scoot.cli.table import describe_values
-from optuna_scoot.cli.trials import CRASH_REASON
-from optuna_scoot.cli.trials import EXTERNAL_REASON
 from optuna_scoot.cli.trials import is_external
 
 
@@ -35,11 +36,35 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+    from objectives.loadgen import Progress as LoadProgress
     from optuna_scoot.cli.report import Report
 
 
 PLAIN_WIDTH = 160
 REFRESHES_A_SECOND = 2
+DETAIL_LENGTH = 110
+
+
+class LoadWatch:
+    """Remembers how far the load of the running trial is; an engine's `on_progress`."""
+
+    def __init__(self) -> None:
+        self._latest: LoadProgress | None = None
+
+    def __call__(self, progress: LoadProgress) -> None:
+        """Take the latest state."""
+        self._latest = progress
+
+    def forget(self) -> None:
+        """Begin anew: no load runs."""
+        self._latest = None
+
+    def describe(self) -> str:
+        """What goes on: "engine starts", "12 of 50 requests done"."""
+        if self._latest is None:
+            return "engine starts"
+        done = self._latest.completed + self._latest.failed
+        return f"{done} of {self._latest.total} requests done"
 
 
 def make_console(stream: TextIO | None = None) -> Console:
@@ -71,6 +96,7 @@ class Progress:
         n_trials: The study's total of observations.
         console: Where to write.
         clock: Seconds on any monotonic clock.
+        watch: Told by the engine how far the load is.
     """
 
     def __init__(
@@ -79,11 +105,13 @@ class Progress:
         n_trials: int,
         console: Console,
         clock: Callable[[], float] = time.monotonic,
+        watch: LoadWatch | None = None,
     ) -> None:
         self._study = study
         self._n_trials = n_trials
         self._console = console
         self._clock = clock
+        self._watch = watch
         self._began = clock()
         self._ended_here = 0
         self._spent_here = 0.0
@@ -118,6 +146,8 @@ class Progress:
         """
         self._began = self._clock()
         self._current = number
+        if self._watch is not None:
+            self._watch.forget()
 
     def trial_ended(self, trial: FrozenTrial) -> None:
         """Write the line of a trial that ended.
@@ -160,6 +190,8 @@ class Progress:
         if self._current is not None:
             running = format_seconds(self._clock() - self._began)
             parts.append(f"trial {self._current} for {running}")
+            if self._watch is not None:
+                parts.append(self._watch.describe())
         left = self.seconds_left()
         if left is not None:
             parts.append(f"about {format_seconds(left)} left")
@@ -193,7 +225,11 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
     if is_external(trial):
         reason = trial.user_attrs.get(EXTERNAL_REASON, "a reason outside the configuration")
         return f"failed, not counted ({reason})"
-    return f"crashed ({trial.user_attrs.get(CRASH_REASON, 'unknown')})"
+    detail = str(trial.user_attrs.get(CRASH_DETAIL, ""))
+    if len(detail) > DETAIL_LENGTH:
+        detail = detail[: DETAIL_LENGTH - 3] + "..."
+    reason = f"crashed ({trial.user_attrs.get(CRASH_REASON, 'unknown')})"
+    return f"{reason}: {detail};" if detail else reason
 
 
 def best_line(report: Report) -> str:

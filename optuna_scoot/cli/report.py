@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from optuna_scoot.cli.trials import CRASH_REASON
+from objectives.serving import CRASH_REASON
 from optuna_scoot.cli.trials import counts
 from optuna_scoot.cli.trials import find_default
 from optuna_scoot.cli.trials import is_crash

@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from objectives.engines.command import is_secret
+from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.report import relative_change
-from optuna_scoot.cli.trials import DEFAULT_CONFIGURATION
 from optuna_scoot.cli.trials import WORKER
 
 
@@ -173,8 +173,14 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
 
 
 def _plain_attrs(trial: FrozenTrial) -> dict[str, Any]:
-    attrs = trial.user_attrs.items()
-    return {k: v for k, v in attrs if k != WORKER and isinstance(v, str | int | float | bool)}
+    """The attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
+    plain: dict[str, Any] = {}
+    for name, value in trial.user_attrs.items():
+        if isinstance(value, dict):
+            plain |= {f"{name}.{k}": v for k, v in value.items()}
+        elif name != WORKER:
+            plain[name] = value
+    return {k: v for k, v in plain.items() if isinstance(v, str | int | float | bool)}
 
 
 def _ordered_keys(mappings: Any) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.study import StudyDirection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import NoSuchModuleError
@@ -19,7 +20,6 @@ from optuna_scoot.cli.errors import InputError
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
-    from optuna.study import StudyDirection
 
 
 HEARTBEAT_SECONDS = 10
@@ -98,7 +98,7 @@ def database_message(error: Exception, url: str) -> str:
 def open_study(
     storage: optuna.storages.RDBStorage,
     name: str,
-    directions: Sequence[StudyDirection],
+    directions: Sequence[str],
     sampler: BaseSampler,
 ) -> Study:
     """Load the study of this name, or make it.
@@ -106,7 +106,7 @@ def open_study(
     Args:
         storage: From `open_storage`.
         name: The study's name.
-        directions: One for each objective.
+        directions: "minimize" or "maximize" for each objective.
         sampler: What suggests its further trials.
 
     Raises:
@@ -115,18 +115,15 @@ def open_study(
     study = optuna.create_study(
         storage=storage,
         study_name=name,
-        directions=list(directions),
+        directions=[StudyDirection[direction.upper()] for direction in directions],
         sampler=sampler,
         load_if_exists=True,
     )
-    if study.directions != list(directions):
+    found = [direction.name.lower() for direction in study.directions]
+    if found != list(directions):
         raise InputError(
             f"study {name!r} exists and has other objectives"
-            f" ({_spell(study.directions)} instead of {_spell(directions)});"
+            f" ({', '.join(found)} instead of {', '.join(directions)});"
             " give another name with --study"
         )
     return study
-
-
-def _spell(directions: Sequence[StudyDirection]) -> str:
-    return ", ".join(direction.name.lower() for direction in directions)

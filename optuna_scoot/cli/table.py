@@ -36,7 +36,7 @@ def report_table(report: Report, title: str) -> Table:
     table.add_column("")
     for metric in report.metrics:
         table.add_column(metric.name, justify="right")
-    table.add_column("parameters that differ from the default's")
+    table.add_column("changed parameters")
     if report.default is not None:
         table.add_row(*_row(report, report.default), end_section=True)
     for trial in _shown(report):

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import is_secret
+from objectives.engines.ports import check_port
+from objectives.engines.simulated.services import ServiceError
+from objectives.engines.simulated.services import find_service
 from objectives.engines.vllm import VllmEngine
 from objectives.prompts import PromptError
 from objectives.prompts import count_tokens
@@ -28,18 +32,33 @@ from objectives.workload import WorkloadError
 from objectives.workload import build_workload
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.options import DEFAULT_DURATION
+from optuna_scoot.cli.options import DEFAULT_SERVICE
+from optuna_scoot.cli.options import objective_mode
+from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.constraints import ConstraintError
 from optuna_scoot.constraints import KnownConstraints
+from optuna_scoot.design import Domain
+from optuna_scoot.space import SearchSpace
 
 
 if TYPE_CHECKING:
     from objectives.engines.base import Engine
+    from objectives.serving import Mode
     from objectives.spaces import EngineSpace
+    from objectives.workload import TooLong
     from objectives.workload import Workload
     from optuna_scoot.cli.options import TuneOptions
 
 
 LOG_FOLDER = "engine-logs"
+_USER_ERRORS = (
+    EngineArgumentError,
+    PromptError,
+    ServiceError,
+    SpaceError,
+    TraceError,
+    WorkloadError,
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +69,10 @@ class Target:
         engine: Started afresh for every trial.
         workload: What it faces in every trial.
         space: The parameters, their known constraints and default.
+        mode: What is optimised.
         simulated: Whether nothing real is measured.
         load: The load in words: "trace bot, 5 requests/s for 100 s".
+        watch: Told by the engine how far the load of a trial is.
         serve_args: Model and arguments that `vllm serve` needs besides the parameters; may hold
             secrets.
         settings: What has to be the same for trials to be comparable, without secrets.
@@ -60,8 +81,10 @@ class Target:
     engine: Engine
     workload: Workload
     space: EngineSpace
+    mode: Mode
     simulated: bool
     load: str
+    watch: LoadWatch
     serve_args: dict[str, Any]
     settings: dict[str, Any]
 
@@ -84,7 +107,7 @@ def make_target(options: TuneOptions, output: Path) -> Target:
     try:
         target = _vllm(options, output) if options.engine == "vllm" else _simulated(options)
         return _with_constraints(target, options)
-    except (TraceError, WorkloadError, SpaceError, PromptError, EngineArgumentError) as error:
+    except _USER_ERRORS as error:
         raise InputError(str(error)) from None
     except ConstraintError as error:
         raise InputError(f"--constraint: {error}") from None
@@ -95,31 +118,26 @@ def make_target(options: TuneOptions, output: Path) -> Target:
 def _vllm(options: TuneOptions, output: Path) -> Target:
     assert options.model is not None
     assert options.trace is not None
+    watch = LoadWatch()
     trace = load_trace(options.trace)
     engine = VllmEngine(
         options.model,
         python=options.python,
-        command=None if options.engine_command is None else shlex.split(options.engine_command),
+        command=_words(options.engine_command),
         engine_args=options.engine_args,
         log_dir=output / LOG_FOLDER,
         port=options.port,
         startup_timeout=options.startup_timeout,
+        on_progress=watch,
     )
+    if options.port is not None:
+        check_port(engine.host, options.port)
     capabilities = engine.capabilities
     if any(request.prompt_tokens == 0 for request in trace.requests):
         tokenizer = options.engine_args.get("tokenizer", options.model)
         trace = count_tokens(trace, load_tokenizer(tokenizer))
-    duration = options.duration or DEFAULT_DURATION
-    workload = build_workload(
-        trace,
-        rate=options.rate,
-        duration=duration,
-        burstiness=options.burstiness,
-        seed=options.workload_seed,
-        replay=options.replay,
-        max_model_len=capabilities.max_model_len,
-        too_long=options.too_long,  # type: ignore[arg-type]  # one of the choices of the option
-    )
+    too_long = options.too_long or "refuse"
+    workload = _workload(options, trace, options.rate, capabilities.max_model_len, too_long)
     engine.prompts(workload)  # a model without a usable tokenizer is told before a trial is spent
     space = vllm_space(capabilities, n_gpus=options.n_gpus, fixed=options.engine_args)
     public = {k: v for k, v in options.engine_args.items() if not is_secret(k)}
@@ -127,7 +145,9 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
         engine=engine,
         workload=workload,
         space=space,
+        mode=objective_mode(options),
         simulated=False,
+        watch=watch,
         load=f"model {options.model}, {describe_load(trace, workload)}",
         serve_args={"model": options.model, **options.engine_args},
         settings={
@@ -136,6 +156,64 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
             "engine arguments": public,
             **load_settings(options, workload),
         },
+    )
+
+
+def _words(command: str | None) -> list[str] | None:
+    """The words of a command line.
+
+    Raises:
+        InputError: A quotation does not end.
+    """
+    try:
+        return None if command is None else shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"--engine-command: {error}") from None
+
+
+def _simulated(options: TuneOptions) -> Target:
+    """A ready service; options that say otherwise replace its own trace and rate."""
+    service = find_service(options.service or DEFAULT_SERVICE)
+    trace = load_trace(options.trace or service.application)
+    rate = options.rate if options.rate is not None or options.replay else service.rate
+    too_long = options.too_long or "clip"
+    workload = _workload(options, trace, rate, service.model.max_model_len, too_long)
+    try:
+        engine = service.engine(workload)
+    except EngineCrash as crash:
+        raise InputError(
+            f"the default configuration of service {service.name} cannot bear this load"
+            f" ({crash.detail}); lower --rate"
+        ) from None
+    return Target(
+        engine=engine,
+        workload=workload,
+        space=service.space,
+        mode=service.mode if options.objective is None else objective_mode(options),
+        simulated=True,
+        watch=LoadWatch(),
+        load=describe_load(trace, workload),
+        serve_args={},
+        settings={"engine": engine.description, **load_settings(options, workload)},
+    )
+
+
+def _workload(
+    options: TuneOptions,
+    trace: Trace,
+    rate: float | None,
+    max_model_len: int | None,
+    too_long: TooLong,
+) -> Workload:
+    return build_workload(
+        trace,
+        rate=rate,
+        duration=options.duration or DEFAULT_DURATION,
+        burstiness=options.burstiness,
+        seed=options.workload_seed,
+        replay=options.replay,
+        max_model_len=max_model_len,
+        too_long=too_long,
     )
 
 
@@ -157,10 +235,8 @@ def load_settings(options: TuneOptions, workload: Workload) -> dict[str, Any]:
     requests = [scheduled.request for scheduled in workload.requests]
     return {
         "trace": workload.name,
-        "requests": len(workload.requests),
-        "tokens": sum(
-            s.request.prompt_tokens + s.request.output_tokens for s in workload.requests
-        ),
+        "requests": len(requests),
+        "tokens": sum(r.prompt_tokens + r.output_tokens for r in requests),
         "rate": options.rate,
         "duration": workload.duration,
         "burstiness": options.burstiness,
@@ -173,7 +249,7 @@ def _with_constraints(target: Target, options: TuneOptions) -> Target:
     """Add the user's constraints, and see that they and the enqueued configurations make sense.
 
     Raises:
-        ConstraintError: A constraint is malformed or names an unknown parameter.
+        ConstraintError: A constraint is malformed, names an unknown parameter, or leaves nothing.
         InputError: An enqueued configuration names an unknown parameter or value.
     """
     space = target.space
@@ -184,6 +260,8 @@ def _with_constraints(target: Target, options: TuneOptions) -> Target:
     if not options.constraints:
         return target
     constraints = (*space.known_constraints, *options.constraints)
+    # One valid point is enough to know that the constraints leave something to suggest.
+    Domain(SearchSpace(dict(space.parameters)), KnownConstraints(constraints)).sobol(1, seed=0)
     return replace(target, space=replace(space, known_constraints=constraints))
 
 
@@ -200,7 +278,3 @@ def _check_configuration(params: dict[str, Any], space: EngineSpace) -> None:
             inside = False
         if not inside:
             raise InputError(f"--enqueue: {name}={value} is not in {distribution}")
-
-
-def _simulated(options: TuneOptions) -> Target:
-    raise InputError("the simulated engine is not there yet")

@@ -16,6 +16,10 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from objectives.serving import DEFAULT_CONFIGURATION
+from objectives.serving import EXTERNAL_REASON
+from objectives.serving import FAILURE_IS_EXTERNAL
+
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,16 +30,13 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-DEFAULT_CONFIGURATION = "default_configuration"
-EXTERNAL = "failure_is_external"
-EXTERNAL_REASON = "external_reason"
-CRASH_REASON = "crash_reason"
 WORKER = "worker"
+"""User attribute: which process runs the trial."""
 
 
 def is_external(trial: FrozenTrial) -> bool:
     """Whether the trial failed for a reason that says nothing about its configuration."""
-    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(EXTERNAL))
+    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(FAILURE_IS_EXTERNAL))
 
 
 def is_crash(trial: FrozenTrial) -> bool:
@@ -117,7 +118,7 @@ def fail_lost_trials(study: Study) -> int:
 def _fail_externally(study: Study, trial_id: int, reason: str) -> bool:
     storage = study._storage
     try:
-        storage.set_trial_user_attr(trial_id, EXTERNAL, True)
+        storage.set_trial_user_attr(trial_id, FAILURE_IS_EXTERNAL, True)
         storage.set_trial_user_attr(trial_id, EXTERNAL_REASON, reason)
         return storage.set_trial_state_values(trial_id, state=TrialState.FAIL)
     except UpdateFinishedTrialError:  # another worker was quicker

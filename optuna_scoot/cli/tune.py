@@ -12,13 +12,14 @@ from typing import Any
 
 import click
 import optuna
-from objectives.serving import ServingObjective
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.command import is_secret
+from objectives.serving import ObjectiveError
+from objectives.serving import ServingObjective
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.errors import StoppedError
@@ -101,12 +102,7 @@ class _Session:
         self._output = make_output_dir(options.output or Path("runs") / name)
         storage = open_storage(options.storage)
         self._target = make_target(options, self._output)
-        self._objective = ServingObjective(
-            self._target.engine,
-            self._target.workload,
-            space=self._target.space,
-            mode=options.objective,
-        )
+        self._objective = make_objective(self._target)
         self._study = open_study(
             storage,
             name,
@@ -122,7 +118,9 @@ class _Session:
         try:
             enqueue_default(self._study, self._target.space.default)
             enqueue_wanted(self._study, self._options.enqueue)
-            with Progress(self._study, self._options.trials, self._console) as progress:
+            with Progress(
+                self._study, self._options.trials, self._console, watch=self._target.watch
+            ) as progress:
                 run_trials(self._study, self._objective, self._options.trials, progress)
         except KeyboardInterrupt:
             self._finish()
@@ -146,17 +144,15 @@ class _Session:
         return 0
 
     def _show_header(self) -> None:
-        self._say(f"tuning {self._title()}")
+        self._say(f"tuning {self._target.title}")
+        if self._target.simulated:
+            self._say("SIMULATED: nothing is measured; a model of the engine predicts all times")
         parameters = ", ".join(self._target.space.parameters)
         self._say(f"{len(self._target.space.parameters)} parameters: {parameters}")
         self._say(
             f"study {self._study.study_name} in {mask_url(self._options.storage)},"
             f" {self._options.trials} trials in all, sampler {self._options.sampler}"
         )
-
-    def _title(self) -> str:
-        prefix = "SIMULATED: " if self._target.simulated else ""
-        return f"{prefix}{self._target.title}"
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
@@ -165,7 +161,7 @@ class _Session:
         """Show the table and write the files."""
         report = make_report(self._study)
         self._console.print()
-        self._console.print(report_table(report, self._title()))
+        self._console.print(report_table(report, self._target.title))
         for line in report_lines(report):
             self._say(line)
         self._write(report)
@@ -187,16 +183,14 @@ class _Session:
         assert report.best is not None
         lines = [
             f"Trial {report.best.number} of study {self._study.study_name}, by optuna-scoot",
-            self._title(),
+            self._target.title,
         ]
         if self._target.simulated:
             lines.append("The figures behind it are of a simulated engine.")
         return lines
 
     def _facts(self) -> dict[str, Any]:
-        seconds = [
-            t.duration.total_seconds() for t in self._study.trials if t.duration is not None
-        ]
+        durations = [t.duration for t in self._study.trials if t.duration is not None]
         return {
             "simulated": self._target.simulated,
             "engine": self._target.engine.description,
@@ -209,6 +203,20 @@ class _Session:
                 "all_trials": round(sum(d.total_seconds() for d in durations), 3),
             },
         }
+
+
+def make_objective(target: Target) -> ServingObjective:
+    """The objective that measures a target.
+
+    Raises:
+        InputError: The load cannot be measured by what is to be optimised.
+    """
+    try:
+        return ServingObjective(
+            target.engine, target.workload, space=target.space, mode=target.mode
+        )
+    except ObjectiveError as error:
+        raise InputError(str(error)) from None
 
 
 def check_settings(study: optuna.Study, target: Target) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.study import StudyDirection
 
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.storage import mask_url
@@ -57,8 +56,8 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_study_with_other_objectives_is_refused(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path}/scoot.db")
     sampler = optuna.samplers.RandomSampler()
-    open_study(storage, "s", [StudyDirection.MINIMIZE], sampler)
-    same = open_study(storage, "s", [StudyDirection.MINIMIZE], sampler)
+    open_study(storage, "s", ["minimize"], sampler)
+    same = open_study(storage, "s", ["minimize"], sampler)
     assert same.study_name == "s"
     with pytest.raises(InputError, match="'s' exists and has other objectives"):
-        open_study(storage, "s", [StudyDirection.MAXIMIZE], sampler)
+        open_study(storage, "s", ["maximize"], sampler)

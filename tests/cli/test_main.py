@@ -1,0 +1,273 @@
+"""The command itself: its help, its errors, and whole runs on a simulated service."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+
+from optuna_scoot.cli.main import run
+
+
+SIMULATED = ["tune", "--engine", "simulated", "--duration", "5", "--seed", "0", "--output", "out"]
+REAL = ["tune", "--model", "m", "--trace", "bot", "--rate", "5"]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Each test runs in a folder of its own, and leaves Optuna's logging as it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPTUNA_SCOOT_STORAGE", raising=False)
+    before = optuna.logging.get_verbosity()
+    yield tmp_path
+    optuna.logging.set_verbosity(before)
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert "tune" in capsys.readouterr().out
+
+
+def test_help_is_light() -> None:
+    code = (
+        "import sys; from optuna_scoot.cli.main import run; run(['--help']);"
+        "sys.exit('torch' in sys.modules or 'optuna' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_command_shows_the_help_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    assert "Usage: optuna-scoot" in capsys.readouterr().err
+
+
+def test_help_of_tune_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tune", "--help"]) == 0
+    out = capsys.readouterr().out
+    for option in ("--model", "--trace", "--objective", "--rate", "--duration", "--trials"):
+        assert option in out
+    for option in ("--storage", "--study", "--sampler", "--seed", "--python", "--engine-arg"):
+        assert option in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["tune", "--nosuch"], "No such option '--nosuch'"),
+        (["tune"], "--model is missing"),
+        (["tune", "--model", "m"], "--trace is missing"),
+        (["tune", "--model", "m", "--trace", "bot"], "--rate is missing"),
+        ([*REAL[:-1], "-1"], "-1 is not a positive number"),
+        ([*REAL[:-1], "nan"], "nan is not a positive number"),
+        ([*REAL[:-1], "fast"], "'fast' is not a valid float"),
+        ([*REAL, "--duration", "0"], "0 is not a positive number"),
+        ([*REAL, "--trials", "0"], "0 is not in the range"),
+        ([*REAL, "--port", "70000"], "70000 is not in the range"),
+        ([*REAL, "--sampler", "magic"], "'magic' is not one of"),
+        ([*REAL, "--objective", "joy"], "'joy' is not one of"),
+        ([*REAL, "--trace", "nosuch"], "no trace 'nosuch'"),
+        ([*REAL, "--engine-arg", "port=1"], "'port' is set for every trial"),
+        ([*REAL, "--engine-arg", "=1"], "is not an engine argument"),
+        ([*REAL, "--engine-arg", "my-secret=1"], "looks like a secret"),
+        ([*REAL, "--service", "bot-2xa100-13b"], "add --engine simulated"),
+        ([*REAL, "--python", "/no/such/python"], "cannot run /no/such/python"),
+        ([*REAL, "--python", sys.executable], "No module named 'vllm'"),
+        ([*REAL, "--model", "./no/such/model"], "there is no model folder ./no/such/model"),
+        ([*REAL, "--engine-command", "'"], "--engine-command"),
+        ([*REAL, "--python", "p", "--engine-command", "c"], "not both"),
+        ([*SIMULATED, "--service", "bot-9xb200-1t"], "no simulated service 'bot-9xb200-1t'"),
+        ([*SIMULATED, "--model", "m"], "--model: not with --engine simulated"),
+        ([*SIMULATED, "--constraint", "max_num_seqs <="], "--constraint"),
+        ([*SIMULATED, "--constraint", "speed > 3"], "names 'speed'"),
+        ([*SIMULATED, "--constraint", "__import__('os')"], "--constraint"),
+        ([*SIMULATED, "--constraint", "max_num_seqs > 100000"], "No configuration"),
+        ([*SIMULATED, "--enqueue", "block_size=7"], "block_size=7 is not in"),
+        ([*SIMULATED, "--enqueue", "speed=7"], "'speed' is not tuned here"),
+        ([*SIMULATED, "--enqueue", "block_size"], "is not name=value"),
+        ([*SIMULATED, "--enqueue", "block_size=[1"], "has no plain value"),
+        ([*SIMULATED, "--storage", "nosuch"], "not a storage URL"),
+        ([*SIMULATED, "--storage", "sqlite:///no/dir/x.db"], "unable to open database file"),
+        ([*SIMULATED, "--output", "/dev/null/out"], "--output /dev/null/out"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert err.startswith("optuna-scoot: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"prompt_tokens": 3}\n', "line 1"),
+        ('{"prompt_tokens": -3, "output_tokens": 1}\n', "prompt_tokens must be at least 1"),
+        ("not json\n", "line 1"),
+        ("", "holds no request"),
+    ],
+)
+def test_bad_trace_file_is_one_line(
+    content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("trace.jsonl").write_text(content)
+    assert run([*SIMULATED, "--trace", "trace.jsonl"]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        assert run([*REAL, "--port", port]) == 2
+    err = capsys.readouterr().err
+    assert port in err
+    assert err.count("\n") == 1
+
+
+def test_run_tunes_the_default_first_and_writes_table_and_files(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*SIMULATED, "--trials", "5", "--sampler", "random"]) == 0
+    out = capsys.readouterr().out
+    assert "SIMULATED" in out
+    assert "[5/5]" in out
+    assert "default" in out.partition("changed parameters")[2]
+    result = json.loads(Path("out/result.json").read_text())
+    assert result["simulated"] is True
+    assert result["engine"] == "simulated engine bot-2xa100-13b"
+    assert result["default"]["number"] == 0
+    assert result["trials"]["counted"] == 5
+    best = yaml.safe_load(Path("out/best.yaml").read_text())
+    assert best["max-num-seqs"] == result["best"]["params"]["max_num_seqs"]
+    rows = list(csv.DictReader(Path("out/trials.csv").read_text().splitlines()))
+    assert len(rows) == 5
+    assert float(rows[0]["metrics.ttft_ms_mean"]) == pytest.approx(
+        float(rows[0]["TTFT mean (ms)"])
+    )
+
+
+def test_same_command_again_adds_nothing_and_a_larger_total_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [*SIMULATED, "--sampler", "random", "--study", "s"]
+    assert run([*command, "--trials", "3"]) == 0
+    capsys.readouterr()
+    assert run([*command, "--trials", "3"]) == 0
+    again = capsys.readouterr().out
+    assert "trial 3" not in again
+    assert "changed parameters" in again
+    assert run([*command, "--trials", "4"]) == 0
+    study = optuna.load_study(study_name="s", storage="sqlite:///scoot.db")
+    assert [t.number for t in study.trials] == [0, 1, 2, 3]
+    assert sum(bool(t.user_attrs.get("default_configuration")) for t in study.trials) == 1
+
+
+@pytest.mark.parametrize("sampler", ["scoot", "tpe", "nsga2", "gp"])
+def test_every_sampler_tunes(sampler: str) -> None:
+    assert run([*SIMULATED, "--trials", "4", "--sampler", sampler]) == 0
+    assert json.loads(Path("out/result.json").read_text())["trials"]["counted"] == 4
+
+
+def test_known_constraints_of_space_and_user_hold_under_scoot() -> None:
+    arguments = [*SIMULATED, "--trials", "8", "--study", "s", "--constraint", "max_num_seqs < 99"]
+    assert run(arguments) == 0
+    trials = optuna.load_study(study_name="s", storage="sqlite:///scoot.db").trials
+    assert len(trials) == 8
+    for trial in trials[1:]:
+        assert trial.params["max_num_seqs"] < 99
+        assert trial.params["max_num_seqs"] <= trial.params["max_num_batched_tokens"]
+        assert trial.user_attrs.get("crash_reason") != "known_constraint"
+
+
+def test_enqueued_configurations_run_after_the_default_and_may_crash(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = "max_num_seqs=8192,max_num_batched_tokens=64"
+    good = "max-num-seqs=128"
+    arguments = [*SIMULATED, "--trials", "3", "--study", "s", "--sampler", "random"]
+    assert run([*arguments, "--enqueue", bad, "--enqueue", good]) == 0
+    trials = optuna.load_study(study_name="s", storage="sqlite:///scoot.db").trials
+    assert trials[1].user_attrs["crash_reason"] == "known_constraint"
+    assert trials[2].params["max_num_seqs"] == 128
+    result = json.loads(Path("out/result.json").read_text())
+    assert result["crashes"]["known_constraint"] >= 1
+    assert "crashed (known_constraint)" in capsys.readouterr().out
+
+
+def test_study_of_another_load_or_objective_is_not_mixed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [*SIMULATED, "--trials", "1", "--study", "s"]
+    assert run(command) == 0
+    assert run([*command, "--rate", "3"]) == 2
+    assert "was tuned differently (requests" in capsys.readouterr().err
+    assert run([*command, "--objective", "throughput"]) == 2
+    assert "has other objectives" in capsys.readouterr().err
+
+
+def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SIMULATED, "--trials", "4", "--objective", "throughput", "--sampler", "random"]
+    assert run(arguments) == 0
+    result = json.loads(Path("out/result.json").read_text())
+    assert len(result["front"]) == 1
+    assert result["metrics"] == [{"name": "throughput (requests/s)", "direction": "maximize"}]
+    assert "best: trial" in capsys.readouterr().out
+
+
+def test_password_of_the_storage_is_neither_shown_nor_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # SQLite ignores a query that it does not know of, and others hold passwords there.
+    url = "sqlite:///scoot.db?nolock=1&password=hush"
+    run([*SIMULATED, "--trials", "1", "--storage", url])
+    captured = capsys.readouterr()
+    assert "hush" not in captured.out + captured.err
+    for path in Path("out").glob("*"):
+        assert "hush" not in path.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_keeps_everything_prints_the_table_and_resumes(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", "from optuna_scoot.cli.main import main; main()", *SIMULATED]
+    command += ["--trials", "1000", "--sampler", "random", "--study", "s"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout is not None
+    lines = []
+    while "trial 2" not in (line := process.stdout.readline()):
+        assert line, process.communicate()[1]
+        lines.append(line)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "run the same command again" in out
+    assert "changed parameters" in out
+    assert "Traceback" not in err
+    study = optuna.load_study(study_name="s", storage="sqlite:///scoot.db")
+    failed = [t for t in study.trials if t.user_attrs.get("failure_is_external")]
+    assert len(failed) <= 1
+    assert not [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
+    counted = json.loads(Path("out/result.json").read_text())["trials"]["counted"]
+    assert counted == len(study.trials) - len(failed)
+    total = str(counted + 1)
+    assert run([*SIMULATED, "--trials", total, "--sampler", "random", "--study", "s"]) == 0
+    assert json.loads(Path("out/result.json").read_text())["trials"]["counted"] == counted + 1
