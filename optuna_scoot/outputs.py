@@ -17,7 +17,9 @@ from optuna_scoot.acquisition import log_expected_improvement
 from optuna_scoot.acquisition import log_expected_improvement_lognormal
 
 
-_SHIFTS = (0.01, 0.03, 0.1, 0.3, 1.0)  # of the values' range, above their minimum
+# The logarithm has a floor at -s, below which it holds every value for impossible. It must lie
+# well below what was seen: by so many distances between the minimum and the median.
+_FLOORS = (1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,10 @@ def fit_output_transform(values: np.ndarray, *, logarithm: bool) -> OutputTransf
         logarithm: Whether logarithms are tried at all.
     """
     shifts: list[float | None] = [None]
-    low, width = float(np.min(values)), float(np.ptp(values))
+    low = float(np.min(values))
+    width = float(np.median(values)) - low
     if logarithm and len(values) >= 4 and width > 0.0:
-        shifts += [share * width - low for share in _SHIFTS]
+        shifts += [distance * width - low for distance in _FLOORS]
         if low > 0.0:
             shifts.append(0.0)
     best = max(shifts, key=lambda shift: _profile_log_likelihood(values, shift))

@@ -199,11 +199,14 @@ class SearchSpace:
                 columns.append((column - edges[0]) / width)
         return np.stack(columns, axis=1)
 
-    def warpable_features(self) -> np.ndarray:
-        """Tell which features have more than two ordered levels: Booleans of shape (f,)."""
+    def level_features(self) -> np.ndarray:
+        """Tell which features are levels of a categorical or Boolean: Booleans of shape (f,)."""
         flags: list[bool] = []
-        for levels, hot in zip(self.n_levels, self._one_hot, strict=True):
-            flags.extend([False] * int(levels) if hot else [bool(levels > 2)])
+        for j, levels in enumerate(self.n_levels):
+            if self._one_hot[j]:
+                flags.extend([True] * int(levels))
+            else:
+                flags.append(bool(self.is_categorical[j] and levels <= 2))
         return np.array(flags, dtype=bool)
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:

@@ -115,7 +115,7 @@ def learn(
     )
     y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
     surrogate = fit_surrogate(
-        space.features(observations.x), y, space.warpable_features(), method.kernel
+        space.features(observations.x), y, space.level_features(), method.kernel
     )
     if not (m == 1 and method.single == "mace"):
         # MACE draws the members of one front instead; see ``_by_nsga2``.

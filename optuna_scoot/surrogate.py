@@ -36,7 +36,10 @@ class KernelChoice:
     Args:
         nu: Smoothness of the Matérn kernel, 1.5 (the paper's) or 2.5.
         warp: Whether inputs with more than two levels are warped.
-        lengthscale_median: Of the log-normal prior of the length scales, in units of the cube.
+        lengthscale_median: Of the log-normal prior of a number's length scale, in units of the
+            cube.
+        level_lengthscale_median: The same of a categorical's: another level leaves more of what
+            was learnt valid than a number at the other end of its range.
         lengthscale_spread: Standard deviation of that prior's logarithm.
         max_iterations: Of the L-BFGS-B search for the hyper-parameters.
         tolerance: Relative gain of one iteration below which that search ends.
@@ -45,6 +48,7 @@ class KernelChoice:
     nu: float = 1.5
     warp: bool = False
     lengthscale_median: float = 0.7
+    level_lengthscale_median: float = 1.5
     lengthscale_spread: float = 0.8
     max_iterations: int = 50
     tolerance: float = 1e-4
@@ -58,7 +62,6 @@ class Hyperparameters:
         lengthscales: Shape (m, f).
         outputscale: Signal variance, shape (m,).
         noise: Variance of the white noise, shape (m,).
-        mean: Constant prior mean, shape (m,).
         warp_a: First concentration of the warping, shape (m, f); 1 leaves a feature unwarped.
         warp_b: Second concentration, shape (m, f).
     """
@@ -66,7 +69,6 @@ class Hyperparameters:
     lengthscales: np.ndarray
     outputscale: np.ndarray
     noise: np.ndarray
-    mean: np.ndarray
     warp_a: np.ndarray
     warp_b: np.ndarray
 
@@ -97,7 +99,7 @@ class Surrogate:
             covariance = h.outputscale[j] * matern(inputs, inputs, self.nu)
             covariance[np.diag_indices_from(covariance)] += h.noise[j]
             lower = _cholesky(covariance)
-            weights = cho_solve((lower, True), self.y[:, j] - h.mean[j])
+            weights = cho_solve((lower, True), self.y[:, j])
             self._factors.append((inputs, lower, weights))
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +116,7 @@ class Surrogate:
         variance = np.empty_like(mean)
         for j, (inputs, lower, weights) in enumerate(self._factors):
             cross = h.outputscale[j] * matern(self._scaled(x, j), inputs, self.nu)
-            mean[:, j] = h.mean[j] + cross @ weights
+            mean[:, j] = cross @ weights
             half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
             variance[:, j] = h.outputscale[j] - np.einsum("nq,nq->q", half, half)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
@@ -169,14 +171,14 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray:
 
 
 def fit_surrogate(
-    x: np.ndarray, y: np.ndarray, warpable: np.ndarray, choice: KernelChoice
+    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice
 ) -> Surrogate:
     """Fit m Gaussian processes to n observations.
 
     Args:
         x: Features in [0, 1], shape (n, f), n ≥ 1.
         y: Standardised outputs, shape (n, m).
-        warpable: Which features may be warped, Booleans (f,).
+        is_level: Which features are levels of a categorical, Booleans (f,); they are not warped.
         choice: The kernel.
 
     Returns:
@@ -184,21 +186,24 @@ def fit_surrogate(
         hyper-parameters of the priors' medians instead of fitted ones.
     """
     m, f = y.shape[1], x.shape[1]
-    fitted = _prior_hyperparameters(m, f, choice)
+    medians = np.where(is_level, choice.level_lengthscale_median, choice.lengthscale_median)
+    fitted = _prior_hyperparameters(m, f, medians)
     if len(x) >= 2 and np.any(np.ptp(y, axis=0) > 0.0):
-        fitted = _maximum_a_posteriori(x, y, warpable, choice) or fitted
+        fitted = _maximum_a_posteriori(x, y, ~is_level, medians, choice) or fitted
     return Surrogate(x, y, fitted, choice.nu)
 
 
-def _prior_hyperparameters(m: int, f: int, choice: KernelChoice) -> Hyperparameters:
+def _prior_hyperparameters(m: int, f: int, medians: np.ndarray) -> Hyperparameters:
     ones = np.ones((m, f))
-    return Hyperparameters(
-        ones * choice.lengthscale_median, np.ones(m), np.full(m, 1e-3), np.zeros(m), ones, ones
-    )
+    return Hyperparameters(ones * medians, np.ones(m), np.full(m, 1e-3), ones, ones)
 
 
 def _maximum_a_posteriori(
-    x: np.ndarray, y: np.ndarray, warpable: np.ndarray, choice: KernelChoice
+    x: np.ndarray,
+    y: np.ndarray,
+    warpable: np.ndarray,
+    medians: np.ndarray,
+    choice: KernelChoice,
 ) -> Hyperparameters | None:
     """Search the hyper-parameters' mode; None where every try fails numerically."""
     from botorch.exceptions.errors import ModelFittingError
@@ -208,7 +213,7 @@ def _maximum_a_posteriori(
     from linear_operator.utils.errors import NotPSDError
 
     for warp in [True, False] if choice.warp and warpable.any() else [False]:
-        model = _model(x, y, np.flatnonzero(warpable) if warp else None, choice)
+        model = _model(x, y, np.flatnonzero(warpable) if warp else None, medians, choice)
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         mll.train()
         try:
@@ -232,7 +237,13 @@ def _search_options(choice: KernelChoice, n_outputs: int) -> dict[str, Any]:
     return options
 
 
-def _model(x: np.ndarray, y: np.ndarray, warped: np.ndarray | None, choice: KernelChoice) -> Any:
+def _model(
+    x: np.ndarray,
+    y: np.ndarray,
+    warped: np.ndarray | None,
+    medians: np.ndarray,
+    choice: KernelChoice,
+) -> Any:
     """Build the batch of m GPyTorch models, all on the same inputs."""
     import torch
     from botorch.models import SingleTaskGP
@@ -241,20 +252,21 @@ def _model(x: np.ndarray, y: np.ndarray, warped: np.ndarray | None, choice: Kern
     from gpytorch.kernels import MaternKernel
     from gpytorch.kernels import ScaleKernel
     from gpytorch.likelihoods import GaussianLikelihood
+    from gpytorch.means import ZeroMean
     from gpytorch.priors import GammaPrior
     from gpytorch.priors import LogNormalPrior
 
     m, f = y.shape[1], x.shape[1]
     batch = torch.Size([m])
-    median = choice.lengthscale_median
-    lengthscale_prior = LogNormalPrior(math.log(median), choice.lengthscale_spread)
+    spread = torch.full((f,), choice.lengthscale_spread, dtype=torch.double)
+    lengthscale_prior = LogNormalPrior(torch.from_numpy(np.log(medians)), spread)
     kernel = ScaleKernel(
         MaternKernel(
             nu=choice.nu,
             ard_num_dims=f,
             batch_shape=batch,
             lengthscale_prior=lengthscale_prior,
-            lengthscale_constraint=GreaterThan(0.025, initial_value=median),
+            lengthscale_constraint=GreaterThan(0.025, initial_value=torch.from_numpy(medians)),
         ),
         batch_shape=batch,
         outputscale_prior=GammaPrior(2.0, 1.0),
@@ -283,6 +295,9 @@ def _model(x: np.ndarray, y: np.ndarray, warped: np.ndarray | None, choice: Kern
             torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
             likelihood=likelihood,
             covar_module=kernel,
+            # The observations crowd where values are good: a fitted mean would be the level of the
+            # few bad ones far away, and all that is unknown would look as bad as they.
+            mean_module=ZeroMean(batch_shape=batch),
             input_transform=warp,
             outcome_transform=None,
         )
@@ -302,7 +317,6 @@ def _hyperparameters(model: Any, warpable: np.ndarray, warp: bool) -> Hyperparam
         lengthscales=array(model.covar_module.base_kernel.lengthscale).reshape(m, f),
         outputscale=array(model.covar_module.outputscale).reshape(m),
         noise=array(model.likelihood.noise).reshape(m),
-        mean=array(model.mean_module.constant).reshape(m),
         warp_a=a,
         warp_b=b,
     )
