@@ -16,10 +16,8 @@ TORCH_VERSION := 2.13.0
 VLLM_VERSION := 0.32.0
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
-# Several processes share the cores: one thread each is faster than threads that wait for another.
-export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export OPTUNA_SCOOT_VLLM_PYTHON := $(abspath $(VLLM_VENV))/bin/python
+export VLLM_PYTHON := $(abspath $(VLLM_VENV))/bin/python
 
 SETUP := $(VENV)/.setup-done
 VLLM_SETUP := $(VLLM_VENV)/.setup-done
@@ -53,6 +51,10 @@ run: $(SETUP)
 
 # The rate is far above what two cores can serve, so that the configurations differ by much more
 # than the noise; ten seconds of arrivals keep a trial near one minute.
+run-vllm: export HF_HUB_OFFLINE := 1
+run-vllm: export VLLM_CPU_KVCACHE_SPACE := 1
+run-vllm: export VLLM_NO_USAGE_STATS := 1
+run-vllm: export DO_NOT_TRACK := 1
 run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
 	@mkdir -p $(RUNS)/vllm
 	$(VENV)/bin/optuna-scoot tune --engine vllm --python $(VLLM_VENV)/bin/python \
@@ -63,6 +65,8 @@ run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
 	  --storage sqlite:///$(RUNS)/vllm/scoot.db --study vllm-bot \
 	  --output $(RUNS)/vllm $(RUN_OPTIONS)
 
+# Several processes share the cores: one thread each is faster than threads that wait.
+test: export OMP_NUM_THREADS := 1
 test: lint $(VLLM_SETUP)
 	$(VENV)/bin/python -m pytest -n 2 -q --ignore=tests/vllm
 	$(VENV)/bin/python -m pytest -q tests/vllm

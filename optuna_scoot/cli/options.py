@@ -275,7 +275,7 @@ _OPTIONS = [
         multiple=True,
         metavar="NAME=VALUE,...",
         callback=configurations,
-        help="Try this configuration right after the default one.",
+        help="Try this right after the default configuration, of which it changes a few values.",
     ),
 ]
 

@@ -25,6 +25,7 @@ from optuna_scoot.cli.trials import WORKER
 
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from collections.abc import Mapping
     from collections.abc import Sequence
 
@@ -55,7 +56,10 @@ def make_output_dir(path: Path) -> Path:
 
 
 def best_yaml(
-    params: Mapping[str, Any], engine_args: Mapping[str, Any], heading: Sequence[str]
+    params: Mapping[str, Any],
+    engine_args: Mapping[str, Any],
+    heading: Sequence[str],
+    flags: Collection[str] = (),
 ) -> str:
     """The configuration as `vllm serve --config` reads it: hyphenated names, one a line.
 
@@ -63,12 +67,22 @@ def best_yaml(
         params: The tuned parameters.
         engine_args: What the engine was given besides, the model included; secrets are left out.
         heading: Lines that open the file as comments.
+        flags: The options that the engine has, where they are known.
     """
     lines = [f"# {' '.join(line.split())}" for line in heading]
     kept = {k: v for k, v in engine_args.items() if not is_secret(k)}
     lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
-    merged = {hyphenated(k): _plain(v) for k, v in {**kept, **params}.items()}
-    return "\n".join(lines) + "\n" + yaml.safe_dump(merged, sort_keys=False)
+    entries: dict[str, Any] = {}
+    for name, value in {**kept, **params}.items():
+        entries |= _entry(hyphenated(name), _plain(value), flags)
+    return "\n".join(lines) + "\n" + yaml.safe_dump(entries, sort_keys=False)
+
+
+def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
+    """One option. `vllm serve` (0.32) drops an entry that is false: its negation is what holds."""
+    if value is not False or not flags:
+        return {name: value}
+    return {f"no-{name}": True} if f"--no-{name}" in flags else {}
 
 
 def _plain(value: Any) -> Any:

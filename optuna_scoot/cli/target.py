@@ -75,6 +75,7 @@ class Target:
         watch: Told by the engine how far the load of a trial is.
         serve_args: Model and arguments that `vllm serve` needs besides the parameters; may hold
             secrets.
+        flags: The options that the engine has; empty where it has none.
         settings: What has to be the same for trials to be comparable, without secrets.
     """
 
@@ -86,6 +87,7 @@ class Target:
     load: str
     watch: LoadWatch
     serve_args: dict[str, Any]
+    flags: frozenset[str]
     settings: dict[str, Any]
 
     @property
@@ -150,6 +152,7 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
         watch=watch,
         load=f"model {options.model}, {describe_load(trace, workload)}",
         serve_args={"model": options.model, **options.engine_args},
+        flags=capabilities.flags,
         settings={
             "engine": engine.description,
             "model": options.model,
@@ -194,6 +197,7 @@ def _simulated(options: TuneOptions) -> Target:
         watch=LoadWatch(),
         load=describe_load(trace, workload),
         serve_args={},
+        flags=frozenset(),
         settings={"engine": engine.description, **load_settings(options, workload)},
     )
 

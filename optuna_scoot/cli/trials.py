@@ -67,16 +67,25 @@ def enqueue_default(study: Study, params: Mapping[str, Any]) -> None:
         study.enqueue_trial(dict(params), user_attrs={DEFAULT_CONFIGURATION: True})
 
 
-def enqueue_wanted(study: Study, wanted: Sequence[Mapping[str, Any]]) -> None:
-    """Have these (partial) configurations tried next, unless the study has them already."""
+def enqueue_wanted(
+    study: Study, wanted: Sequence[Mapping[str, Any]], default: Mapping[str, Any]
+) -> None:
+    """Have these configurations tried next, unless the study has them already.
+
+    Args:
+        study: Where they go.
+        wanted: What they set; the rest is as in the default configuration.
+        default: A value for every parameter.
+    """
     tried = [
         {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         for trial in study.trials
         if not is_external(trial)
     ]
     for params in wanted:
-        if not any(params.items() <= known.items() for known in tried):
-            study.enqueue_trial(dict(params))
+        whole = {**default, **params}
+        if not any(whole.items() <= known.items() for known in tried):
+            study.enqueue_trial(whole)
 
 
 def try_again(study: Study, trial: FrozenTrial) -> None:

@@ -117,7 +117,7 @@ class _Session:
         self._show_header()
         try:
             enqueue_default(self._study, self._target.space.default)
-            enqueue_wanted(self._study, self._options.enqueue)
+            enqueue_wanted(self._study, self._options.enqueue, self._target.space.default)
             with Progress(
                 self._study, self._options.trials, self._console, watch=self._target.watch
             ) as progress:
@@ -175,7 +175,8 @@ class _Session:
         ]
         if report.best is not None:
             params = {**self._target.space.default, **report.best.params}
-            text = best_yaml(params, self._target.serve_args, self._heading(report))
+            target = self._target
+            text = best_yaml(params, target.serve_args, self._heading(report), target.flags)
             written.insert(0, write_file(self._output, BEST_FILE, text))
         self._say(f"written: {', '.join(str(path) for path in written)}")
 

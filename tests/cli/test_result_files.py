@@ -43,6 +43,13 @@ def test_best_yaml_leaves_secrets_out_and_says_so() -> None:
     assert "# left out, for it is a secret: api_key" in text
 
 
+def test_false_is_written_as_the_option_that_the_engine_has_for_it() -> None:
+    flags = {"--enable-prefix-caching", "--no-enable-prefix-caching", "--disable-all-reduce"}
+    params = {"enable_prefix_caching": False, "disable_all_reduce": False, "enforce_eager": True}
+    text = best_yaml(params, {}, [], flags)
+    assert yaml.safe_load(text) == {"no-enable-prefix-caching": True, "enforce-eager": True}
+
+
 def test_tuned_parameters_win_over_engine_arguments_of_either_spelling() -> None:
     text = best_yaml({"max_num_seqs": 64}, {"max-num-seqs": 1, "max_model_len": 8}, [])
     assert yaml.safe_load(text) == {"max-num-seqs": 64, "max-model-len": 8}

@@ -82,13 +82,14 @@ def test_completed_default_is_preferred_to_a_crashed_one() -> None:
 def test_wanted_configurations_are_tried_once_and_as_given() -> None:
     study = two_objective_study()
     wanted = [{"max_num_seqs": 7}, {"max_num_seqs": 8, "block_size": 8}]
-    enqueue_wanted(study, wanted)
-    enqueue_wanted(study, wanted)
+    enqueue_wanted(study, wanted, DEFAULT_PARAMS)
+    enqueue_wanted(study, wanted, DEFAULT_PARAMS)
     assert len(study.trials) == 2
     trial = study.ask()
     assert trial.suggest_int("max_num_seqs", 1, 1024) == 7
+    assert trial.suggest_categorical("block_size", [8, 16, 32]) == DEFAULT_PARAMS["block_size"]
     study.tell(trial, state=TrialState.FAIL)
-    enqueue_wanted(study, wanted)
+    enqueue_wanted(study, wanted, DEFAULT_PARAMS)
     assert len(study.trials) == 2
 
 

@@ -1,0 +1,145 @@
+"""The whole command on a real vLLM: four trials, one of them a configuration that must crash."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+from tests.vllm.conftest import ENVIRONMENT
+
+
+# Without chunked prefill, a step must hold the longest sequence: vLLM refuses this one.
+REFUSED = {"enable_chunked_prefill": False, "max_num_batched_tokens": 512}
+PARSE = """
+import json, sys
+from vllm.entrypoints.cli import serve
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = FlexibleArgumentParser()
+subparsers = parser.add_subparsers(dest="subparser")
+for command in serve.cmd_init():
+    command.subparser_init(subparsers)
+arguments = vars(parser.parse_args(["serve", "--config", sys.argv[1]]))
+json.dump({name: arguments[name] for name in sys.argv[2:]}, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished command: its folder, what it said, and how it ended."""
+
+    folder: Path
+    command: list[str]
+    done: subprocess.CompletedProcess[str]
+
+    def again(self) -> subprocess.CompletedProcess[str]:
+        """The same command once more."""
+        return _execute(self.command, self.folder)
+
+    @property
+    def study(self) -> optuna.Study:
+        return optuna.load_study(study_name="s", storage=f"sqlite:///{self.folder}/scoot.db")
+
+
+def _execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(vllm_python: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("tune")
+    command = [str(Path(sys.executable).with_name("optuna-scoot")), "tune"]
+    command += ["--model", str(model), "--python", vllm_python, "--trace", "bot"]
+    command += ["--rate", "4", "--duration", "2", "--too-long", "clip", "--trials", "4"]
+    command += ["--objective", "ttft-tpot", "--sampler", "scoot", "--seed", "0"]
+    command += ["--engine-arg", "max-model-len=1024", "--engine-arg", "dtype=bfloat16"]
+    command += ["--engine-arg", "enforce-eager=true"]
+    command += ["--enqueue", ",".join(f"{k}={str(v).lower()}" for k, v in REFUSED.items())]
+    command += ["--storage", "sqlite:///scoot.db", "--study", "s", "--output", "out"]
+    return Run(folder, command, _execute(command, folder))
+
+
+def test_four_trials_default_first_and_the_refused_one_recorded_as_a_crash(run: Run) -> None:
+    assert run.done.returncode == 0, run.done.stdout + run.done.stderr
+    trials = run.study.trials
+    assert len(trials) == 4
+    assert trials[0].user_attrs["default_configuration"] is True
+    assert trials[0].state == optuna.trial.TrialState.COMPLETE
+    assert trials[1].state == optuna.trial.TrialState.FAIL
+    assert {name: trials[1].params[name] for name in REFUSED} == REFUSED
+    assert trials[1].user_attrs["crash_reason"] == "known_constraint"
+    assert "failure_is_external" not in trials[1].user_attrs
+    assert all(value > 0 for value in trials[0].values)
+
+
+def test_it_shows_progress_table_and_crash(run: Run) -> None:
+    assert "[2/4] trial 1: crashed (known_constraint)" in run.done.stdout
+    assert "changed parameters" in run.done.stdout
+    assert "crashes by reason: known_constraint" in run.done.stdout
+    assert "simulated" not in run.done.stdout.lower()
+    assert "Traceback" not in run.done.stderr
+
+
+def test_result_files_agree_with_the_study(run: Run) -> None:
+    result = json.loads((run.folder / "out" / "result.json").read_text())
+    assert result["simulated"] is False
+    assert result["engine"].startswith("vLLM 0.")
+    assert result["crashes"]["known_constraint"] >= 1
+    assert list(result["default"]["values"].values()) == run.study.trials[0].values
+    rows = list(csv.DictReader((run.folder / "out" / "trials.csv").read_text().splitlines()))
+    assert [row["state"] for row in rows] == [t.state.name for t in run.study.trials]
+    assert float(rows[0]["metrics.completed"]) > 0
+
+
+def test_best_yaml_is_read_by_vllm_as_the_best_trial(run: Run, vllm_python: str) -> None:
+    path = run.folder / "out" / "best.yaml"
+    result = json.loads((run.folder / "out" / "result.json").read_text())
+    best: dict[str, Any] = result["best"]["params"]
+    names = [*best, "model", "max_model_len", "enforce_eager"]
+    done = subprocess.run(
+        [vllm_python, "-c", PARSE, str(path), *names],
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    parsed = json.loads(done.stdout.splitlines()[-1])
+    model = yaml.safe_load(path.read_text())["model"]
+    assert parsed == {**best, "model": model, "max_model_len": 1024, "enforce_eager": True}
+
+
+def test_same_command_again_adds_no_trial(run: Run) -> None:
+    again = run.again()
+    assert again.returncode == 0, again.stderr
+    assert len(run.study.trials) == 4
+    assert "changed parameters" in again.stdout
+
+
+def test_no_engine_is_left_behind(run: Run) -> None:
+    commands = [trial.user_attrs.get("command", "") for trial in run.study.trials]
+    names = [c.partition("--served-model-name ")[2].partition(" ")[0] for c in commands if c]
+    assert names
+    running = [path.read_bytes().decode(errors="replace") for path in _command_lines()]
+    assert not [line for line in running for name in names if name in line]
+
+
+def _command_lines() -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
