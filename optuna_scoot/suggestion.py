@@ -317,10 +317,18 @@ def _by_nsga2(
     o = model.observations
     single = o.values.shape[1] == 1 and method.single == "mace"
     functions = _mace(model) if single else _as_column(_score(model, method))
+
+    def admissible(x: np.ndarray) -> np.ndarray:
+        margin = model.pof(x) - model.threshold
+        if single:
+            return margin
+        # The front of one function is a single point: it must not be one that is taken.
+        return np.where([key in taken for key in row_keys(x)], -1.0, margin)
+
     front = pareto_front(
         functions,
         model.domain,
-        lambda x: model.pof(x) - model.threshold,
+        admissible,
         _starts(model),
         seed=model_seed,
         population=method.population,
