@@ -15,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
+_PRIOR_WEIGHT = 0.02  # of the share that ran, beside neighbours that weigh up to 1 each
+
+
 @dataclass(frozen=True)
 class FeasibilityThreshold:
     """The five numbers that move the threshold Δ (paper, algorithm 1).
@@ -80,11 +83,12 @@ class FeasibilityForest:
         ran: Whether each ran, Booleans of shape (n,).
         seed: Of the forest's bootstrap and splits.
         n_trees: The number of trees.
-        reach: How far, in units of the cube's edge and per square root of f, a trial's outcome
-            speaks for its neighbourhood. A forest is as sure of itself far from all trials as
-            beside one: a few early crashes would close half the space for good. Beyond its reach
-            its answer therefore fades into the share of trials that ran. 0: it never fades (the
-            paper).
+        reach: How far a trial's outcome speaks for its neighbours, in units of the cube's edge
+            and per square root of f; 0 (the paper) leaves the forest alone. A forest cuts along
+            the axes and is as sure of itself far from all trials as beside one, so that a few
+            early crashes would close half the space. With a reach its answer is averaged with
+            the vote of the trials near by, which knows no axes and far from all trials is the
+            share that ran.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class FeasibilityForest:
         reach: float = 0.0,
     ) -> None:
         self._features = features
+        self._ran = ran.astype(float)
         self._reach = reach * math.sqrt(features.shape[1])
         # Laplace's rule, kept off the ends: an unseen region is never known to crash.
         self._prior = float(np.clip((np.sum(ran) + 2.0) / (len(ran) + 2.5), 0.5, 0.9))
@@ -130,6 +135,10 @@ class FeasibilityForest:
         voted = total / len(self._trees)
         if self._reach <= 0.0:
             return voted
+        return np.asarray((voted + self._neighbours_vote(features)) / 2.0)
+
+    def _neighbours_vote(self, features: np.ndarray) -> np.ndarray:
         squared = ((features[:, None, :] - self._features[None, :, :]) ** 2).sum(axis=2)
-        trust = np.exp(-np.sqrt(squared.min(axis=1)) / self._reach)
-        return np.asarray(trust * voted + (1.0 - trust) * self._prior)
+        weights = np.exp(-np.sqrt(squared) / self._reach)
+        ran = weights @ self._ran + _PRIOR_WEIGHT * self._prior
+        return np.asarray(ran / (weights.sum(axis=1) + _PRIOR_WEIGHT))

@@ -38,7 +38,7 @@ class Method:
 
     balanced_startup: bool = True
     startup_share: float = 0.6
-    startup_least: int = 4
+    startup_least: int = 6
     kernel: KernelChoice = field(default_factory=KernelChoice)
     log_outputs: bool = True
     single: Literal["mace", "log_ei"] = "log_ei"
@@ -47,7 +47,7 @@ class Method:
     explore_every: int = 0
     use_forest: bool = True
     n_trees: int = 50
-    forest_reach: float = 0.25
+    forest_reach: float = 0.03
     pof_weight: float = 1.0
     fixed_threshold: bool = False
     use_known_constraints: bool = True
