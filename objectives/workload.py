@@ -106,13 +106,7 @@ def build_workload(
         WorkloadError: When the arguments contradict each other or the trace, when requests are too
             long and to be refused, or when no request arrives within the duration.
     """
-    if too_long not in get_args(TooLong):
-        raise WorkloadError(f"too_long must be one of {', '.join(get_args(TooLong))}: {too_long}")
-    if any(request.prompt_tokens == 0 for request in trace.requests):
-        raise WorkloadError(
-            f"trace {trace.name!r} holds text whose tokens are not counted; count them with the "
-            "model's tokenizer: objectives.prompts.count_tokens(trace, tokenizer)"
-        )
+    _check(trace, too_long)
     limit = math.inf if max_model_len is None else max_model_len
     pool = [r for r in trace.requests if too_long != "drop" or _fits(r, limit)]
     if not pool:
@@ -125,19 +119,12 @@ def build_workload(
     if shuffle_seed is not None:
         pool = [pool[i] for i in np.random.default_rng(shuffle_seed).permutation(len(pool))]
     chosen = [pool[i % len(pool)] for i in range(len(times))]
-    long = [request for request in chosen if not _fits(request, limit)]
-    if max_model_len is not None and long:
-        if too_long == "refuse":
-            longest = max(r.prompt_tokens + r.output_tokens for r in long)
-            raise WorkloadError(
-                f"{len(long)} of {len(chosen)} requests of trace {trace.name!r} need more tokens "
-                f"than the model's {max_model_len} (the longest {longest}): clip or drop them, "
-                "or raise the model's limit"
-            )
-        chosen = [clip_request(request, max_model_len) for request in chosen]
+    n_clipped = 0
+    if max_model_len is not None:
+        chosen, n_clipped = _shortened(chosen, max_model_len, too_long, trace.name)
     pairs = enumerate(zip(times, chosen, strict=True))
     scheduled = tuple(ScheduledRequest(i, float(time), request) for i, (time, request) in pairs)
-    return Workload(scheduled, trace.name, duration, len(long), len(trace.requests) - len(pool))
+    return Workload(scheduled, trace.name, duration, n_clipped, len(trace.requests) - len(pool))
 
 
 def clip_request(request: TraceRequest, max_model_len: int) -> TraceRequest:
@@ -168,6 +155,31 @@ def clip_request(request: TraceRequest, max_model_len: int) -> TraceRequest:
         output_tokens=max_model_len - prompt_tokens,
         prefix_tokens=prefix_tokens,
     )
+
+
+def _check(trace: Trace, too_long: str) -> None:
+    if too_long not in get_args(TooLong):
+        raise WorkloadError(f"too_long must be one of {', '.join(get_args(TooLong))}: {too_long}")
+    if any(request.prompt_tokens == 0 for request in trace.requests):
+        raise WorkloadError(
+            f"trace {trace.name!r} holds text whose tokens are not counted; count them with the "
+            "model's tokenizer: objectives.prompts.count_tokens(trace, tokenizer)"
+        )
+
+
+def _shortened(
+    requests: list[TraceRequest], max_model_len: int, too_long: TooLong, trace_name: str
+) -> tuple[list[TraceRequest], int]:
+    """Clip the requests that do not fit, or refuse them; return all, and how many were long."""
+    long = [request for request in requests if not _fits(request, max_model_len)]
+    if long and too_long == "refuse":
+        longest = max(r.prompt_tokens + r.output_tokens for r in long)
+        raise WorkloadError(
+            f"{len(long)} of {len(requests)} requests of trace {trace_name!r} need more tokens "
+            f"than the model's {max_model_len} (the longest {longest}): clip or drop them, or "
+            "raise the model's limit"
+        )
+    return [clip_request(request, max_model_len) for request in requests], len(long)
 
 
 def _fits(request: TraceRequest, limit: float) -> bool:

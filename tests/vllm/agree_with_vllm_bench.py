@@ -4,7 +4,8 @@
 
 Both clients send the same prompts, ask for the same output lengths and start every request at the
 same moments. The server does not cache prefixes, so that no run warms the next. It is a
-measurement and no test: two runs of the same client differ as well, as the table shows.
+measurement and no test: two runs of one client differ as well. With --together both clients load
+the server at the same time, so that what disturbs the machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -23,10 +24,19 @@ from objectives.engines.vllm import VllmEngine
 from objectives.metrics import summarize
 from objectives.prompts import build_prompts
 from objectives.prompts import load_tokenizer
-from objectives.traces import load_trace
+from objectives.synthetic_traces import Application
+from objectives.synthetic_traces import LengthLaw
+from objectives.synthetic_traces import generate
 from objectives.workload import Workload
 from objectives.workload import build_workload
 
+
+# Short enough that a model of 77 million weights serves some a second on two cores.
+SHORT = Application(
+    "short",
+    question=LengthLaw(median=200, sigma=0.4, low=40, high=400),
+    answer=LengthLaw(median=60, sigma=0.4, low=16, high=128),
+)
 
 METRICS = (
     "completed",
@@ -42,6 +52,7 @@ METRICS = (
 # Runs in vLLM's environment, with the functions that `vllm bench serve` consists of.
 PROGRAM = """
 import asyncio, json, sys
+from transformers import AutoTokenizer
 from vllm.benchmarks.datasets import SampleRequest
 from vllm.benchmarks.serve import TaskType, benchmark
 
@@ -50,10 +61,13 @@ requests = [
     SampleRequest(prompt=prompt, prompt_len=n_in, expected_output_len=n_out, timestamp=time)
     for prompt, n_in, n_out, time in run["requests"]
 ]
+tokenizer = AutoTokenizer.from_pretrained(run["tokenizer"])
+print("ready", flush=True)
+sys.stdin.readline()
 result = asyncio.run(benchmark(
     task_type=TaskType.GENERATION, endpoint_type="openai", base_url=run["url"],
     api_url=run["url"] + "/v1/completions", model_id=run["model"], model_name=run["model"],
-    tokenizer=None, input_requests=requests, logprobs=None, request_rate=float("inf"),
+    tokenizer=tokenizer, input_requests=requests, logprobs=None, request_rate=float("inf"),
     burstiness=1.0, disable_tqdm=True, num_warmups=0, profile=False,
     selected_percentile_metrics=["ttft", "tpot", "itl", "e2el"], selected_percentiles=[99],
     ignore_eos=True, goodput_config_dict={}, max_concurrency=None, lora_modules=None,
@@ -74,73 +88,99 @@ def measured_by_us(
     return {**metrics, "lateness_ms_p99": 1000 * result.p99_lateness_s}
 
 
-def measured_by_vllm(
-    server: RunningVllm, workload: Workload, prompts: tuple[str, ...], python: Path
-) -> dict[str, float]:
-    requests = [
-        (prompt, s.request.prompt_tokens, s.request.output_tokens, s.time)
-        for s, prompt in zip(workload.requests, prompts, strict=True)
-    ]
-    question = {
-        "url": server.address.url,
-        "model": server.address.model_name,
-        "requests": requests,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "question.json", Path(folder) / "answer.json"
+class VllmClient:
+    """vLLM's load generator in its own process, loaded and waiting for the word to start."""
+
+    def __init__(
+        self,
+        python: Path,
+        model: str,
+        server: RunningVllm,
+        workload: Workload,
+        prompts: tuple[str, ...],
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        asked, self._answered = (Path(self._folder.name) / name for name in ("ask", "answer"))
+        question = {
+            "url": server.address.url,
+            "model": server.address.model_name,
+            "tokenizer": model,
+            "requests": [
+                (prompt, s.request.prompt_tokens, s.request.output_tokens, s.time)
+                for s, prompt in zip(workload.requests, prompts, strict=True)
+            ],
+        }
         asked.write_text(json.dumps(question))
-        command = [python, "-c", PROGRAM, asked, answered]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        answer: dict[str, Any] = json.loads(answered.read_text())
-    names = {"completed": "completed", "request_throughput": "request_throughput"}
-    names |= {"output_throughput": "output_throughput"}
-    for latency in ("ttft", "tpot", "itl", "e2el"):
-        names[f"mean_{latency}_ms"] = f"{latency}_ms_mean"
-        names[f"p99_{latency}_ms"] = f"{latency}_ms_p99"
-    return {ours: answer[theirs] for theirs, ours in names.items()}
+        self._process = subprocess.Popen(
+            [python, "-c", PROGRAM, asked, self._answered],
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        while (line := self._process.stdout.readline()).strip() != "ready":
+            assert line, "vLLM's load generator did not start"
+
+    def start(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def metrics(self) -> dict[str, float]:
+        self._process.communicate()
+        answer: dict[str, Any] = json.loads(self._answered.read_text())
+        self._folder.cleanup()
+        names = {name: name for name in ("completed", "request_throughput", "output_throughput")}
+        for latency in ("ttft", "tpot", "itl", "e2el"):
+            names[f"mean_{latency}_ms"] = f"{latency}_ms_mean"
+            names[f"p99_{latency}_ms"] = f"{latency}_ms_p99"
+        return {ours: answer[theirs] for theirs, ours in names.items()}
+
+
+def show(title: str, ours: dict[str, float], theirs: dict[str, float]) -> None:
+    print(f"{title:20} {'this project':>12} {'vLLM':>12}")
+    for name in METRICS:
+        gap = ours[name] / theirs[name] - 1
+        print(f"{name:20} {ours[name]:12.4g} {theirs[name]:12.4g} {gap:+8.1%}")
+    print(f"{'lateness_ms_p99':20} {ours['lateness_ms_p99']:12.4g}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--python", type=Path, default=Path(".venv-vllm/bin/python"))
-    parser.add_argument("--trace", default="bot")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 4.0])
-    parser.add_argument("--duration", type=float, default=30.0)
+    parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 6.0])
+    parser.add_argument("--duration", type=float, default=20.0)
+    parser.add_argument("--together", action="store_true", help="at once instead of in turn")
     parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--max-model-len", type=int, default=2048)
     arguments = parser.parse_args()
     engine = VllmEngine(
         arguments.model,
         python=arguments.python,
         engine_args={
             "dtype": "bfloat16",
-            "max_model_len": arguments.max_model_len,
+            "max_model_len": 1024,
             "enforce_eager": True,
             "enable_prefix_caching": False,
         },
     )
     tokenizer = load_tokenizer(arguments.model)
     for rate in arguments.rates:
-        workload = build_workload(
-            load_trace(arguments.trace),
-            rate=rate,
-            duration=arguments.duration,
-            max_model_len=arguments.max_model_len,
-            too_long="clip",
-        )
+        workload = build_workload(generate(SHORT), rate=rate, duration=arguments.duration)
         prompts = build_prompts(workload, tokenizer)
         print(f"\n{rate:g} requests/s, {len(prompts)} requests", flush=True)
         with engine.start({}, f"agree-{rate:g}") as server:
             measured_by_us(server, workload, prompts)  # what comes first pays for first use
-            for _ in range(arguments.repeat):
-                ours = measured_by_us(server, workload, prompts)
-                theirs = measured_by_vllm(server, workload, prompts, arguments.python)
-                for name in METRICS:
-                    gap = ours[name] / theirs[name] - 1
-                    print(f"{name:20} {ours[name]:12.4g} {theirs[name]:12.4g} {gap:+8.1%}")
-                print(f"{'lateness_ms_p99':20} {ours['lateness_ms_p99']:12.4g}", flush=True)
+            for number in range(1, arguments.repeat + 1):
+                client = VllmClient(arguments.python, arguments.model, server, workload, prompts)
+                if arguments.together:
+                    client.start()
+                    ours = measured_by_us(server, workload, prompts)
+                else:
+                    ours = measured_by_us(server, workload, prompts)
+                    client.start()
+                show(f"round {number}", ours, client.metrics())
 
 
 if __name__ == "__main__":
