@@ -19,7 +19,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?P<mark><!-- not run: (?P<why>[^>]*?) -->\n)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$",
+    r"(?P<mark><!-- not run: [^>]*? -->\n)?"
+    r"^```(?P<language>sh|python)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
