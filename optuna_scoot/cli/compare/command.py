@@ -124,6 +124,10 @@ def _dispatch(console: Console, options: Options) -> None:
 
 def _compare(console: Console, options: Options) -> None:
     """Run what is missing and show everything."""
+    for path in (options.results, options.report, options.plots):
+        if path is not None and not path.parent.is_dir():
+            msg = f"There is no folder {path.parent} for {path.name}: make it, or name another."
+            raise CompareError(msg)
     planned = plan(
         select_problems(split(options.problems)),
         split(options.samplers),
@@ -132,10 +136,6 @@ def _compare(console: Console, options: Options) -> None:
         batches=parse_numbers(options.batch),
         n_trials=options.trials,
     )
-    for path in (options.results, options.report, options.plots):
-        if path is not None and not path.parent.is_dir():
-            msg = f"There is no folder {path.parent} for {path.name}: make it, or name another."
-            raise CompareError(msg)
     sources = [*options.baseline, options.results]
     missing = _missing(planned, read_runs(sources), split(options.again))
     _run_missing(console, missing, options.results, options.jobs or os.cpu_count() or 1)

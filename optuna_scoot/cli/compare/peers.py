@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib.util
 import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
+from optuna_scoot.cli.compare.hebo_peer import HeboSampler
+from optuna_scoot.cli.compare.hebo_peer import hebo_python
 from optuna_scoot.cli.compare.modes import ALL_MODES
 from optuna_scoot.cli.compare.modes import FAIL
 from optuna_scoot.cli.compare.modes import CrashHandling
@@ -85,9 +86,9 @@ def _botorch(problem: Problem, seed: int) -> BaseSampler:
 
 
 def _hebo(problem: Problem, seed: int) -> BaseSampler:
-    from optuna_scoot.cli.compare.hebo_peer import HeboSampler
-
-    return HeboSampler(problem.space, seed=seed)
+    python = hebo_python()
+    assert python is not None
+    return HeboSampler(python, problem.space, seed=seed)
 
 
 def _scoot(changes: Mapping[str, Any], problem: Problem, seed: int) -> BaseSampler:
@@ -135,8 +136,10 @@ def contestants() -> dict[str, Contestant]:
         Contestant("gp", _gp, ALL_MODES, n_draws=10),
         Contestant("botorch", _botorch, ALL_MODES, n_draws=3),
     ]
-    if importlib.util.find_spec("hebo") is not None:
-        peers.append(Contestant("hebo", _hebo, ALL_MODES, n_draws=3))
+    if hebo_python() is not None:
+        # It knows no constraints: what they would tell it is the value beside them.
+        modes = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.CONSTRAINT)
+        peers.append(Contestant("hebo", _hebo, modes, n_draws=3))
     scoots = [_scoot_contestant(name, _scoot, changes) for name, changes in ABLATIONS.items()]
     scoots = [
         _scoot_contestant("scoot", _scoot, {}),

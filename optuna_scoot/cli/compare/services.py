@@ -55,6 +55,8 @@ TUNING_SERVICES = (
 )
 """Services that may be looked at while a sampler is developed; the others are held out."""
 
+_SEARCH = "optuna-scoot compare --make-references 2000 --problems"
+
 N_PROBES = 8
 """Configurations by which a version of a service is told from another."""
 
@@ -140,12 +142,12 @@ def build(name: str) -> Problem:
     """
     reference = read_references().get(name)
     if reference is None:
-        msg = f"The optimum of {name} is unknown: optuna-scoot compare --make-references {name}"
+        msg = f"The optimum of {name} is unknown; search for it: {_SEARCH} {name}"
         raise CompareError(msg)
     if reference.version != service_version(name):
         warnings.warn(
-            f"The optimum of {name} was found with another version of the simulated engine: "
-            f"optuna-scoot compare --make-references {name}",
+            f"The optimum of {name} was found with another version of the simulated engine; "
+            f"search again: {_SEARCH} {name}",
             stacklevel=2,
         )
     return make_service(name, reference.front)

@@ -1,0 +1,167 @@
+"""HEBO as a sampler (A. Cowen-Rivers et al., 2022), the paper's strongest baseline.
+
+The environment variable ``OPTUNA_SCOOT_HEBO_PYTHON`` names a Python that has HEBO; see
+`hebo_server` for why it is another one. With one objective it runs `HEBO`, with several
+`GeneralBO`, both with their defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+
+PYTHON_VARIABLE = "OPTUNA_SCOOT_HEBO_PYTHON"
+
+
+def hebo_python() -> str | None:
+    """The Python that has HEBO, or None."""
+    return os.environ.get(PYTHON_VARIABLE)
+
+
+class HeboSampler(BaseSampler):
+    """Suggests what HEBO suggests from the completed trials.
+
+    Args:
+        python: A Python that has HEBO.
+        search_space: Every parameter.
+        seed: Of HEBO.
+    """
+
+    def __init__(
+        self, python: str, search_space: Mapping[str, BaseDistribution], *, seed: int
+    ) -> None:
+        self._python = python
+        self._search_space = dict(search_space)
+        self._seed = seed
+        self._random = RandomSampler(seed=seed)
+        self._process: subprocess.Popen[str] | None = None
+        self._n_told = 0
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The whole space."""
+        return self._search_space
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """HEBO's next suggestion.
+
+        Raises:
+            RuntimeError: If HEBO's process ended.
+        """
+        if self._process is None:
+            self._process = self._start(study)
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        signs = [1 if d is StudyDirection.MINIMIZE else -1 for d in study.directions]
+        news = [
+            (
+                {k: encode(d, other.params[k]) for k, d in self._search_space.items()},
+                [sign * value for sign, value in zip(signs, other.values, strict=True)],
+            )
+            for other in complete[self._n_told :]
+        ]
+        self._n_told = len(complete)
+        answer = self._ask({"observe": news})
+        return {k: decode(d, answer[k]) for k, d in self._search_space.items()}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A random value, for a parameter outside the space."""
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _start(self, study: Study) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [self._python, str(Path(__file__).with_name("hebo_server.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        weakref.finalize(self, _stop, process)
+        space = [record(name, d) for name, d in self._search_space.items()]
+        setup = {"space": space, "n_objectives": len(study.directions), "seed": self._seed}
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(setup) + "\n")
+        return process
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            msg = f"HEBO ended; does {self._python} -c 'import hebo.optimizers.hebo' work?"
+            raise RuntimeError(msg)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def record(name: str, distribution: BaseDistribution) -> dict[str, Any]:
+    """A parameter as HEBO's design space has it; stepped numbers by the number of the step."""
+    if isinstance(distribution, CategoricalDistribution):
+        categories = [str(index) for index in range(len(distribution.choices))]
+        return {"name": name, "type": "cat", "categories": categories}
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if distribution.log:
+        kind = "pow" if isinstance(distribution, FloatDistribution) else "pow_int"
+        return {"name": name, "type": kind, "lb": low, "ub": high, "base": 10}
+    if step is not None:
+        return {"name": name, "type": "int", "lb": 0, "ub": round((high - low) / step)}
+    return {"name": name, "type": "num", "lb": low, "ub": high}
+
+
+def encode(distribution: BaseDistribution, value: Any) -> Any:
+    """A value as HEBO has it."""
+    if isinstance(distribution, CategoricalDistribution):
+        return str(distribution.choices.index(value))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if distribution.log or distribution.step is None:
+        return value
+    return round((value - distribution.low) / distribution.step)
+
+
+def decode(distribution: BaseDistribution, value: Any) -> Any:
+    """A value as Optuna has it, within the distribution's bounds."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(value)]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if not distribution.log and distribution.step is not None:
+        value = distribution.low + int(value) * distribution.step
+    bounded = min(max(value, distribution.low), distribution.high)
+    return round(bounded) if isinstance(distribution, IntDistribution) else float(bounded)
