@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,8 +82,20 @@ def tune(**values: Any) -> int:
     """
     options = TuneOptions(**values)
     check_combination(options)
-    with terminate_like_interrupt():
+    with terminate_like_interrupt(), _storage_failures(options.storage):
         return _Session(options, make_console()).run()
+
+
+@contextlib.contextmanager
+def _storage_failures(url: str) -> Iterator[None]:
+    """Tell of a database that fails in the middle in one line."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        raise StoppedError(
+            f"storage {mask_url(url)}: {database_message(error, url)};"
+            " finished trials are kept: run the same command again to go on"
+        ) from error
 
 
 class _Session:
@@ -134,12 +148,6 @@ class _Session:
                 f"stopped ({failure.reason}): {failure.detail}; everything is kept:"
                 " run the same command again to go on"
             ) from failure
-        except (StorageInternalError, SQLAlchemyError) as error:
-            raise StoppedError(
-                f"storage {mask_url(self._options.storage)}:"
-                f" {database_message(error, self._options.storage)};"
-                " finished trials are kept: run the same command again to go on"
-            ) from error
         self._finish()
         return 0
 

@@ -6,15 +6,18 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 import yaml
 
+from objectives.engines.simulated import SimulatedEngine
 from optuna_scoot.cli.main import run
 
 
@@ -242,6 +245,41 @@ def test_password_of_the_storage_is_neither_shown_nor_written(
     assert "hush" not in captured.out + captured.err
     for path in Path("out").glob("*"):
         assert "hush" not in path.read_text()
+
+
+def test_database_that_fails_in_the_middle_is_one_line_and_exit_code_3(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = SimulatedEngine.start
+
+    def lose_the_database(engine: SimulatedEngine, params: Any, label: str) -> Any:
+        if label == "trial-1":
+            with sqlite3.connect("scoot.db") as connection:
+                connection.execute("DROP TABLE trial_values")
+        return start(engine, params, label)
+
+    monkeypatch.setattr(SimulatedEngine, "start", lose_the_database)
+    assert run([*SIMULATED, "--trials", "3", "--sampler", "random"]) == 3
+    err = capsys.readouterr().err
+    assert "storage sqlite:///scoot.db: no such table: trial_values" in err
+    assert err.count("\n") == 1
+
+
+def test_two_commands_at_once_share_the_total() -> None:
+    command = [sys.executable, "-c", "from optuna_scoot.cli.main import main; main()", *SIMULATED]
+    command += ["--trials", "10", "--sampler", "random", "--study", "s"]
+    assert run([*SIMULATED, "--trials", "1", "--sampler", "random", "--study", "s"]) == 0
+    workers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in "12"
+    ]
+    results = [worker.communicate(timeout=300) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], results
+    trials = optuna.load_study(study_name="s", storage="sqlite:///scoot.db").trials
+    # Both may begin the last one at the same moment.
+    assert 10 <= len(trials) <= 11
+    assert len({t.user_attrs["worker"] for t in trials[1:]}) == 2
+    assert sum(bool(t.user_attrs.get("default_configuration")) for t in trials) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,34 @@ def test_no_engine_is_left_behind(run: Run) -> None:
     assert names
     running = [path.read_bytes().decode(errors="replace") for path in _command_lines()]
     assert not [line for line in running for name in names if name in line]
+
+
+def test_ctrl_c_stops_the_engine_and_keeps_the_study(run: Run) -> None:
+    command = [*run.command, "--study", "interrupted", "--output", "interrupted"]
+    process = subprocess.Popen(
+        command,
+        cwd=run.folder,
+        env={**os.environ, **ENVIRONMENT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    logs = run.folder / "interrupted" / "engine-logs"
+    deadline = time.monotonic() + 300
+    while not list(logs.glob("trial-0-*.log")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    assert "everything is kept" in out
+    assert "Traceback" not in err
+    study = optuna.load_study(study_name="interrupted", storage=f"sqlite:///{run.folder}/scoot.db")
+    assert study.trials[0].user_attrs["external_reason"] == "interrupted"
+    label = next(logs.glob("trial-0-*.log")).stem.removeprefix("trial-0-")
+    running = [path.read_bytes().decode(errors="replace") for path in _command_lines()]
+    assert not [line for line in running if label in line]
 
 
 def _command_lines() -> list[Path]:
