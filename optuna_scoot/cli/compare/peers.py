@@ -47,7 +47,7 @@ class Contestant:
     name: str
     make: SamplerFactory
     modes: tuple[Mode, ...]
-    n_draws: int = 100
+    n_draws: int = 50
     takes_known: bool = False
 
 

@@ -76,7 +76,11 @@ def search(name: str, *, n_evaluations: int, seed: int = 0) -> Reference:
 
 
 class Evolution:
-    """Random coverage and mutation of the best."""
+    """Random coverage and mutation of the best.
+
+    Attributes:
+        elite: The best values, minimised, with their configurations.
+    """
 
     def __init__(
         self, problem: Problem, signs: NDArray[np.float64], rng: np.random.Generator
@@ -85,7 +89,7 @@ class Evolution:
         self._signs = signs
         self._rng = rng
         self._known = KnownConstraints(problem.known_constraints)
-        self.found: list[tuple[NDArray[np.float64], Params]] = []
+        self.elite: list[tuple[NDArray[np.float64], Params]] = []
 
     def run(self, n_evaluations: int) -> None:
         """Evaluate that many configurations, each once."""
@@ -95,7 +99,17 @@ class Evolution:
                 values = np.array(self._problem.evaluate(params).values)
             except Crash:
                 continue
-            self.found.append((self._signs * values, params))
+            self._add(self._signs * values, params)
+
+    def _add(self, values: NDArray[np.float64], params: Params) -> None:
+        """Keep what is among the best: the Pareto front, or the best ten of one objective."""
+        if len(values) == 1:
+            self.elite.append((values, params))
+            self.elite.sort(key=lambda entry: float(entry[0][0]))
+            del self.elite[N_ELITE:]
+        elif not any(np.all(other <= values) for other, _ in self.elite):
+            survivors = [entry for entry in self.elite if not np.all(values <= entry[0])]
+            self.elite = [*survivors, (values, params)]
 
     def _configurations(self) -> Iterator[Params]:
         yield dict(self._problem.default)
@@ -137,10 +151,9 @@ class Evolution:
         }
 
     def _child(self) -> Params:
-        elite = self._elite()
-        child = dict(elite[self._rng.integers(len(elite))])
+        child = dict(self.elite[self._rng.integers(len(self.elite))][1])
         if self._rng.uniform() < P_CROSS:
-            other = elite[self._rng.integers(len(elite))]
+            other = self.elite[self._rng.integers(len(self.elite))][1]
             child = {k: other[k] if self._rng.uniform() < 0.5 else child[k] for k in child}
         names = list(self._problem.space)
         scale = float(self._rng.choice(MUTATION_SCALES))
@@ -148,11 +161,3 @@ class Evolution:
             name = names[index]
             child[name] = mutate(self._problem.space[name], child[name], scale, self._rng)
         return child
-
-    def _elite(self) -> list[Params]:
-        values = np.array([point for point, _ in self.found])
-        if values.shape[1] == 1:
-            best = np.argsort(values[:, 0], kind="stable")[:N_ELITE]
-            return [self.found[index][1] for index in best]
-        front = {tuple(point) for point in non_dominated(values)}
-        return [params for point, params in self.found if tuple(point) in front]

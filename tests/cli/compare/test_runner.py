@@ -12,12 +12,21 @@ from optuna_scoot.cli.compare.runs import RunKey
 from optuna_scoot.cli.compare.runs import read_runs
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "nsga2", "gp"])
-@pytest.mark.parametrize("problem", ["ellipsoid-server", "bowls-server"])
+@pytest.mark.parametrize(
+    ("sampler", "problem"),
+    [
+        ("random", "bowls-server"),
+        ("qmc", "ellipsoid-server"),
+        ("tpe", "ellipsoid-server"),
+        ("nsga2", "bowls-server"),
+        ("gp", "ellipsoid-server"),
+    ],
+)
 def test_rejection_never_violates_a_known_constraint(sampler: str, problem: str) -> None:
-    run = execute(RunKey(problem, sampler, "penalty+known", 1, n_trials=16))
+    n_trials = 13  # three after the ten that TPE and GP draw at random
+    run = execute(RunKey(problem, sampler, "penalty+known", 1, n_trials=n_trials))
     assert run.error is None
-    assert len(run.trials) == 16
+    assert len(run.trials) == n_trials
     assert not any(trial.violates_known for trial in run.trials)
     # The rejected suggestions were many: without rejection most violate.
     free = execute(RunKey(problem, "random", "fail", 1, n_trials=16))
@@ -46,9 +55,9 @@ def test_batches_have_the_same_number_of_observations(batch: int) -> None:
 
 
 def test_a_sampler_that_raises_ends_the_run_and_is_recorded() -> None:
-    # BoTorchSampler refuses a trial whose constraints have other names than the first one's.
-    run = execute(RunKey("toy-crash", "scoot:single='nonsense'", "fail", 0, n_trials=12))
+    run = execute(RunKey("toy-crash", "scoot:startup_share='few'", "fail", 0, n_trials=12))
     assert run.error is not None
+    assert "Error" in run.error
     assert 1 <= len(run.trials) < 12
 
 
