@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -49,6 +50,11 @@ from optuna_scoot.surrogate import single_thread
 _logger = optuna.logging.get_logger("optuna_scoot")
 
 _RDB_VALUE_LENGTH = 2045  # the longest system attribute that Optuna's RDB storage takes
+_MOST_COLLISIONS = 4  # suggestions made anew because another worker shared the same point
+
+# The threads of n_jobs ask in the same instant: each must see what the one before it chose. One
+# core works on a suggestion at a time in any case.
+_one_at_a_time = threading.RLock()
 
 
 class ScootSampler(BaseSampler):
@@ -94,7 +100,7 @@ class ScootSampler(BaseSampler):
         reference_point: Of the hypervolume, one value an objective in the study's own units. None:
             the values of the default configuration, that is of the trial whose user attribute
             ``default_configuration`` is True, otherwise of the first enqueued trial; where it
-            crashed or there is none, a little beyond the worst values of the Pareto front.
+            crashed or there is none, a little beyond the worst values seen.
         feasibility: The five numbers that move the threshold Δ.
         failure_filter: Takes a failed trial and tells whether its failure says something about
             its parameters. A trial with the user attribute ``failure_is_external`` set to True,
@@ -200,14 +206,19 @@ class ScootSampler(BaseSampler):
         """
         if not search_space:
             return {}
-        # The cache of finished trials would hide what other workers run now.
-        trials = study._get_trials(deepcopy=False, use_cache=False)
         space = SearchSpace(search_space, _enqueued_values(trial, search_space))
         domain = Domain(space, self._constraints_given(study, trial, search_space))
-        with single_thread():
-            suggestion = self._suggest(study, trial, trials, domain)
-        params = space.to_params(suggestion.point)
-        self._publish(study, trial, params, suggestion)
+        shared = ""
+        with _one_at_a_time, single_thread():
+            for _ in range(_MOST_COLLISIONS):
+                # The cache of finished trials would hide what other workers run now.
+                trials = study._get_trials(deepcopy=False, use_cache=False)
+                suggestion = self._suggest(study, trial, trials, domain)
+                params = space.to_params(suggestion.point)
+                shared = self._share(study, trial, params, shared)
+                if not self._chosen_meanwhile(study, trial, trials, params):
+                    break
+        self._explain(study, trial, suggestion)
         return params
 
     def sample_independent(
@@ -326,15 +337,38 @@ class ScootSampler(BaseSampler):
             ) from error
         return space.to_params(point)[name]
 
-    def _publish(
-        self, study: Study, trial: FrozenTrial, params: dict[str, Any], suggestion: Suggestion
-    ) -> None:
-        """Share the point with other workers, and say in user attributes why it was suggested."""
-        storage, trial_id = study._storage, trial._trial_id
-        text = json.dumps(params)
+    def _share(self, study: Study, trial: FrozenTrial, params: dict[str, Any], before: str) -> str:
+        """Show the point to other workers; give the text that does, over the one ``before``."""
+        # Padded, so that no end of a longer text stays behind it. A choice that JSON cannot hold
+        # is no other worker's either: Optuna keeps such choices in memory alone.
+        text = json.dumps(params, default=str).ljust(len(before))
         for i, start in enumerate(range(0, len(text), _RDB_VALUE_LENGTH)):
             chunk = text[start : start + _RDB_VALUE_LENGTH]
-            storage.set_trial_system_attr(trial_id, f"{RELATIVE_PARAMS_ATTR}:{i}", chunk)
+            study._storage.set_trial_system_attr(
+                trial._trial_id, f"{RELATIVE_PARAMS_ATTR}:{i}", chunk
+            )
+        return text
+
+    def _chosen_meanwhile(
+        self, study: Study, trial: FrozenTrial, seen: list[FrozenTrial], params: dict[str, Any]
+    ) -> bool:
+        """Tell whether a worker that asked in the same instant chose the same point.
+
+        Both have shared their point before they look; the younger trial gives way.
+        """
+        running = study._get_trials(deepcopy=False, states=(TrialState.RUNNING,), use_cache=False)
+        now, before = (
+            {
+                t.number
+                for t in trials
+                if t.state == TrialState.RUNNING and params.items() <= known_params(t).items()
+            }
+            for trials in (running, seen)
+        )
+        return any(number < trial.number for number in now - before)
+
+    def _explain(self, study: Study, trial: FrozenTrial, suggestion: Suggestion) -> None:
+        """Say in user attributes why the point was suggested."""
         attributes: dict[str, Any] = {PHASE_ATTR: suggestion.phase}
         if suggestion.mean is not None and suggestion.std is not None:
             maximised = [d == optuna.study.StudyDirection.MAXIMIZE for d in study.directions]
@@ -344,7 +378,7 @@ class ScootSampler(BaseSampler):
             attributes["scoot:pof"] = suggestion.pof
             attributes["scoot:threshold"] = suggestion.threshold
         for key, value in attributes.items():
-            storage.set_trial_user_attr(trial_id, key, value)
+            study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
 
 class _StartupPlace:

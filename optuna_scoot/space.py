@@ -252,10 +252,12 @@ class SearchSpace:
     def covers(self, params: Mapping[str, Any]) -> bool:
         """Tell whether ``params`` has every parameter with a value inside its distribution."""
         try:
-            self.to_unit([params])
+            return all(
+                distribution._contains(distribution.to_internal_repr(params[name]))
+                for name, distribution in self.distributions.items()
+            )
         except (KeyError, ValueError, TypeError):
             return False
-        return True
 
     def sobol(self, n: int, seed: int, start: int = 0) -> np.ndarray:
         """Give points number ``start`` … ``start + n - 1`` of a scrambled Sobol sequence, snapped.
