@@ -288,10 +288,11 @@ def _reference(model: Model) -> np.ndarray:
     """Give the reference point: the default's values, or a little beyond the worst seen."""
     if model.observations.reference_point is not None:
         return model.observations.reference_point
+    # The worst of all, not of the front: the front of a few trials hardly spans the trade-off, and
+    # what lies outside of its own box would never be looked at.
     values = model.observations.values
-    front = values[acquisition.non_dominated(values)]
-    width = np.ptp(values if len(front) == 1 else front, axis=0)
-    return np.asarray(front.max(axis=0) + 0.1 * np.where(width > 0.0, width, 1.0))
+    width = np.ptp(values, axis=0)
+    return np.asarray(values.max(axis=0) + 0.1 * np.where(width > 0.0, width, 1.0))
 
 
 def _starts(model: Model) -> np.ndarray:
