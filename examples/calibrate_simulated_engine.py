@@ -20,65 +20,49 @@ import numpy as np
 
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
-from objectives.engines.simulated import SimulatedEngine
 from objectives.engines.simulated.calibration import FITTED
 from objectives.engines.simulated.calibration import METRICS
-from objectives.engines.simulated.calibration import CalibrationError
-from objectives.engines.simulated.calibration import MeasuredRun
 from objectives.engines.simulated.calibration import calibrate
 from objectives.engines.simulated.calibration import prediction_errors
-from objectives.engines.simulated.calibration import read_runs
-from objectives.engines.simulated.calibration import write_runs
-from objectives.engines.simulated.config import EngineConfig
-from objectives.engines.simulated.hardware import GPU
-from objectives.engines.simulated.hardware import PCIE_4
+from objectives.engines.simulated.calibration import processor_engine
 from objectives.engines.simulated.hardware import ModelShape
+from objectives.engines.simulated.measured_runs import CalibrationError
+from objectives.engines.simulated.measured_runs import MeasuredRun
+from objectives.engines.simulated.measured_runs import measure_runs
+from objectives.engines.simulated.measured_runs import read_runs
+from objectives.engines.simulated.measured_runs import write_runs
 from objectives.engines.vllm import VllmEngine
-from objectives.metrics import summarize
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
 from objectives.workload import Workload
 from objectives.workload import build_workload
 
 
-# Nominal numbers of a small server processor. Only their product with the fitted shares counts.
-PROCESSOR = GPU("cpu", 0.0, 150e9, 20e9, PCIE_4, launch_s=0.0)
-RANDOM_LLAMA_77M = ModelShape("llama-77m", 73.93e6, 10, 768, 2304, 12, 6, 4096, 2048)
-KV_CACHE_BYTES = 2.0**30
+# What `make_random_llama.py` makes; `read_model_shape` reads it from the folder.
+RANDOM_LLAMA_77M = ModelShape("llama-77m", 73.92e6, 10, 768, 2304, 12, 6, 4096, 2048)
+KV_CACHE_GIB = 1
+OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 # (max_num_seqs, max_num_batched_tokens), spread over the logarithm of both.
 SETTINGS = (
     (256, 2048),
     (8, 2048),
-    (64, 128),
-    (32, 512),
-    (16, 2048),
-    (128, 256),
+    (32, 128),
+    (16, 512),
     (4, 1024),
-    (64, 1024),
+    (64, 256),
+    (2, 2048),
+    (24, 1024),
     (256, 512),
     (32, 64),
-    (64, 4096),
-    (16, 128),
+    (48, 4096),
+    (12, 128),
 )
 HELD_OUT_EVERY = 3
 
 
-def engine() -> SimulatedEngine:
-    """The model of this machine before it is fitted: chunked prefill, as vLLM now always has."""
-    return SimulatedEngine(
-        "llama-77m on this processor",
-        PROCESSOR,
-        1,
-        RANDOM_LLAMA_77M,
-        defaults=EngineConfig(enable_chunked_prefill=True, block_size=128),
-        exclusive_caching=False,
-        kv_cache_bytes=KV_CACHE_BYTES,
-    )
-
-
 def workload(rate: float, duration: float) -> Workload:
-    """220 tokens in and 64 out, both give or take 60 percent, more than the machine can bear."""
-    lengths = np.random.default_rng(0).uniform(0.4, 1.6, size=(500, 2)) * (220, 64)
+    """110 tokens in and 48 out, both give or take 60 percent, more than two cores can bear."""
+    lengths = np.random.default_rng(0).uniform(0.4, 1.6, size=(500, 2)) * (110, 48)
     requests = tuple(TraceRequest(round(prompt), round(output)) for prompt, output in lengths)
     return build_workload(Trace("uniform", requests), rate=rate, duration=duration)
 
@@ -89,24 +73,25 @@ def measure(arguments: argparse.Namespace) -> list[MeasuredRun]:
         arguments.model,
         python=arguments.python,
         engine_args={"dtype": "bfloat16", "max_model_len": 2048, "enforce_eager": True},
-        env={"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
+        env={
+            "VLLM_CPU_KVCACHE_SPACE": str(KV_CACHE_GIB),
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+        },
     )
     load = workload(arguments.rate, arguments.duration)
+    settings = [{"max_num_seqs": s, "max_num_batched_tokens": t} for s, t in SETTINGS]
     runs = []
-    for seqs, tokens in SETTINGS:
-        params = {"max_num_seqs": seqs, "max_num_batched_tokens": tokens}
-        with vllm.start(params, f"calibrate-{seqs}-{tokens}") as running:
-            result = running.serve(load)
-        flat = summarize(result.records, result.duration).as_dict()
-        runs.append(MeasuredRun(params, load, {name: round(v, 4) for name, v in flat.items()}))
-        print(params, {metric: round(flat[metric], 2) for metric in METRICS}, flush=True)
+    for run in measure_runs(vllm, load, settings):
+        runs.append(run)
+        print(run.params, {metric: run.metrics[metric] for metric in METRICS}, flush=True)
     return runs
 
 
 def report(runs: list[MeasuredRun]) -> None:
     """Fit, and print coefficients and errors."""
     held_out = range(HELD_OUT_EVERY - 1, len(runs), HELD_OUT_EVERY)
-    start = engine()
+    start = processor_engine(RANDOM_LLAMA_77M, KV_CACHE_GIB * 2.0**30)
     calibration = calibrate(start, runs, held_out=held_out)
     for name in FITTED:
         value = getattr(calibration.coefficients, name)
@@ -128,7 +113,7 @@ def main() -> int:
     parser.add_argument("--measure", action="store_true", help="measure them first")
     parser.add_argument("--model", help="folder of the model")
     parser.add_argument("--python", help="interpreter of the environment that holds vLLM")
-    parser.add_argument("--rate", type=float, default=8.0, help="requests a second (8)")
+    parser.add_argument("--rate", type=float, default=6.0, help="requests a second (6)")
     parser.add_argument("--duration", type=float, default=10.0, help="seconds of arrivals (10)")
     arguments = parser.parse_args()
     try:

@@ -1,15 +1,16 @@
 """A discrete-event model of continuous batching in virtual time: always called simulated.
 
-    hardware    published numbers of GPUs, links and models
-    config      the engine's parameters and the combinations that it refuses
-    memory      what is left for the KV cache; when memory runs out
-    step_time   the roofline: how long one iteration takes
-    kv_cache    blocks and shared prefixes
-    scheduler   waiting and running queues of one replica
-    cluster     replicas behind a router
-    engine      the `Engine` protocol
-    services    the paper's services by name
-    calibration coefficients of the step time from measured runs
+    hardware      published numbers of GPUs, links and models
+    config        the engine's parameters and the combinations that it refuses
+    memory        what is left for the KV cache; when memory runs out
+    step_time     the roofline: how long one iteration takes
+    kv_cache      blocks and shared prefixes
+    scheduler     waiting and running queues of one replica
+    cluster       replicas behind a router
+    engine        the `Engine` protocol
+    services      the paper's services by name
+    measured_runs runs of a real engine, and their file
+    calibration   coefficients of the step time from measured runs
 
 ``docs/simulated-engine.md`` says what is modelled and what is not.
 """

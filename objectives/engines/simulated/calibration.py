@@ -1,7 +1,6 @@
 """Fit the coefficients of the step time to measured runs, and tell how well they predict others.
 
-A measured run is a configuration, the workload that was sent, and the metrics that a client saw on
-a real engine. The fit minimises
+The fit minimises
 
     sum over runs and metrics of rho(log(predicted / measured)^2) + sum of (w * log(c / c0))^2
 
@@ -14,14 +13,11 @@ Spearman's rank correlation, which is what tuning needs (which configuration is 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +25,19 @@ from scipy.optimize import least_squares
 from scipy.stats import spearmanr
 
 from objectives.engines.base import EngineCrash
+from objectives.engines.simulated.config import EngineConfig
 from objectives.engines.simulated.engine import SimulatedEngine
+from objectives.engines.simulated.hardware import PROCESSOR
 from objectives.engines.simulated.hardware import ModelShape
+from objectives.engines.simulated.measured_runs import CalibrationError
+from objectives.engines.simulated.measured_runs import MeasuredRun
 from objectives.engines.simulated.step_time import StepCoefficients
 from objectives.metrics import MetricsError
 from objectives.metrics import summarize
-from objectives.traces import TraceRequest
-from objectives.workload import ScheduledRequest
-from objectives.workload import Workload
 
 
+# vLLM 0.32 on a processor: prompts are always cut to fit, and blocks are large.
+CURRENT_DEFAULTS = EngineConfig(enable_chunked_prefill=True, block_size=128)
 METRICS = ("ttft_ms_mean", "tpot_ms_mean", "request_throughput")
 FITTED = (
     "gemm_efficiency",
@@ -56,25 +55,6 @@ STEP = 0.05  # of the finite differences: the simulation jumps a little everywhe
 
 
 Vector = npt.NDArray[np.float64]
-
-
-class CalibrationError(ValueError):
-    """The measured runs cannot be used; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredRun:
-    """One configuration as it was measured.
-
-    Attributes:
-        params: Parameters of the configuration, as `SimulatedEngine.start` takes them.
-        workload: What was sent.
-        metrics: Flat names and values of `ServingMetrics.as_dict`.
-    """
-
-    params: Mapping[str, Any]
-    workload: Workload
-    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +87,27 @@ class Calibration:
     coefficients: StepCoefficients
     fitted: Mapping[str, MetricError]
     held_out: Mapping[str, MetricError]
+
+
+def processor_engine(
+    model: ModelShape, kv_cache_bytes: float, defaults: EngineConfig = CURRENT_DEFAULTS
+) -> SimulatedEngine:
+    """Return the model of a current vLLM on a processor, before it is fitted.
+
+    Args:
+        model: See `read_model_shape`.
+        kv_cache_bytes: ``VLLM_CPU_KVCACHE_SPACE``, in bytes.
+        defaults: What the engine takes for parameters that a run does not set.
+    """
+    return SimulatedEngine(
+        f"{model.name} on a processor",
+        PROCESSOR,
+        1,
+        model,
+        defaults=defaults,
+        exclusive_caching=False,
+        kv_cache_bytes=kv_cache_bytes,
+    )
 
 
 def calibrate(
@@ -221,101 +222,3 @@ def _check(
         missing = [metric for metric in METRICS if not run.metrics.get(metric, 0.0) > 0.0]
         if missing:
             raise CalibrationError(f"measured run {i} has no positive {', '.join(missing)}")
-
-
-def write_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
-    """Write measured runs as JSON; a workload that several runs share is written once."""
-    workloads: list[Workload] = []
-    rows = []
-    for run in runs:
-        if run.workload not in workloads:
-            workloads.append(run.workload)
-        rows.append(
-            {
-                "params": dict(run.params),
-                "workload": workloads.index(run.workload),
-                "metrics": dict(run.metrics),
-            }
-        )
-    document = {"workloads": [_workload_columns(w) for w in workloads], "runs": rows}
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
-def read_runs(path: Path) -> list[MeasuredRun]:
-    """Read what :func:`write_runs` wrote.
-
-    Raises:
-        CalibrationError: The file cannot be read or is of another form.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        workloads = [_workload(columns) for columns in document["workloads"]]
-        return [
-            MeasuredRun(row["params"], workloads[row["workload"]], row["metrics"])
-            for row in document["runs"]
-        ]
-    except OSError as error:
-        raise CalibrationError(f"cannot read measured runs from {path}: {error}") from error
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise CalibrationError(f"{path} does not hold measured runs: {error!r}") from error
-
-
-def _workload_columns(workload: Workload) -> dict[str, Any]:
-    requests = workload.requests
-    return {
-        "name": workload.name,
-        "duration": workload.duration,
-        "times": [round(scheduled.time, 4) for scheduled in requests],
-        "prompt_tokens": [scheduled.request.prompt_tokens for scheduled in requests],
-        "output_tokens": [scheduled.request.output_tokens for scheduled in requests],
-        "prefix_ids": [scheduled.request.prefix_id for scheduled in requests],
-        "prefix_tokens": [scheduled.request.prefix_tokens for scheduled in requests],
-    }
-
-
-def _workload(columns: Mapping[str, Any]) -> Workload:
-    fields = ("times", "prompt_tokens", "output_tokens", "prefix_ids", "prefix_tokens")
-    rows = zip(*(columns[name] for name in fields), strict=True)
-    requests = tuple(
-        ScheduledRequest(
-            i,
-            float(time),
-            TraceRequest(prompt, output, prefix_id=prefix_id, prefix_tokens=prefix_tokens),
-        )
-        for i, (time, prompt, output, prefix_id, prefix_tokens) in enumerate(rows)
-    )
-    return Workload(requests, columns["name"], columns["duration"])
-
-
-def read_model_shape(folder: Path, max_model_len: int | None = None) -> ModelShape:
-    """Read the shape of a Llama-like model from the ``config.json`` in its folder.
-
-    Args:
-        folder: The model's folder.
-        max_model_len: Longest sequence that is served; by default the model's own.
-
-    Raises:
-        CalibrationError: There is no such file, or it does not describe such a model.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        hidden, layers = config["hidden_size"], config["num_hidden_layers"]
-        heads, intermediate = config["num_attention_heads"], config["intermediate_size"]
-        kv_heads = config.get("num_key_value_heads") or heads
-        attention = hidden * hidden * (2.0 + 2.0 * kv_heads / heads)
-        output = hidden * config["vocab_size"]  # the input embedding is looked up, not multiplied
-        return ModelShape(
-            folder.name,
-            layers * (attention + 3.0 * hidden * intermediate) + output,
-            layers,
-            hidden,
-            intermediate,
-            heads,
-            kv_heads,
-            config["vocab_size"],
-            max_model_len or config["max_position_embeddings"],
-        )
-    except OSError as error:
-        raise CalibrationError(f"cannot read the model's configuration: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise CalibrationError(f"{folder} holds no Llama-like model: {error!r}") from error

@@ -115,3 +115,6 @@ GPUS = {gpu.name: gpu for gpu in (A10, A100, H100)}
 LLAMA2_7B = ModelShape("7b", 6.738e9, 32, 4096, 11008, 32, 32, 32_000, 4096)
 LLAMA2_13B = ModelShape("13b", 13.016e9, 40, 5120, 13824, 40, 40, 32_000, 4096)
 MODELS = {model.name: model for model in (LLAMA2_7B, LLAMA2_13B)}
+
+# A small server processor. The numbers are nominal: only their products with fitted shares count.
+PROCESSOR = GPU("processor", 0.0, 150e9, 20e9, PCIE_4, launch_s=0.0)

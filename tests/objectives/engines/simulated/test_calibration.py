@@ -1,22 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from pathlib import Path
 
 import pytest
 
 from objectives.engines.simulated import SimulatedEngine
-from objectives.engines.simulated.calibration import CalibrationError
-from objectives.engines.simulated.calibration import MeasuredRun
 from objectives.engines.simulated.calibration import calibrate
 from objectives.engines.simulated.calibration import predict
 from objectives.engines.simulated.calibration import prediction_errors
-from objectives.engines.simulated.calibration import read_model_shape
-from objectives.engines.simulated.calibration import read_runs
-from objectives.engines.simulated.calibration import write_runs
 from objectives.engines.simulated.hardware import A10
 from objectives.engines.simulated.hardware import LLAMA2_7B
+from objectives.engines.simulated.measured_runs import CalibrationError
+from objectives.engines.simulated.measured_runs import MeasuredRun
 from objectives.engines.simulated.step_time import StepCoefficients
 from objectives.traces import load_trace
 from objectives.workload import Workload
@@ -83,28 +78,6 @@ def test_a_run_that_the_model_cannot_start_is_predicted_as_nothing() -> None:
     assert predict(ENGINE, run) == {}
 
 
-def test_runs_survive_writing_and_reading(tmp_path: Path) -> None:
-    runs = measured()[:3]
-    write_runs(tmp_path / "runs.json", runs)
-    again = read_runs(tmp_path / "runs.json")
-    assert [run.params for run in again] == [run.params for run in runs]
-    assert [run.metrics for run in again] == [run.metrics for run in runs]
-    for run, copy in zip(runs, again, strict=True):
-        assert [s.request for s in copy.workload.requests] == [
-            s.request for s in run.workload.requests
-        ]
-        times = [s.time for s in run.workload.requests]
-        assert [s.time for s in copy.workload.requests] == pytest.approx(times, abs=1e-4)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"workloads": [], "runs": [{"params": {}}]}'])
-def test_a_bad_file_is_explained(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "runs.json"
-    path.write_text(text)
-    with pytest.raises(CalibrationError, match="does not hold measured runs"):
-        read_runs(path)
-
-
 def test_runs_that_cannot_be_fitted_are_refused() -> None:
     runs = measured()[:3]
     with pytest.raises(CalibrationError, match="at least two"):
@@ -116,22 +89,3 @@ def test_runs_that_cannot_be_fitted_are_refused() -> None:
     broken = [*runs, dataclasses.replace(runs[0], metrics={"ttft_ms_mean": 1.0})]
     with pytest.raises(CalibrationError, match="measured run 3 has no positive tpot_ms_mean"):
         calibrate(ENGINE, broken)
-
-
-def test_a_models_shape_is_read_from_its_configuration(tmp_path: Path) -> None:
-    config = {
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "vocab_size": 32000,
-        "max_position_embeddings": 4096,
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    shape = read_model_shape(tmp_path, max_model_len=2048)
-    # The input embedding, 4096 * 32000 weights, is not multiplied; norms are left out.
-    assert shape.parameters == pytest.approx(LLAMA2_7B.parameters - 4096 * 32000, rel=1e-3)
-    assert shape.kv_bytes_per_token == LLAMA2_7B.kv_bytes_per_token
-    assert shape.max_model_len == 2048
-    with pytest.raises(CalibrationError, match="cannot read"):
-        read_model_shape(tmp_path / "missing")
