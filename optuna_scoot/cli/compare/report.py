@@ -40,6 +40,14 @@ drawn again, then replaced by a random valid one). The mode with the best mean s
 sampler's result in a family. TPE and NSGA-II look at the order of the values alone, for which
 `large` is the same as `penalty`.
 
+**HEBO** takes part where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a Python that
+has it: it needs older versions of NumPy and pymoo than this package, so it runs beside it. With
+several objectives it is HEBO's `GeneralBO`.
+
+**Problems** of the set `tuning` were looked at while `ScootSampler` was developed, those of the
+set `held-out` were not. An analytic problem is shifted, mirrored and permuted anew for every seed
+(`optuna-scoot compare --list` names them all).
+
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
 """

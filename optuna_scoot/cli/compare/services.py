@@ -53,7 +53,19 @@ TUNING_SERVICES = (
     "rec-2xa100-7b",
     "rec-4xa10-13b",
 )
-"""Services that may be looked at while a sampler is developed; the others are held out."""
+"""Services that may be looked at while a sampler is developed."""
+
+HELD_OUT_SERVICES = (
+    "sql-2xa10-13b",
+    "sql-4xa100-7b",
+    "bot-2xa10-7b",
+    "bot-4xa100-13b",
+    "cls-2xa100-7b",
+    "cls-4xa10-13b",
+    "rec-2xa10-13b",
+    "rec-4xa100-7b",
+)
+"""Services for the figures that are reported."""
 
 _SEARCH = "optuna-scoot compare --make-references 2000 --problems"
 
@@ -80,18 +92,16 @@ class Reference:
 
 def entries() -> tuple[ProblemEntry, ...]:
     """The services' places in the registry."""
-    from objectives.engines.simulated.services import service_names
-
+    sets = ((ProblemSet.TUNING, TUNING_SERVICES), (ProblemSet.HELD_OUT, HELD_OUT_SERVICES))
     return tuple(
-        ProblemEntry(
-            name,
-            Family.SERVICE,
-            ProblemSet.TUNING if name in TUNING_SERVICES else ProblemSet.HELD_OUT,
-            lambda _, name=name: build(name),  # type: ignore[misc]
-            has_instances=False,
-        )
-        for name in service_names()
+        ProblemEntry(name, Family.SERVICE, which, partial(_build, name), has_instances=False)
+        for which, names in sets
+        for name in names
     )
+
+
+def _build(name: str, instance: int) -> Problem:
+    return build(name)
 
 
 @cache

@@ -68,16 +68,16 @@ def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
     names = list(samplers)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(case.n_repeats + 1):
-        problem = _problem(case, repeat)
-        history = _history(problem, case.n_trials, repeat)
+        problem = problem_of(case, repeat)
+        trials = history(problem, case.n_trials, repeat)
         for name in names:
-            taken = _suggest_once(name, problem, history, repeat)
+            taken = _suggest_once(name, problem, trials, repeat)
             if repeat > 0:
                 seconds[name].append(taken)
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
-def _problem(case: Case, instance: int) -> Problem:
+def problem_of(case: Case, instance: int) -> Problem:
     """A problem of nine mixed parameters with known constraints and crashes."""
     if case.multi:
         recipe = next(recipe for recipe in MULTI_RECIPES if recipe.name == "bowls-server")
@@ -86,7 +86,7 @@ def _problem(case: Case, instance: int) -> Problem:
     return build_single(single, instance)
 
 
-def _history(problem: Problem, n_trials: int, seed: int) -> list[optuna.trial.FrozenTrial]:
+def history(problem: Problem, n_trials: int, seed: int) -> list[optuna.trial.FrozenTrial]:
     """The default, then random configurations that hold the known constraints."""
     rng = np.random.default_rng(seed)
     known = KnownConstraints(problem.known_constraints)
@@ -109,11 +109,11 @@ def _trial(problem: Problem, params: dict[str, object]) -> optuna.trial.FrozenTr
 
 
 def _suggest_once(
-    name: str, problem: Problem, history: list[optuna.trial.FrozenTrial], seed: int
+    name: str, problem: Problem, trials: list[optuna.trial.FrozenTrial], seed: int
 ) -> float:
     sampler = make_sampler(name, problem, FAIL, seed)
     study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
-    study.add_trials(history)
+    study.add_trials(trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.perf_counter()
