@@ -211,7 +211,8 @@ def test_features_spread_levels_over_the_unit_interval() -> None:
     # Numbers in order are a scale, names are not: each name has a column of its own.
     np.testing.assert_allclose(features, [[0, 0, 0, 0, 1, 0], [0.75, 1, 1, 0, 0, 1]], atol=1e-12)
     assert space.n_features == 6
-    assert space.warpable_features().tolist() == [True, False, True, False, False, False]
+    # Of sizes in order one can say how far apart they are; of levels only that they differ.
+    assert space.level_features().tolist() == [False, True, False, True, True, True]
 
 
 def test_counts_distinct_configurations() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import warnings
+from typing import Any
 
+import botorch.models
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from botorch.models.transforms import Warp
 from gpytorch.kernels import MaternKernel
 from gpytorch.kernels import ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import ZeroMean
 from threadpoolctl import threadpool_info
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +31,7 @@ from optuna_scoot.surrogate import single_thread
 
 N, F = 14, 3
 WARPED = [0, 2]
+IS_LEVEL = np.array([False, False, True])
 
 
 def _data(seed: int = 0, m: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +50,6 @@ def _hyperparameters(seed: int = 0, m: int = 1) -> Hyperparameters:
         lengthscales=rng.uniform(0.2, 1.5, (m, F)),
         outputscale=rng.uniform(0.5, 2.0, m),
         noise=rng.uniform(0.001, 0.1, m),
-        mean=rng.normal(size=m),
         warp_a=a,
         warp_b=b,
     )
@@ -72,7 +75,7 @@ def _posterior_by_loops(
     covariance += h.noise[j] * np.eye(len(x))
     cross = np.array([_warped_matern(query, p, h, j) for p in x])
     inverse = np.linalg.inv(covariance)
-    mean = h.mean[j] + cross @ inverse @ (y[:, j] - h.mean[j])
+    mean = cross @ inverse @ y[:, j]
     variance = _warped_matern(query, query, h, j) - cross @ inverse @ cross
     return float(mean), math.sqrt(variance)
 
@@ -118,12 +121,12 @@ def _botorch(x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, nu: float
             covar_module=kernel.double(),
             likelihood=GaussianLikelihood().double(),
             input_transform=warp.double(),
+            mean_module=ZeroMean(),
             outcome_transform=None,
         )
     kernel.outputscale = float(h.outputscale[j])
     kernel.base_kernel.lengthscale = torch.from_numpy(h.lengthscales[j])
     model.likelihood.noise = float(h.noise[j])
-    model.mean_module.constant.data.fill_(float(h.mean[j]))
     warp._set_concentration(0, torch.from_numpy(h.warp_b[j, WARPED]))
     warp._set_concentration(1, torch.from_numpy(h.warp_a[j, WARPED]))
     return model.eval()
@@ -173,7 +176,7 @@ def test_believing_nothing_changes_nothing() -> None:
 def _log_likelihood(x: np.ndarray, y: np.ndarray, h: Hyperparameters) -> float:
     covariance = np.array([[_warped_matern(p, q, h, 0) for q in x] for p in x])
     covariance += h.noise[0] * np.eye(len(x))
-    residual = y[:, 0] - h.mean[0]
+    residual = y[:, 0]
     _, log_determinant = np.linalg.slogdet(covariance)
     return float(-0.5 * residual @ np.linalg.solve(covariance, residual) - 0.5 * log_determinant)
 
@@ -189,9 +192,8 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) ->
     y = truth(x)
     mu, sigma = y.mean(), y.std()
     choice = KernelChoice(nu=1.5, warp=warp)
-    warpable = np.array([True, True, False])
-    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), warpable, choice).hyperparameters
-    fitted = fit_surrogate(x, (y - mu) / sigma, warpable, choice)
+    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).hyperparameters
+    fitted = fit_surrogate(x, (y - mu) / sigma, IS_LEVEL, choice)
     mean, _ = fitted.predict(held_out)
 
     assert _log_likelihood(x, fitted.y, fitted.hyperparameters) > 5.0 + _log_likelihood(
@@ -204,22 +206,24 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) ->
     assert unwarped.tolist() == [not warp, not warp, True]
 
 
-def test_what_a_fit_reads_from_the_model_predicts_as_the_model_does() -> None:
-    from optuna_scoot import surrogate as module
+@pytest.mark.parametrize("warp", [True, False])
+def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
+    warp: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[SingleTaskGP] = []
 
+    def recorded(*args: Any, **kwargs: Any) -> SingleTaskGP:
+        built.append(SingleTaskGP(*args, **kwargs))
+        return built[-1]
+
+    monkeypatch.setattr(botorch.models, "SingleTaskGP", recorded)
     x, y = _data(m=2)
-    warpable = np.array([True, False, True])
-    choice = KernelChoice(nu=1.5, warp=True)
-    model = module._model(x, y, np.flatnonzero(warpable), choice)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        noise = 0.5 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-        parameter.data = parameter.data + noise
+    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(nu=1.5, warp=warp))
     queries = np.random.default_rng(5).random((30, F))
-    mean, std = Surrogate(x, y, module._hyperparameters(model, warpable, True)).predict(queries)
+    mean, std = fitted.predict(queries)
 
     with torch.no_grad():
-        posterior = model.eval().posterior(torch.from_numpy(queries))
+        posterior = built[-1].eval().posterior(torch.from_numpy(queries))
     np.testing.assert_allclose(mean.T, posterior.mean.numpy()[..., 0], atol=1e-6)
     np.testing.assert_allclose(std.T, posterior.variance.sqrt().numpy()[..., 0], atol=1e-6)
 
@@ -237,7 +241,7 @@ def test_what_a_fit_reads_from_the_model_predicts_as_the_model_does() -> None:
     ids=["one", "equal points", "equal values", "one point, many values", "two", "repeated"],
 )
 def test_degenerate_observations_give_finite_predictions(x: np.ndarray, y: np.ndarray) -> None:
-    surrogate = fit_surrogate(x, y, np.array([True, True]), KernelChoice(nu=1.5, warp=True))
+    surrogate = fit_surrogate(x, y, np.array([False, False]), KernelChoice(nu=1.5, warp=True))
     mean, std = surrogate.predict(np.random.default_rng(1).random((20, 2)))
 
     assert np.all(np.isfinite(mean))
@@ -247,7 +251,7 @@ def test_degenerate_observations_give_finite_predictions(x: np.ndarray, y: np.nd
 
 def test_the_same_observations_give_the_same_fit() -> None:
     x, y = _data()
-    fits = [fit_surrogate(x, y, np.full(F, True), KernelChoice()) for _ in range(2)]
+    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice()) for _ in range(2)]
 
     for name, value in vars(fits[0].hyperparameters).items():
         np.testing.assert_array_equal(value, getattr(fits[1].hyperparameters, name))

@@ -1,0 +1,67 @@
+"""What loads when: a light import, and the direction of the dependencies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "botorch", "gpytorch", "sklearn", "pymoo", "aiohttp")
+
+
+def _loaded(statement: str, modules: tuple[str, ...]) -> list[str]:
+    program = f"import sys\n{statement}\nprint(*(m for m in {modules!r} if m in sys.modules))"
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return process.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import optuna_scoot",
+        "from optuna_scoot import ScootSampler; ScootSampler(known_constraints=['a <= b'])",
+        "from optuna_scoot import *; ScootSampler.paper(); Method(); FeasibilityThreshold()",
+    ],
+)
+def test_importing_the_sampler_is_light(statement: str) -> None:
+    assert _loaded(statement, (*HEAVY, "objectives")) == []
+
+
+def test_importing_the_objectives_loads_no_sampler() -> None:
+    package = ROOT / "objectives"
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted(package.rglob("*.py"))
+        if path.name != "__main__.py"
+    ]
+    assert len(names) > 10
+    statement = "\n".join(f"import {name}" for name in names)
+
+    assert _loaded(statement, ("torch", "botorch", "sklearn", "pymoo", "optuna_scoot")) == []
+
+
+def test_suggesting_needs_no_engine() -> None:
+    statement = (
+        "import optuna; from optuna_scoot import ScootSampler\n"
+        "s = optuna.create_study(sampler=ScootSampler(seed=0, n_startup_trials=0))\n"
+        "s.optimize(lambda t: t.suggest_float('x', 0, 1), n_trials=3)\n"
+        "assert s.trials[-1].user_attrs['scoot:phase'] == 'model'"
+    )
+
+    assert _loaded(statement, ("torch", "aiohttp", "objectives")) == ["torch"]
+
+
+def test_what_is_offered_is_there() -> None:
+    import optuna_scoot
+
+    for name in optuna_scoot.__all__:
+        assert getattr(optuna_scoot, name).__name__ == name
+    assert set(optuna_scoot.__all__) <= set(dir(optuna_scoot))
+    with pytest.raises(AttributeError, match="no attribute 'Sampler'"):
+        optuna_scoot.Sampler  # noqa: B018
