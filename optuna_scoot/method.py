@@ -38,7 +38,7 @@ class Method:
 
     balanced_startup: bool = True
     startup_share: float = 0.6
-    startup_least: int = 6
+    startup_least: int = 4
     kernel: KernelChoice = field(default_factory=KernelChoice)
     log_outputs: bool = True
     single: Literal["mace", "log_ei"] = "log_ei"

@@ -48,7 +48,7 @@ class KernelChoice:
     nu: float = 1.5
     warp: bool = False
     lengthscale_median: float = 0.7
-    level_lengthscale_median: float = 1.5
+    level_lengthscale_median: float = 2.0
     lengthscale_spread: float = 0.8
     max_iterations: int = 50
     tolerance: float = 1e-4
