@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import optuna
+from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -56,6 +57,7 @@ from optuna_scoot.cli.trials import enqueue_wanted
 
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from rich.console import Console
 
     from optuna_scoot.cli.report import Report
@@ -232,8 +234,12 @@ def check_settings(study: optuna.Study, target: Target) -> None:
     """See that the study's trials and further ones can be compared.
 
     Raises:
-        InputError: The study was tuned with another engine, load or set of arguments.
+        InputError: The study was tuned with another engine, load or set of arguments, or has
+            other choices for a parameter.
     """
+    for trial in study.get_trials(deepcopy=False):
+        for name in trial.distributions.keys() & target.space.parameters.keys():
+            _check_distribution(study, trial.distributions[name], target, name)
     wanted = json.loads(json.dumps(target.settings))
     found = study.user_attrs.get(SETTINGS)
     if found is None:
@@ -247,6 +253,18 @@ def check_settings(study: optuna.Study, target: Target) -> None:
             f"study {study.study_name!r} was tuned differently ({changes}):"
             " its trials could not be compared; give another name with --study"
         )
+
+
+def _check_distribution(
+    study: optuna.Study, found: BaseDistribution, target: Target, name: str
+) -> None:
+    try:
+        check_distribution_compatibility(found, target.space.parameters[name])
+    except ValueError:
+        raise InputError(
+            f"study {study.study_name!r} has other choices for {name} ({found}"
+            f" then, {target.space.parameters[name]} now); give another name with --study"
+        ) from None
 
 
 def public_options(options: TuneOptions) -> dict[str, Any]:

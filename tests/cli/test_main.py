@@ -226,6 +226,17 @@ def test_study_of_another_load_or_objective_is_not_mixed(
     assert "has other objectives" in capsys.readouterr().err
 
 
+def test_study_of_another_space_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    study = optuna.create_study(
+        directions=["minimize"] * 2, study_name="s", storage="sqlite:///scoot.db"
+    )
+    study.ask().suggest_categorical("block_size", [8, 9])
+    assert run([*SIMULATED, "--trials", "1", "--study", "s"]) == 2
+    err = capsys.readouterr().err
+    assert "'s' has other choices for block_size" in err
+    assert err.count("\n") == 1
+
+
 def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SIMULATED, "--trials", "4", "--objective", "throughput", "--sampler", "random"]
     assert run(arguments) == 0
