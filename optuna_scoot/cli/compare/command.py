@@ -111,18 +111,19 @@ def _dispatch(console: Console, options: Options) -> None:
     """Do what the options ask for."""
     from optuna_scoot.cli.compare import other_jobs
 
+    n_jobs = options.jobs or os.cpu_count() or 1
     if options.list_names:
         other_jobs.list_names(console)
     elif options.suggestion_time:
         other_jobs.measure_suggestion_time(console, split(options.samplers))
     elif options.make_references is not None:
         names = select_problems(split(options.problems))
-        other_jobs.make_references(console, names, options.make_references)
+        other_jobs.make_references(console, names, options.make_references, n_jobs)
     else:
-        _compare(console, options)
+        _compare(console, options, n_jobs)
 
 
-def _compare(console: Console, options: Options) -> None:
+def _compare(console: Console, options: Options, n_jobs: int) -> None:
     """Run what is missing and show everything."""
     for path in (options.results, options.report, options.plots):
         if path is not None and not path.parent.is_dir():
@@ -138,7 +139,7 @@ def _compare(console: Console, options: Options) -> None:
     )
     sources = [*options.baseline, options.results]
     missing = _missing(planned, read_runs(sources), split(options.again))
-    _run_missing(console, missing, options.results, options.jobs or os.cpu_count() or 1)
+    _run_missing(console, missing, options.results, n_jobs)
     done = read_runs(sources)
     runs = [(mode, done[key]) for mode, key in planned if key in done]
     _show(console, Comparison(runs, options.subject), options)

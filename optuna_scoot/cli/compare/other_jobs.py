@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import as_completed
+from multiprocessing import get_context
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -45,8 +48,16 @@ def measure_suggestion_time(console: Console, samplers: Sequence[str]) -> None:
     console.print(table)
 
 
-def make_references(console: Console, problems: Sequence[str], n_evaluations: int) -> None:
+def make_references(
+    console: Console, problems: Sequence[str], n_evaluations: int, jobs: int
+) -> None:
     """Search for the optima of the services among the problems, and keep them.
+
+    Args:
+        console: Where each finished search is told.
+        problems: Names; those that are no services are left out.
+        n_evaluations: Of each search.
+        jobs: Searches at a time, each in a process of its own.
 
     Raises:
         CompareError: If there is no service among them.
@@ -59,10 +70,13 @@ def make_references(console: Console, problems: Sequence[str], n_evaluations: in
     if not services:
         msg = "None of these problems is a service; try --problems service."
         raise CompareError(msg)
-    for name in services:
-        with console.status(f"{name}: {n_evaluations} evaluations"):
-            reference = search(name, n_evaluations=n_evaluations)
-        write_reference(name, reference)
-        console.print(
-            f"{name}: {len(reference.front)} point(s) from {reference.evaluations} evaluations"
-        )
+    with ProcessPoolExecutor(min(jobs, len(services)), mp_context=get_context("spawn")) as pool:
+        searches = {
+            pool.submit(search, name, n_evaluations=n_evaluations): name for name in services
+        }
+        with console.status(f"{len(services)} searches of {n_evaluations} evaluations"):
+            for future in as_completed(searches):
+                name, reference = searches[future], future.result()
+                write_reference(name, reference)
+                n_points, n_known = len(reference.front), reference.evaluations
+                console.print(f"{name}: {n_points} point(s) from {n_known} evaluations")
