@@ -39,7 +39,7 @@ from objectives.workload import Workload
 
 
 _TICK_S = 0.25  # how often progress is reported and should_abort is asked
-_KEEP_ALIVE_S = 2.0  # below the 5 s after which uvicorn closes, so that no request meets a close
+_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so that no request meets a close
 _SPARE_FILES = 64  # file descriptors for everything else in this process
 _LONGEST_DETAIL = 200  # characters of a server's words that go into a record
 _OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
