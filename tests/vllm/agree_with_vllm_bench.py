@@ -166,11 +166,11 @@ def main() -> None:
         },
     )
     tokenizer = load_tokenizer(arguments.model)
-    for rate in arguments.rates:
-        workload = build_workload(generate(SHORT), rate=rate, duration=arguments.duration)
-        prompts = build_prompts(workload, tokenizer)
-        print(f"\n{rate:g} requests/s, {len(prompts)} requests", flush=True)
-        with engine.start({}, f"agree-{rate:g}") as server:
+    with engine.start({}, "agree") as server:
+        for rate in arguments.rates:
+            workload = build_workload(generate(SHORT), rate=rate, duration=arguments.duration)
+            prompts = build_prompts(workload, tokenizer)
+            print(f"\n{rate:g} requests/s, {len(prompts)} requests", flush=True)
             measured_by_us(server, workload, prompts)  # what comes first pays for first use
             for number in range(1, arguments.repeat + 1):
                 client = VllmClient(arguments.python, arguments.model, server, workload, prompts)
