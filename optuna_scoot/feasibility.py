@@ -8,14 +8,10 @@ and yet dares to look at their border.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-
-_PRIOR_WEIGHT = 0.02  # of the share that ran, beside neighbours that weigh up to 1 each
 
 
 @dataclass(frozen=True)
@@ -83,12 +79,6 @@ class FeasibilityForest:
         ran: Whether each ran, Booleans of shape (n,).
         seed: Of the forest's bootstrap and splits.
         n_trees: The number of trees.
-        reach: How far a trial's outcome speaks for its neighbours, in units of the cube's edge
-            and per square root of f; 0 (the paper) leaves the forest alone. A forest cuts along
-            the axes and is as sure of itself far from all trials as beside one, so that a few
-            early crashes would close half the space. With a reach its answer is averaged with
-            the vote of the trials near by, which knows no axes and far from all trials is the
-            share that ran.
     """
 
     def __init__(
@@ -98,13 +88,7 @@ class FeasibilityForest:
         *,
         seed: int,
         n_trees: int = 100,
-        reach: float = 0.0,
     ) -> None:
-        self._features = features
-        self._ran = ran.astype(float)
-        self._reach = reach * math.sqrt(features.shape[1])
-        # Laplace's rule, kept off the ends: an unseen region is never known to crash.
-        self._prior = float(np.clip((np.sum(ran) + 2.0) / (len(ran) + 2.5), 0.5, 0.9))
         self._trees = []
         # A single class teaches nothing that its share does not say already.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
@@ -132,13 +116,4 @@ class FeasibilityForest:
         total = np.zeros(len(rows))
         for tree in self._trees:
             total += tree.predict(rows)[:, 0]
-        voted = total / len(self._trees)
-        if self._reach <= 0.0:
-            return voted
-        return np.asarray((voted + self._neighbours_vote(features)) / 2.0)
-
-    def _neighbours_vote(self, features: np.ndarray) -> np.ndarray:
-        squared = ((features[:, None, :] - self._features[None, :, :]) ** 2).sum(axis=2)
-        weights = np.exp(-np.sqrt(squared) / self._reach)
-        ran = weights @ self._ran + _PRIOR_WEIGHT * self._prior
-        return np.asarray(ran / (weights.sum(axis=1) + _PRIOR_WEIGHT))
+        return total / len(self._trees)

@@ -24,10 +24,8 @@ class Method:
         solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
         least_gain: Improvements below this share of what separates the incumbent from the median
             count as none (log-EI and log-EHVI).
-        explore_every: Every so many suggestions one by UCB instead; 0 for never.
         use_forest: Whether crashed trials teach a random forest.
         n_trees: Of the forest.
-        forest_reach: See :class:`~optuna_scoot.feasibility.FeasibilityForest`; 0 in the paper.
         pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
             function; 0 leaves it a constraint alone (the paper).
         fixed_threshold: Whether Δ stays at its initial value.
@@ -44,10 +42,8 @@ class Method:
     single: Literal["mace", "log_ei"] = "log_ei"
     solver: Literal["nsga2", "climb"] = "climb"
     least_gain: float = 0.01
-    explore_every: int = 0
     use_forest: bool = True
     n_trees: int = 50
-    forest_reach: float = 0.03
     pof_weight: float = 1.0
     fixed_threshold: bool = False
     use_known_constraints: bool = True
@@ -67,6 +63,5 @@ class Method:
             single="mace",
             solver="nsga2",
             n_trees=100,
-            forest_reach=0.0,
             pof_weight=0.0,
         )

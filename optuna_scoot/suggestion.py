@@ -130,7 +130,6 @@ def learn(
         labels,
         seed=seed,
         n_trees=method.n_trees,
-        reach=method.forest_reach,
     )
     delta = threshold.after(() if method.fixed_threshold else observations.outcomes)
     return Model(domain, surrogate, transforms, forest, delta, observations)

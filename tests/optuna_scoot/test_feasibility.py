@@ -118,23 +118,6 @@ def test_nothing_seen_is_taken_to_run() -> None:
     assert forest.probability(np.zeros((3, 2))).tolist() == [1.0] * 3
 
 
-def test_beyond_its_reach_the_forest_fades_into_the_share_that_ran() -> None:
-    features, ran = _history()
-    queries = np.random.default_rng(2).random((50, 3))
-    plain = FeasibilityForest(features, ran, seed=7).probability(queries)
-    tempered = FeasibilityForest(features, ran, seed=7, reach=0.3).probability(queries)
-    prior = min(max((ran.sum() + 2.0) / (len(ran) + 2.5), 0.5), 0.9)
-
-    for query, voted, pof in zip(queries, plain, tempered, strict=True):
-        nearest = min(np.linalg.norm(query - trial) for trial in features)
-        trust = np.exp(-nearest / (0.3 * np.sqrt(3.0)))
-        assert pof == pytest.approx(trust * voted + (1.0 - trust) * prior)
-    beside = FeasibilityForest(features, ran, seed=7, reach=0.3).probability(features)
-    np.testing.assert_allclose(
-        beside, FeasibilityForest(features, ran, seed=7).probability(features)
-    )
-
-
 def test_the_same_seed_grows_the_same_forest() -> None:
     features, ran = _history()
     queries = np.random.default_rng(2).random((100, 3))
