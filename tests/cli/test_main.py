@@ -152,7 +152,8 @@ def test_run_tunes_the_default_first_and_writes_table_and_files(
     out = capsys.readouterr().out
     assert "SIMULATED" in out
     assert "[5/5]" in out
-    assert "default" in out.partition("changed parameters")[2]
+    # The header may wrap between its words where the figures are wide.
+    assert "default" in out.partition("changed")[2]
     result = json.loads(Path("out/result.json").read_text())
     assert result["simulated"] is True
     assert result["engine"] == "simulated engine bot-2xa100-13b"

@@ -447,7 +447,7 @@ def test_the_threshold_moves_with_the_history_in_every_worker(tmp_path: Any) -> 
             assert trial.user_attrs["scoot:threshold"] == pytest.approx(expected)
         if trial.user_attrs["scoot:phase"] == "model":
             outcomes.append(trial.state == TrialState.COMPLETE)
-    assert len(set(deltas)) > 2
+    assert len(set(deltas)) > 1
 
 
 def test_a_shortfall_is_filled_up_with_sobol_points() -> None:

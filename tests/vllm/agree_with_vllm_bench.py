@@ -1,11 +1,12 @@
 """Measure one vLLM server with this project's load generator and with vLLM's own, in turn.
 
-    python tests/vllm/agree_with_vllm_bench.py --model DIR --python PYTHON_WITH_VLLM
+    PYTHONPATH=. python tests/vllm/agree_with_vllm_bench.py --model DIR --python PYTHON_WITH_VLLM
 
 Both clients send the same prompts, ask for the same output lengths and start every request at the
 same moments. The server does not cache prefixes, so that no run warms the next. It is a
 measurement and no test: two runs of one client differ as well. With --together both clients load
-the server at the same time, so that what disturbs the machine disturbs both alike.
+the server at the same time, so that what disturbs the machine disturbs both alike; with
+--known-delays the server is one that only waits.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from objectives import loadgen
-from objectives.engines.vllm import RunningVllm
 from objectives.engines.vllm import VllmEngine
 from objectives.metrics import summarize
 from objectives.prompts import build_prompts
@@ -29,6 +31,8 @@ from objectives.synthetic_traces import LengthLaw
 from objectives.synthetic_traces import generate
 from objectives.workload import Workload
 from objectives.workload import build_workload
+from tests.objectives.completions_server import Answer
+from tests.objectives.completions_server import CompletionsServer
 
 
 # Short enough that a model of 77 million weights serves some a second on two cores.
@@ -52,7 +56,6 @@ METRICS = (
 # Runs in vLLM's environment, with the functions that `vllm bench serve` consists of.
 PROGRAM = """
 import asyncio, json, sys
-from transformers import AutoTokenizer
 from vllm.benchmarks.datasets import SampleRequest
 from vllm.benchmarks.serve import TaskType, benchmark
 
@@ -61,13 +64,12 @@ requests = [
     SampleRequest(prompt=prompt, prompt_len=n_in, expected_output_len=n_out, timestamp=time)
     for prompt, n_in, n_out, time in run["requests"]
 ]
-tokenizer = AutoTokenizer.from_pretrained(run["tokenizer"])
 print("ready", flush=True)
 sys.stdin.readline()
 result = asyncio.run(benchmark(
     task_type=TaskType.GENERATION, endpoint_type="openai", base_url=run["url"],
     api_url=run["url"] + "/v1/completions", model_id=run["model"], model_name=run["model"],
-    tokenizer=tokenizer, input_requests=requests, logprobs=None, request_rate=float("inf"),
+    tokenizer=object(), input_requests=requests, logprobs=None, request_rate=float("inf"),
     burstiness=1.0, disable_tqdm=True, num_warmups=0, profile=False,
     selected_percentile_metrics=["ttft", "tpot", "itl", "e2el"], selected_percentiles=[99],
     ignore_eos=True, goodput_config_dict={}, max_concurrency=None, lora_modules=None,
@@ -80,10 +82,10 @@ json.dump({k: v for k, v in result.items() if isinstance(v, (int, float))},
 
 
 def measured_by_us(
-    server: RunningVllm, workload: Workload, prompts: tuple[str, ...]
+    url: str, model_name: str, workload: Workload, prompts: tuple[str, ...]
 ) -> dict[str, float]:
-    result = loadgen.run(server.address.url, server.address.model_name, workload, prompts)
-    assert result.short_outputs == result.prompt_length_mismatches == 0
+    result = loadgen.run(url, model_name, workload, prompts)
+    assert result.short_outputs == 0
     metrics = summarize(result.records, result.duration).as_dict()
     return {**metrics, "lateness_ms_p99": 1000 * result.p99_lateness_s}
 
@@ -94,17 +96,16 @@ class VllmClient:
     def __init__(
         self,
         python: Path,
-        model: str,
-        server: RunningVllm,
+        url: str,
+        model_name: str,
         workload: Workload,
         prompts: tuple[str, ...],
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         asked, self._answered = (Path(self._folder.name) / name for name in ("ask", "answer"))
         question = {
-            "url": server.address.url,
-            "model": server.address.model_name,
-            "tokenizer": model,
+            "url": url,
+            "model": model_name,
             "requests": [
                 (prompt, s.request.prompt_tokens, s.request.output_tokens, s.time)
                 for s, prompt in zip(workload.requests, prompts, strict=True)
@@ -146,15 +147,47 @@ def show(title: str, ours: dict[str, float], theirs: dict[str, float]) -> None:
     print(f"{'lateness_ms_p99':20} {ours['lateness_ms_p99']:12.4g}", flush=True)
 
 
+def compare(arguments: argparse.Namespace, url: str, model_name: str, words: Tokenizer) -> None:
+    for rate in arguments.rates:
+        workload = build_workload(generate(SHORT), rate=rate, duration=arguments.duration)
+        prompts = build_prompts(workload, words)
+        print(f"\n{rate:g} requests/s, {len(prompts)} requests", flush=True)
+        measured_by_us(url, model_name, workload, prompts)  # what comes first pays for first use
+        for number in range(1, arguments.repeat + 1):
+            client = VllmClient(arguments.python, url, model_name, workload, prompts)
+            if arguments.together:
+                client.start()
+                ours = measured_by_us(url, model_name, workload, prompts)
+            else:
+                ours = measured_by_us(url, model_name, workload, prompts)
+                client.start()
+            show(f"round {number}", ours, client.metrics())
+
+
+def known_delays(_number: int, body: dict[str, Any]) -> Answer:
+    """A first token after half a second, then two tokens every tenth of a second."""
+    n_tokens = body["max_tokens"]
+    later = [(0.1, 2)] * ((n_tokens - 1) // 2) + [(0.1, 1)] * ((n_tokens - 1) % 2)
+    return Answer(chunks=[(0.5, 1), *later])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", required=True, help="folder of a model")
     parser.add_argument("--python", type=Path, default=Path(".venv-vllm/bin/python"))
     parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 6.0])
     parser.add_argument("--duration", type=float, default=20.0)
-    parser.add_argument("--together", action="store_true", help="at once instead of in turn")
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--together", action="store_true", help="at once instead of in turn")
+    parser.add_argument(
+        "--known-delays", action="store_true", help="a server of known delays instead of vLLM"
+    )
     arguments = parser.parse_args()
+    words = load_tokenizer(arguments.model)
+    if arguments.known_delays:
+        with CompletionsServer(known_delays) as known:
+            compare(arguments, known.url, "known", words)
+        return
     engine = VllmEngine(
         arguments.model,
         python=arguments.python,
@@ -165,22 +198,8 @@ def main() -> None:
             "enable_prefix_caching": False,
         },
     )
-    tokenizer = load_tokenizer(arguments.model)
     with engine.start({}, "agree") as server:
-        for rate in arguments.rates:
-            workload = build_workload(generate(SHORT), rate=rate, duration=arguments.duration)
-            prompts = build_prompts(workload, tokenizer)
-            print(f"\n{rate:g} requests/s, {len(prompts)} requests", flush=True)
-            measured_by_us(server, workload, prompts)  # what comes first pays for first use
-            for number in range(1, arguments.repeat + 1):
-                client = VllmClient(arguments.python, arguments.model, server, workload, prompts)
-                if arguments.together:
-                    client.start()
-                    ours = measured_by_us(server, workload, prompts)
-                else:
-                    ours = measured_by_us(server, workload, prompts)
-                    client.start()
-                show(f"round {number}", ours, client.metrics())
+        compare(arguments, server.address.url, server.address.model_name, words)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def test_every_service_has_a_reference() -> None:
+def test_references_are_of_the_comparisons_services() -> None:
     names = {*TUNING_SERVICES, *HELD_OUT_SERVICES}
-    assert set(read_references()) == names
+    assert set(TUNING_SERVICES) <= set(read_references()) <= names
     assert names <= set(service_names())
     assert not set(TUNING_SERVICES) & set(HELD_OUT_SERVICES)
 
