@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import as_completed
-from multiprocessing import get_context
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,6 +13,7 @@ from optuna_scoot.cli.compare.peers import contestants
 from optuna_scoot.cli.compare.problems import CompareError
 from optuna_scoot.cli.compare.problems import Family
 from optuna_scoot.cli.compare.problems import registry
+from optuna_scoot.cli.compare.workers import worker_pool
 
 
 def list_names(console: Console) -> None:
@@ -70,7 +69,7 @@ def make_references(
     if not services:
         msg = "None of these problems is a service; try --problems service."
         raise CompareError(msg)
-    with ProcessPoolExecutor(min(jobs, len(services)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(jobs, len(services))) as pool:
         searches = {
             pool.submit(search, name, n_evaluations=n_evaluations): name for name in services
         }

@@ -121,6 +121,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-nsga2": {"solver": "nsga2"},
     "scoot-no-weight": {"pof_weight": 0.0},
     "scoot-rejected-startup": {"balanced_startup": False},
+    "scoot-no-least-gain": {"least_gain": 0.0},
 }
 """What each ablation changes in the default `Method`."""
 
@@ -133,7 +134,7 @@ def contestants() -> dict[str, Contestant]:
         Contestant("tpe", _tpe, _RANK_MODES),
         Contestant("nsga2", _nsga2, _RANK_MODES),
         # A model's maximum hardly moves when it is drawn again, and each draw costs a search.
-        Contestant("gp", _gp, ALL_MODES, n_draws=10),
+        Contestant("gp", _gp, ALL_MODES, n_draws=5),
         Contestant("botorch", _botorch, ALL_MODES, n_draws=3),
     ]
     if hebo_python() is not None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED
 from concurrent.futures import Future
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import wait
-from multiprocessing import get_context
 from pathlib import Path
 
 import optuna
@@ -23,6 +20,8 @@ from optuna_scoot.cli.compare.runs import Run
 from optuna_scoot.cli.compare.runs import RunKey
 from optuna_scoot.cli.compare.runs import append_run
 from optuna_scoot.cli.compare.session import Session
+from optuna_scoot.cli.compare.workers import limit_threads
+from optuna_scoot.cli.compare.workers import worker_pool
 
 
 def execute(key: RunKey) -> Run:
@@ -90,12 +89,8 @@ def _executed(keys: Sequence[RunKey], jobs: int) -> Iterator[Run]:
         limit_threads()
         yield from map(execute, keys)
         return
-    for name in THREAD_VARIABLES:
-        os.environ.setdefault(name, "1")
     waiting = list(reversed(keys))
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=limit_threads
-    ) as pool:
+    with worker_pool(jobs) as pool:
         # None is submitted ahead, so that an interruption leaves nothing to be waited for.
         running: set[Future[Run]] = set()
         while waiting or running:
@@ -104,13 +99,3 @@ def _executed(keys: Sequence[RunKey], jobs: int) -> Iterator[Run]:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
-
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def limit_threads() -> None:
-    """One thread of numerics in this process: the processes already fill the cores."""
-    import torch
-
-    torch.set_num_threads(1)

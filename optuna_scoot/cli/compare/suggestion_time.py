@@ -20,7 +20,7 @@ from optuna_scoot.cli.compare.peers import make_sampler
 from optuna_scoot.cli.compare.problems import Crash
 from optuna_scoot.cli.compare.problems import Problem
 from optuna_scoot.cli.compare.random_draws import draw
-from optuna_scoot.cli.compare.runner import limit_threads
+from optuna_scoot.cli.compare.workers import limit_threads
 from optuna_scoot.constraints import KnownConstraints
 
 
