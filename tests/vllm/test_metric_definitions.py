@@ -24,7 +24,8 @@ from tests.objectives.completions_server import Answer
 from tests.objectives.completions_server import CompletionsServer
 
 
-VLLM_PYTHON = Path(os.environ.get("OPTUNA_SCOOT_VLLM_PYTHON", ".venv-vllm/bin/python"))
+ROOT = Path(__file__).parents[2]
+VLLM_PYTHON = Path(os.environ.get("VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
 
 # Runs in vLLM's environment: records in, the metrics of `vllm bench serve` out.
 PROGRAM = """
