@@ -1,8 +1,7 @@
-"""Seconds of one suggestion, with the same history for every sampler and in one run."""
+"""Seconds of one suggestion in a study under way, for several samplers in one run."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,19 +19,20 @@ from optuna_scoot.cli.compare.peers import make_sampler
 from optuna_scoot.cli.compare.problems import Crash
 from optuna_scoot.cli.compare.problems import Problem
 from optuna_scoot.cli.compare.random_draws import draw
+from optuna_scoot.cli.compare.session import Session
 from optuna_scoot.cli.compare.workers import limit_threads
 from optuna_scoot.constraints import KnownConstraints
 
 
 @dataclass(frozen=True)
 class Case:
-    """A history of random valid trials of nine parameters.
+    """A study of nine parameters under way.
 
     Attributes:
         name: What it is.
         multi: Two objectives rather than one.
-        n_trials: Length of the history, the default first.
-        n_repeats: Suggestions that are timed; the median counts.
+        n_trials: Length of the history at the suggestion in the middle.
+        n_repeats: Suggestions that are timed, one after another; the median counts.
     """
 
     name: str
@@ -52,12 +52,13 @@ CASES = (
 def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
     """Time the suggestions of some samplers.
 
-    Each repeat makes a fresh sampler and a fresh study of the same history for every sampler in
-    turn, so that nothing is warm and a slow moment of the machine meets them all. The first
-    repeat, which imports, is left out.
+    Each sampler has a study of its own that begins with the same history; then they take turns
+    with one suggestion each, which is evaluated and told, so that a slow moment of the machine
+    meets them all and what a sampler keeps between suggestions helps it. The first suggestion,
+    which imports, is left out.
 
     Args:
-        case: The history.
+        case: The study.
         samplers: Names of samplers.
 
     Returns:
@@ -65,16 +66,25 @@ def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
     """
     limit_threads()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    names = list(samplers)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for repeat in range(case.n_repeats + 1):
-        problem = problem_of(case, repeat)
-        trials = history(problem, case.n_trials, repeat)
-        for name in names:
-            taken = _suggest_once(name, problem, trials, repeat)
-            if repeat > 0:
-                seconds[name].append(taken)
-    return {name: float(np.median(values)) for name, values in seconds.items()}
+    problem = problem_of(case, 0)
+    past = history(problem, case.n_trials - case.n_repeats // 2 - 1, 0)
+    sessions = {name: _session(name, problem, past) for name in samplers}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(case.n_repeats + 1):
+            for session in sessions.values():
+                session.step(1)
+    return {
+        name: float(np.median([record.seconds for record in session.records[1:]]))
+        for name, session in sessions.items()
+    }
+
+
+def _session(name: str, problem: Problem, past: list[optuna.trial.FrozenTrial]) -> Session:
+    sampler = make_sampler(name, problem, FAIL, 0)
+    study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
+    study.add_trials(past)
+    return Session(problem, FAIL, study)
 
 
 def problem_of(case: Case, instance: int) -> Problem:
@@ -106,16 +116,3 @@ def _trial(problem: Problem, params: dict[str, object]) -> optuna.trial.FrozenTr
             state=TrialState.FAIL, params=params, distributions=dict(problem.space)
         )
     return optuna.create_trial(values=values, params=params, distributions=dict(problem.space))
-
-
-def _suggest_once(
-    name: str, problem: Problem, trials: list[optuna.trial.FrozenTrial], seed: int
-) -> float:
-    sampler = make_sampler(name, problem, FAIL, seed)
-    study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
-    study.add_trials(trials)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        start = time.perf_counter()
-        study.ask(dict(problem.space))
-        return time.perf_counter() - start
