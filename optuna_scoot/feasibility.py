@@ -71,14 +71,40 @@ class FeasibilityThreshold:
         return threshold
 
 
+@dataclass(frozen=True)
+class ForestChoice:
+    """How the forest is grown.
+
+    Args:
+        n_trees: How many trees.
+        extra: Extremely randomised trees (Geurts et al., 2006), whose cuts are drawn at random
+            and vary smoothly with the distance to what crashed, instead of a random forest (the
+            paper), whose cuts lie halfway between two observations.
+        pairs: Whether the trees may also cut along the sum and the difference of two numbers.
+            Memory and time are products of parameters: sums, on their logarithmic scales.
+        max_features: Share of the features among which a cut is chosen.
+    """
+
+    n_trees: int = 50
+    extra: bool = True
+    pairs: bool = True
+    max_features: float = 1.0
+
+    @classmethod
+    def paper(cls) -> ForestChoice:
+        """Give the paper's random forest with scikit-learn's defaults (section IV-D)."""
+        return cls(n_trees=100, extra=False, pairs=False, max_features=1.0)
+
+
 class FeasibilityForest:
-    """Random-forest regression on ran (1) and crashed (0).
+    """Forest regression on ran (1) and crashed (0).
 
     Args:
         features: Features of the configurations, shape (n, f).
         ran: Whether each ran, Booleans of shape (n,).
-        seed: Of the forest's bootstrap and splits.
-        n_trees: The number of trees.
+        is_level: Which features are levels of a categorical, Booleans of shape (f,).
+        choice: How the forest is grown.
+        seed: Of its random draws.
     """
 
     def __init__(
@@ -86,17 +112,24 @@ class FeasibilityForest:
         features: np.ndarray,
         ran: np.ndarray,
         *,
+        is_level: np.ndarray,
+        choice: ForestChoice,
         seed: int,
-        n_trees: int = 100,
     ) -> None:
+        self._numbers = np.flatnonzero(~is_level) if choice.pairs else np.empty(0, dtype=int)
         self._trees = []
         # A single class teaches nothing that its share does not say already.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
         if 0.0 < self._constant < 1.0:
-            from sklearn.ensemble import RandomForestRegressor  # slow to import
+            # Slow to import.
+            from sklearn.ensemble import ExtraTreesRegressor
+            from sklearn.ensemble import RandomForestRegressor
 
-            forest = RandomForestRegressor(n_trees, random_state=seed, n_jobs=1)
-            forest.fit(features.astype(np.float32), ran.astype(float))
+            kind = ExtraTreesRegressor if choice.extra else RandomForestRegressor
+            forest = kind(
+                choice.n_trees, max_features=choice.max_features, random_state=seed, n_jobs=1
+            )
+            forest.fit(self._rows(features), ran.astype(float))
             self._trees = [estimator.tree_ for estimator in forest.estimators_]
 
     def probability(self, features: np.ndarray) -> np.ndarray:
@@ -112,8 +145,15 @@ class FeasibilityForest:
             return np.full(len(features), self._constant)
         # The mean over the trees without the thread pool that the forest's own predict sets up
         # at every call, which would take most of the time here.
-        rows = np.ascontiguousarray(features, dtype=np.float32)
+        rows = self._rows(features)
         total = np.zeros(len(rows))
         for tree in self._trees:
             total += tree.predict(rows)[:, 0]
         return total / len(self._trees)
+
+    def _rows(self, features: np.ndarray) -> np.ndarray:
+        """Give the features (n, f) with the sums and differences of the numbers beside them."""
+        i, j = np.triu_indices(len(self._numbers), k=1)
+        left, right = features[:, self._numbers[i]], features[:, self._numbers[j]]
+        rows = np.concatenate([features, left + right, left - right], axis=1)
+        return np.ascontiguousarray(rows, dtype=np.float32)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
-from optuna_scoot.surrogate import KernelChoice
+from optuna_scoot.feasibility import ForestChoice
+from optuna_scoot.kernel import KernelChoice
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Method:
         least_gain: Improvements below this share of what separates the incumbent from the median
             count as none (log-EI and log-EHVI).
         use_forest: Whether crashed trials teach a random forest.
-        n_trees: Of the forest.
+        forest: How it is grown.
         pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
             function; 0 leaves it a constraint alone (the paper).
         fixed_threshold: Whether Δ stays at its initial value.
@@ -43,8 +44,8 @@ class Method:
     solver: Literal["nsga2", "climb"] = "climb"
     least_gain: float = 0.01
     use_forest: bool = True
-    n_trees: int = 50
-    pof_weight: float = 1.0
+    forest: ForestChoice = field(default_factory=ForestChoice)
+    pof_weight: float = 2.0
     fixed_threshold: bool = False
     use_known_constraints: bool = True
     population: int = 100
@@ -58,10 +59,10 @@ class Method:
             startup_share=1.0,
             startup_least=1,
             least_gain=0.0,
-            kernel=KernelChoice(nu=1.5, warp=True, max_iterations=100),
+            kernel=KernelChoice(nu=1.5, warp=True, n_draws=0, max_iterations=100),
             log_outputs=False,
             single="mace",
             solver="nsga2",
-            n_trees=100,
+            forest=ForestChoice.paper(),
             pof_weight=0.0,
         )

@@ -44,7 +44,7 @@ from optuna_scoot.space import SearchSpace
 from optuna_scoot.suggestion import Suggestion
 from optuna_scoot.suggestion import suggest
 from optuna_scoot.suggestion import suggest_startup
-from optuna_scoot.surrogate import single_thread
+from optuna_scoot.threads import single_thread
 
 
 _logger = optuna.logging.get_logger("optuna_scoot")

@@ -104,7 +104,7 @@ def learn(
         domain: Space and known constraints.
         method: The choices.
         threshold: The numbers that move Δ.
-        seed: Of the forest.
+        seed: Of the forest and of the hyper-parameters' draws.
     """
     space = domain.space
     outputs = np.concatenate([observations.values, observations.constraints], axis=1)
@@ -115,7 +115,7 @@ def learn(
     )
     y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
     surrogate = fit_surrogate(
-        space.features(observations.x), y, space.level_features(), method.kernel
+        space.features(observations.x), y, space.level_features(), method.kernel, seed
     )
     if not (m == 1 and method.single == "mace"):
         # MACE draws the members of one front instead; see ``_by_nsga2``.
@@ -128,8 +128,9 @@ def learn(
     forest = FeasibilityForest(
         space.features(everything),
         labels,
+        is_level=space.level_features(),
+        choice=method.forest,
         seed=seed,
-        n_trees=method.n_trees,
     )
     delta = threshold.after(() if method.fixed_threshold else observations.outcomes)
     return Model(domain, surrogate, transforms, forest, delta, observations)

@@ -17,14 +17,17 @@ from optuna.trial import TrialState
 
 from optuna_scoot import Method
 from optuna_scoot import ScootSampler
-from optuna_scoot.surrogate import KernelChoice
+from optuna_scoot.feasibility import ForestChoice
+from optuna_scoot.kernel import KernelChoice
 
 
-QUICK = Method(kernel=KernelChoice(max_iterations=5), n_trees=10)
+QUICK = Method(
+    kernel=KernelChoice(n_draws=2, n_steps=1, max_iterations=5), forest=ForestChoice(n_trees=10)
+)
 """The default method with rough fits: for behaviour that does not depend on their quality."""
 
 QUICK_PAPER = replace(
-    Method.paper(), kernel=KernelChoice(max_iterations=5), population=20, generations=10
+    Method.paper(), kernel=KernelChoice(n_draws=0, max_iterations=5), population=20, generations=10
 )
 """The paper's method, likewise."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.ensemble import RandomForestRegressor
 
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot.feasibility import FeasibilityForest
+from optuna_scoot.feasibility import ForestChoice
 
 
 RAN, CRASHED = True, False
@@ -77,43 +79,84 @@ def test_contradictory_numbers_are_refused(numbers: dict[str, float]) -> None:
         FeasibilityThreshold(**numbers)  # type: ignore[arg-type]
 
 
+IS_LEVEL = np.array([False, False, True])
+OWN = ForestChoice()
+
+
 def _history(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
     features = np.random.default_rng(1).random((n, 3))
     return features, features[:, 0] + features[:, 1] < 1.1
 
 
-def test_probability_is_scikit_learns_prediction() -> None:
+def _forest(
+    features: np.ndarray, ran: np.ndarray, choice: ForestChoice = OWN, seed: int = 0
+) -> FeasibilityForest:
+    return FeasibilityForest(
+        features, ran, is_level=IS_LEVEL[: features.shape[1]], choice=choice, seed=seed
+    )
+
+
+def test_the_papers_forest_is_scikit_learns_random_forest() -> None:
     features, ran = _history()
     queries = np.random.default_rng(2).random((500, 3))
-    forest = RandomForestRegressor(30, random_state=7).fit(features, ran.astype(float))
+    forest = RandomForestRegressor(random_state=7).fit(features, ran.astype(float))
 
     np.testing.assert_allclose(
-        FeasibilityForest(features, ran, seed=7, n_trees=30).probability(queries),
+        _forest(features, ran, ForestChoice.paper(), seed=7).probability(queries),
         forest.predict(queries),
         atol=1e-12,
     )
 
 
-def test_probability_learns_the_border() -> None:
+def test_the_forest_is_scikit_learns_on_sums_and_differences_of_the_numbers() -> None:
+    features, ran = _history()
+    queries = np.random.default_rng(2).random((500, 3))
+
+    def rows(x: np.ndarray) -> np.ndarray:
+        # The third feature is a level: it has no sum with a number.
+        return np.array([[a, b, c, a + b, a - b] for a, b, c in x], dtype=np.float32)
+
+    forest = ExtraTreesRegressor(50, random_state=7).fit(rows(features), ran.astype(float))
+
+    np.testing.assert_allclose(
+        _forest(features, ran, seed=7).probability(queries),
+        forest.predict(rows(queries)),
+        atol=1e-6,
+    )
+
+
+def test_sums_and_differences_find_a_slanting_border_from_few_crashes() -> None:
+    queries = np.random.default_rng(3).random((2000, 3))
+    runs = queries[:, 0] + queries[:, 1] < 1.1
+
+    def error(choice: ForestChoice) -> float:
+        found = [_forest(*_history(n), choice, seed=n).probability(queries) for n in range(10, 30)]
+        return float(np.mean([(pof - runs) ** 2 for pof in found]))
+
+    assert error(OWN) < 0.6 * error(ForestChoice.paper())
+
+
+@pytest.mark.parametrize("choice", [OWN, ForestChoice.paper()], ids=["own", "paper"])
+def test_probability_learns_the_border(choice: ForestChoice) -> None:
     features, ran = _history(100)
     queries = np.random.default_rng(3).random((2000, 3))
-    pof = FeasibilityForest(features, ran, seed=0).probability(queries)
+    pof = _forest(features, ran, choice).probability(queries)
     runs = queries[:, 0] + queries[:, 1] < 1.1
 
     assert pof.min() >= 0.0
-    assert pof.max() <= 1.0
+    assert pof.max() <= 1.0 + 1e-12
     assert np.mean((pof >= 0.5) == runs) > 0.85
 
 
 @pytest.mark.parametrize(("ran", "pof"), [(True, 1.0), (False, 0.0)])
 def test_a_single_class_is_taken_at_its_word(ran: bool, pof: float) -> None:
-    forest = FeasibilityForest(np.random.default_rng(0).random((5, 2)), np.full(5, ran), seed=0)
+    forest = _forest(np.random.default_rng(0).random((5, 2)), np.full(5, ran))
 
     assert forest.probability(np.random.default_rng(1).random((4, 2))).tolist() == [pof] * 4
 
 
 def test_nothing_seen_is_taken_to_run() -> None:
-    forest = FeasibilityForest(np.empty((0, 2)), np.empty(0, dtype=bool), seed=0)
+    forest = _forest(np.empty((0, 2)), np.empty(0, dtype=bool))
 
     assert forest.probability(np.zeros((3, 2))).tolist() == [1.0] * 3
 
@@ -122,7 +165,7 @@ def test_the_same_seed_grows_the_same_forest() -> None:
     features, ran = _history()
     queries = np.random.default_rng(2).random((100, 3))
     first, second, other = (
-        FeasibilityForest(features, ran, seed=seed).probability(queries) for seed in (3, 3, 4)
+        _forest(features, ran, seed=seed).probability(queries) for seed in (3, 3, 4)
     )
 
     np.testing.assert_array_equal(first, second)

@@ -453,7 +453,7 @@ def test_the_threshold_moves_with_the_history_in_every_worker(tmp_path: Any) -> 
 def test_a_shortfall_is_filled_up_with_sobol_points() -> None:
     # Nothing reaches a probability of 1 once the forest has seen crashes all over.
     certain = FeasibilityThreshold(initial=1.0, minimum=1.0, maximum=1.0)
-    study = study_of(quick(SQUARE, seed=0, feasibility=certain))
+    study = study_of(ScootSampler.variant(QUICK_PAPER, SQUARE, seed=0, feasibility=certain))
     rng = np.random.default_rng(0)
     for i in range(40):
         params = dict(zip(SQUARE, rng.random(2).tolist(), strict=True))

@@ -20,13 +20,13 @@ from gpytorch.means import ZeroMean
 from threadpoolctl import threadpool_info
 from threadpoolctl import threadpool_limits
 
-from optuna_scoot.surrogate import Hyperparameters
-from optuna_scoot.surrogate import KernelChoice
+from optuna_scoot.kernel import Hyperparameters
+from optuna_scoot.kernel import KernelChoice
+from optuna_scoot.kernel import kumaraswamy
+from optuna_scoot.kernel import matern
 from optuna_scoot.surrogate import Surrogate
 from optuna_scoot.surrogate import fit_surrogate
-from optuna_scoot.surrogate import kumaraswamy
-from optuna_scoot.surrogate import matern
-from optuna_scoot.surrogate import single_thread
+from optuna_scoot.threads import single_thread
 
 
 N, F = 14, 3
@@ -102,7 +102,7 @@ def test_prediction_is_the_written_out_formula() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(m=2)
     queries = np.random.default_rng(9).random((10, F))
-    mean, std = Surrogate(x, y, h).predict(queries)
+    mean, std = Surrogate(x, y, (h,)).predict(queries)
 
     for q, query in enumerate(queries):
         for j in range(2):
@@ -137,7 +137,7 @@ def test_prediction_is_botorchs(nu: float) -> None:
     x, y = _data(m=2)
     h = _hyperparameters(1, m=2)
     queries = np.random.default_rng(8).random((50, F))
-    mean, std = Surrogate(x, y, h, nu).predict(queries)
+    mean, std = Surrogate(x, y, (h,), nu).predict(queries)
 
     for j in range(2):
         with torch.no_grad():
@@ -151,7 +151,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     h = _hyperparameters(2)
     rng = np.random.default_rng(7)
     pending, queries = rng.random((3, F)), rng.random((40, F))
-    before = Surrogate(x, y, h)
+    before = Surrogate(x, y, (h,))
     believing = before.believing(pending)
     mean, std = believing.predict(queries)
 
@@ -168,7 +168,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
 
 
 def test_believing_nothing_changes_nothing() -> None:
-    surrogate = Surrogate(*_data(), _hyperparameters())
+    surrogate = Surrogate(*_data(), (_hyperparameters(),))
 
     assert surrogate.believing(np.empty((0, F))) is surrogate
 
@@ -191,18 +191,17 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) ->
 
     y = truth(x)
     mu, sigma = y.mean(), y.std()
-    choice = KernelChoice(nu=1.5, warp=warp)
-    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).hyperparameters
+    choice = KernelChoice(nu=1.5, warp=warp, n_draws=0)
+    [untrained] = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).draws
     fitted = fit_surrogate(x, (y - mu) / sigma, IS_LEVEL, choice)
     mean, _ = fitted.predict(held_out)
 
-    assert _log_likelihood(x, fitted.y, fitted.hyperparameters) > 5.0 + _log_likelihood(
-        x, fitted.y, untrained
-    )
+    [mode] = fitted.draws
+    assert _log_likelihood(x, fitted.y, mode) > 5.0 + _log_likelihood(x, fitted.y, untrained)
     assert np.sqrt(np.mean((mean * sigma + mu - truth(held_out)) ** 2)) < 0.1 * sigma
     # The third feature says nothing: its length scale is the longest.
-    assert np.argmax(fitted.hyperparameters.lengthscales[0]) == 2
-    unwarped = fitted.hyperparameters.warp_a[0] == 1.0
+    assert np.argmax(mode.lengthscales[0]) == 2
+    unwarped = mode.warp_a[0] == 1.0
     assert unwarped.tolist() == [not warp, not warp, True]
 
 
@@ -218,7 +217,7 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
 
     monkeypatch.setattr(botorch.models, "SingleTaskGP", recorded)
     x, y = _data(m=2)
-    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(nu=1.5, warp=warp))
+    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(nu=1.5, warp=warp, n_draws=0))
     queries = np.random.default_rng(5).random((30, F))
     mean, std = fitted.predict(queries)
 
@@ -251,10 +250,34 @@ def test_degenerate_observations_give_finite_predictions(x: np.ndarray, y: np.nd
 
 def test_the_same_observations_give_the_same_fit() -> None:
     x, y = _data()
-    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice()) for _ in range(2)]
+    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice(), seed=3) for _ in range(2)]
 
-    for name, value in vars(fits[0].hyperparameters).items():
-        np.testing.assert_array_equal(value, getattr(fits[1].hyperparameters, name))
+    for first, second in zip(fits[0].draws, fits[1].draws, strict=True):
+        for name, value in vars(first).items():
+            np.testing.assert_array_equal(value, getattr(second, name))
+
+
+def test_several_draws_predict_their_mixture() -> None:
+    x, y = _data(m=2)
+    draws = tuple(_hyperparameters(seed, m=2) for seed in range(3))
+    queries = np.random.default_rng(9).random((10, F))
+    mean, std = Surrogate(x, y, draws).predict(queries)
+
+    means, stds = zip(*(Surrogate(x, y, (h,)).predict(queries) for h in draws), strict=True)
+    second_moment = np.mean([m**2 + s**2 for m, s in zip(means, stds, strict=True)], axis=0)
+    np.testing.assert_allclose(mean, np.mean(means, axis=0))
+    np.testing.assert_allclose(std**2, second_moment - mean**2, atol=1e-9)
+
+
+def test_many_observations_are_left_to_the_mode() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((257, 1))
+    choice = KernelChoice(max_iterations=2)
+    few, many = (
+        fit_surrogate(x[:n], np.sin(9.0 * x[:n]), np.array([False]), choice) for n in (30, 257)
+    )
+
+    assert (len(few.draws), len(many.draws)) == (choice.n_draws, 1)
 
 
 def _thread_counts() -> list[int]:

@@ -192,7 +192,7 @@ def main() -> None:
         arguments.model,
         python=arguments.python,
         engine_args={
-            "dtype": "bfloat16",
+            "dtype": "float32",
             "max_model_len": 1024,
             "enforce_eager": True,
             "enable_prefix_caching": False,

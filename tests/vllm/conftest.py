@@ -45,7 +45,7 @@ def engine(vllm_python: str, model: Path, tmp_path_factory: pytest.TempPathFacto
     return VllmEngine(
         str(model),
         python=vllm_python,
-        engine_args={"max_model_len": 2048, "dtype": "bfloat16", "enforce_eager": True},
+        engine_args={"max_model_len": 2048, "dtype": "float32", "enforce_eager": True},
         env=ENVIRONMENT,
         log_dir=tmp_path_factory.mktemp("logs"),
     )

@@ -71,7 +71,7 @@ def run(vllm_python: str, model: Path, tmp_path_factory: pytest.TempPathFactory)
     command += ["--model", str(model), "--python", vllm_python, "--trace", "bot"]
     command += ["--rate", "4", "--duration", "2", "--too-long", "clip", "--trials", "4"]
     command += ["--objective", "ttft-tpot", "--sampler", "scoot", "--seed", "0"]
-    command += ["--engine-arg", "max-model-len=1024", "--engine-arg", "dtype=bfloat16"]
+    command += ["--engine-arg", "max-model-len=1024", "--engine-arg", "dtype=float32"]
     command += ["--engine-arg", "enforce-eager=true"]
     command += ["--enqueue", ",".join(f"{k}={str(v).lower()}" for k, v in REFUSED.items())]
     command += ["--storage", "sqlite:///scoot.db", "--study", "s", "--output", "out"]

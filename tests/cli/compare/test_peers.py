@@ -26,8 +26,8 @@ def test_each_ablation_changes_the_method(name: str) -> None:
 
 
 def test_a_field_within_a_field_is_changed_alone() -> None:
-    method = changed(Method(), {"kernel.nu": 2.5, "n_trees": 7})
-    assert (method.kernel.nu, method.n_trees) == (2.5, 7)
+    method = changed(Method(), {"kernel.nu": 2.5, "forest.n_trees": 7})
+    assert (method.kernel.nu, method.forest.n_trees) == (2.5, 7)
     assert method.kernel.warp == Method().kernel.warp
     assert method.solver == Method().solver
 

@@ -1,0 +1,119 @@
+"""Kernel of the Gaussian processes: Matérn, ARD, on warped inputs (paper, section IV-C, eq. 4).
+
+Notation
+    n, q: numbers of points; f: number of features; m: number of outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+_WARP_MARGIN = 1e-7  # BoTorch's: the warping function has no derivative at 0 and 1
+
+OUTPUTSCALE_PRIOR = (0.4, 0.8)
+NOISE_PRIOR = (-5.0, 1.5)
+"""Mean and deviation of the logarithm of the signal's and of the noise's variance, a priori."""
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """How the Gaussian processes are built.
+
+    Args:
+        nu: Smoothness of the Matérn kernel, 1.5 (the paper's) or 2.5.
+        warp: Whether inputs with more than two levels are warped.
+        lengthscale_median: Of the log-normal prior of a number's length scale, in units of the
+            cube.
+        level_lengthscale_median: The same of a categorical's: another level leaves more of what
+            was learnt valid than a number at the other end of its range.
+        lengthscale_spread: Standard deviation of that prior's logarithm.
+        n_draws: How many draws of the hyper-parameters from their posterior are averaged; 0 takes
+            the posterior's mode alone (the paper).
+        n_steps: Steps of the Markov chain from one draw to the next.
+        max_iterations: Of the L-BFGS-B search for the mode.
+        tolerance: Relative gain of one iteration below which that search ends.
+    """
+
+    nu: float = 1.5
+    warp: bool = False
+    lengthscale_median: float = 0.7
+    level_lengthscale_median: float = 2.0
+    lengthscale_spread: float = 0.8
+    n_draws: int = 8
+    n_steps: int = 5
+    max_iterations: int = 50
+    tolerance: float = 1e-4
+
+    def lengthscale_medians(self, is_level: np.ndarray) -> np.ndarray:
+        """Give the prior median of each feature's length scale, shape (f,).
+
+        Args:
+            is_level: Which features are levels of a categorical, Booleans (f,).
+        """
+        return np.where(is_level, self.level_lengthscale_median, self.lengthscale_median)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Hyper-parameters of m kernels on f features.
+
+    Args:
+        lengthscales: Shape (m, f).
+        outputscale: Signal variance, shape (m,).
+        noise: Variance of the white noise, shape (m,).
+        warp_a: First concentration of the warping, shape (m, f); 1 leaves a feature unwarped.
+        warp_b: Second concentration, shape (m, f).
+    """
+
+    lengthscales: np.ndarray
+    outputscale: np.ndarray
+    noise: np.ndarray
+    warp_a: np.ndarray
+    warp_b: np.ndarray
+
+    def warped(self, x: np.ndarray, j: int) -> np.ndarray:
+        """Give features (n, f) as output j's kernel sees them before they are scaled."""
+        return kumaraswamy(x, self.warp_a[j], self.warp_b[j])
+
+    def covariance(self, x1: np.ndarray, x2: np.ndarray, j: int, nu: float) -> np.ndarray:
+        """Give output j's noise-free covariance of points (q, f) and (n, f): shape (q, n)."""
+        scaled1, scaled2 = (self.warped(x, j) / self.lengthscales[j] for x in (x1, x2))
+        return np.asarray(self.outputscale[j] * matern(scaled1, scaled2, nu))
+
+
+def prior_medians(n_outputs: int, medians: np.ndarray) -> Hyperparameters:
+    """Give the hyper-parameters that hold before anything is observed.
+
+    Args:
+        n_outputs: m.
+        medians: Of the length scales, shape (f,).
+    """
+    ones = np.ones((n_outputs, len(medians)))
+    return Hyperparameters(
+        ones * medians, np.ones(n_outputs), np.full(n_outputs, 1e-3), ones, ones
+    )
+
+
+def kumaraswamy(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Give 1 - (1 - x^a)^b, the warping of inputs in [0, 1]; a = b = 1 leaves x as it is."""
+    if np.all(a == 1.0) and np.all(b == 1.0):
+        return x
+    inner = np.clip(x, 0.0, 1.0) * (1.0 - 2.0 * _WARP_MARGIN) + _WARP_MARGIN
+    return np.asarray(1.0 - (1.0 - inner**a) ** b)
+
+
+def matern(x1: np.ndarray, x2: np.ndarray, nu: float) -> np.ndarray:
+    """Give the Matérn correlation of scaled points (q, f) and (n, f): shape (q, n)."""
+    squared = (x1**2).sum(1)[:, None] + (x2**2).sum(1)[None, :] - 2.0 * (x1 @ x2.T)
+    return matern_of_squared(np.maximum(squared, 0.0), nu)
+
+
+def matern_of_squared(squared: np.ndarray, nu: float) -> np.ndarray:
+    """Give the Matérn correlation at squared scaled distances ≥ 0, any shape."""
+    r = math.sqrt(2.0 * nu) * np.sqrt(squared)
+    polynomial = 1.0 + r if nu == 1.5 else 1.0 + r + r**2 / 3.0
+    return np.asarray(polynomial * np.exp(-r))
