@@ -113,6 +113,8 @@ def _scoot_with(method: Any, problem: Problem, seed: int) -> BaseSampler:
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-no-forest": {"use_forest": False},
+    "scoot-random-forest": {"forest.extra": False, "forest.pairs": False},
+    "scoot-mode": {"kernel.n_draws": 0},
     "scoot-no-known": {"use_known_constraints": False},
     "scoot-fixed-threshold": {"fixed_threshold": True},
     "scoot-warp": {"kernel.warp": True},
