@@ -1,11 +1,21 @@
-"""Nothing is skipped here: a test that cannot run fails and says what it lacks."""
+"""Nothing is skipped here: a test that cannot run fails and says what it lacks.
+
+And Ctrl-C reaches the tests and what they start, also where they run in the background: a shell
+makes its background jobs ignore it, and so would all of their children.
+"""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let SIGINT interrupt again."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
