@@ -21,7 +21,7 @@ from optuna_scoot.cli.compare.planning import parse_numbers
 from optuna_scoot.cli.compare.planning import plan
 from optuna_scoot.cli.compare.planning import split
 from optuna_scoot.cli.compare.problems import CompareError
-from optuna_scoot.cli.compare.problems import select_problems
+from optuna_scoot.cli.compare.registry import select_problems
 from optuna_scoot.cli.compare.runner import run_all
 from optuna_scoot.cli.compare.runs import Run
 from optuna_scoot.cli.compare.runs import RunKey

@@ -12,7 +12,7 @@ from rich.table import Table
 from optuna_scoot.cli.compare.peers import contestants
 from optuna_scoot.cli.compare.problems import CompareError
 from optuna_scoot.cli.compare.problems import Family
-from optuna_scoot.cli.compare.problems import registry
+from optuna_scoot.cli.compare.registry import registry
 from optuna_scoot.cli.compare.workers import worker_pool
 
 

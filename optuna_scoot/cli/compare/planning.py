@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from optuna_scoot.cli.compare.modes import Mode
 from optuna_scoot.cli.compare.peers import find_contestant
 from optuna_scoot.cli.compare.problems import CompareError
-from optuna_scoot.cli.compare.problems import make_problem
-from optuna_scoot.cli.compare.problems import may_crash
+from optuna_scoot.cli.compare.registry import make_problem
+from optuna_scoot.cli.compare.registry import may_crash
 from optuna_scoot.cli.compare.runs import RunKey
 
 

@@ -15,7 +15,7 @@ import optuna
 
 from optuna_scoot.cli.compare.modes import Mode
 from optuna_scoot.cli.compare.peers import make_sampler
-from optuna_scoot.cli.compare.problems import make_problem
+from optuna_scoot.cli.compare.registry import make_problem
 from optuna_scoot.cli.compare.runs import Run
 from optuna_scoot.cli.compare.runs import RunKey
 from optuna_scoot.cli.compare.runs import append_run

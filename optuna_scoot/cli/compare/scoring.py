@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from optuna_scoot.cli.compare.hypervolume import hypervolume
 from optuna_scoot.cli.compare.problems import Problem
-from optuna_scoot.cli.compare.problems import make_problem
+from optuna_scoot.cli.compare.registry import make_problem
 from optuna_scoot.cli.compare.runs import Run
 
 

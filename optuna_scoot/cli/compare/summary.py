@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from optuna_scoot.cli.compare.modes import ALL_MODES
 from optuna_scoot.cli.compare.problems import Family
-from optuna_scoot.cli.compare.problems import family_of
+from optuna_scoot.cli.compare.registry import family_of
 from optuna_scoot.cli.compare.runs import Run
 from optuna_scoot.cli.compare.scoring import crash_share
 from optuna_scoot.cli.compare.scoring import score_curve

@@ -10,12 +10,12 @@ from optuna_scoot.cli.compare.problems import Crash
 from optuna_scoot.cli.compare.problems import Family
 from optuna_scoot.cli.compare.problems import Problem
 from optuna_scoot.cli.compare.problems import ProblemSet
-from optuna_scoot.cli.compare.problems import make_problem
-from optuna_scoot.cli.compare.problems import may_crash
-from optuna_scoot.cli.compare.problems import registry
-from optuna_scoot.cli.compare.problems import select_problems
 from optuna_scoot.cli.compare.random_draws import draw
 from optuna_scoot.cli.compare.random_draws import mutate
+from optuna_scoot.cli.compare.registry import make_problem
+from optuna_scoot.cli.compare.registry import may_crash
+from optuna_scoot.cli.compare.registry import registry
+from optuna_scoot.cli.compare.registry import select_problems
 from optuna_scoot.cli.compare.scoring import Scale
 from optuna_scoot.constraints import KnownConstraints
 

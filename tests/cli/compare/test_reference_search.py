@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optuna_scoot.cli.compare.problems import make_problem
 from optuna_scoot.cli.compare.reference_search import Evolution
+from optuna_scoot.cli.compare.registry import make_problem
 from optuna_scoot.cli.compare.scoring import Scale
 
 

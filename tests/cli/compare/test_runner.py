@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optuna_scoot.cli.compare.planning import plan
-from optuna_scoot.cli.compare.problems import make_problem
+from optuna_scoot.cli.compare.registry import make_problem
 from optuna_scoot.cli.compare.runner import execute
 from optuna_scoot.cli.compare.runner import run_all
 from optuna_scoot.cli.compare.runs import RunKey

@@ -7,7 +7,7 @@ import pytest
 
 from objectives.engines.simulated.services import service_names
 from optuna_scoot.cli.compare.problems import Crash
-from optuna_scoot.cli.compare.problems import make_problem
+from optuna_scoot.cli.compare.registry import make_problem
 from optuna_scoot.cli.compare.scoring import Scale
 from optuna_scoot.cli.compare.services import HELD_OUT_SERVICES
 from optuna_scoot.cli.compare.services import TUNING_SERVICES
