@@ -96,16 +96,27 @@ def problem_of(case: Case, instance: int) -> Problem:
     return build_single(single, instance)
 
 
+CRASHED_SHARE = 0.2
+"""Of a history; with more, samplers that count completed trials would still draw blindly."""
+
+
 def history(problem: Problem, n_trials: int, seed: int) -> list[optuna.trial.FrozenTrial]:
-    """The default, then random configurations that hold the known constraints."""
+    """The default, then random configurations that hold the known constraints; a fifth crashed."""
     rng = np.random.default_rng(seed)
     known = KnownConstraints(problem.known_constraints)
-    configurations = [dict(problem.default)]
-    while len(configurations) < n_trials:
+    crashes_left = round(CRASHED_SHARE * n_trials)
+    trials = [_trial(problem, dict(problem.default))]
+    while len(trials) < n_trials:
         params = {name: draw(distribution, rng) for name, distribution in problem.space.items()}
-        if known.satisfied(params):
-            configurations.append(params)
-    return [_trial(problem, params) for params in configurations]
+        if not known.satisfied(params):
+            continue
+        trial = _trial(problem, params)
+        if trial.state == TrialState.FAIL:
+            if crashes_left == 0:
+                continue
+            crashes_left -= 1
+        trials.append(trial)
+    return trials
 
 
 def _trial(problem: Problem, params: dict[str, object]) -> optuna.trial.FrozenTrial:
