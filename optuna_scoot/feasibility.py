@@ -92,7 +92,7 @@ class ForestChoice:
 
     @classmethod
     def paper(cls) -> ForestChoice:
-        """Give the paper's random forest with scikit-learn's defaults (section IV-D)."""
+        """Give the paper's random forest with scikit-learn's defaults (section IV-G)."""
         return cls(n_trees=100, extra=False, pairs=False, max_features=1.0)
 
 

@@ -197,6 +197,7 @@ def main() -> None:
             "enforce_eager": True,
             "enable_prefix_caching": False,
         },
+        env={"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"},
     )
     with engine.start({}, "agree") as server:
         compare(arguments, server.address.url, server.address.model_name, words)

@@ -32,21 +32,21 @@ from a search of a thousand evaluations and more (`optuna-scoot compare --make-r
 
 **Budget.** Every run evaluates the default configuration first and has the same number of trials.
 
-**Modes.** Samplers that ignore failed trials are run in every way a user would try: a crash is
+**Modes.** Samplers that ignore failed trials can be run in every way a user would try: a crash is
 told as a failed trial (`fail`), as the worst values seen so far (`penalty`), as values far beyond
 the default's (`large`), or as the worst values with a violated constraint (`constraint`); each
 also with the known constraints given for free (`+known`: violating suggestions are rejected and
-drawn again, then replaced by a random valid one). The mode with the best mean score counts as the
-sampler's result in a family. TPE and NSGA-II look at the order of the values alone, for which
-`large` is the same as `penalty`.
+drawn again, then replaced by a random valid one). Of the modes that the commands below name, the
+one with the best mean score counts as the sampler's result in a family. TPE and NSGA-II look at
+the order of the values alone, for which `large` is the same as `penalty`.
 
 **HEBO** takes part where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a Python that
 has it: it needs older versions of NumPy and pymoo than this package, so it runs beside it. With
 several objectives it is HEBO's `GeneralBO`.
 
-**Problems** of the set `tuning` were looked at while `ScootSampler` was developed, those of the
-set `held-out` were not. An analytic problem is shifted, mirrored and permuted anew for every seed
-(`optuna-scoot compare --list` names them all).
+**Problems** of the set `tuning` are there for the development of `ScootSampler`, those of the set
+`held-out` for the figures that are reported. An analytic problem is shifted, mirrored and permuted
+anew for every seed (`optuna-scoot compare --list` names them all).
 
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
