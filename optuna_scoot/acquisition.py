@@ -174,6 +174,19 @@ def non_dominated_boxes(
     return -corners[1], -corners[0]
 
 
+def hypervolume(values: np.ndarray, reference_point: np.ndarray) -> float:
+    """Give the volume between the reference point (m,) and n values, minimised, shape (n, m)."""
+    import torch
+    from botorch.utils.multi_objective.hypervolume import Hypervolume
+
+    better = values[np.all(values < reference_point, axis=1)]
+    if len(better) == 0:
+        return 0.0
+    # BoTorch maximises.
+    front = torch.from_numpy(-better[non_dominated(better)])
+    return float(Hypervolume(torch.from_numpy(-reference_point)).compute(front))
+
+
 def non_dominated(values: np.ndarray) -> np.ndarray:
     """Tell which of n values, minimised, shape (n, m), no other dominates: shape (n,)."""
     no_worse = np.all(values[:, None, :] <= values[None, :, :], axis=2)

@@ -4,7 +4,9 @@ The start-up design (paper, section IV-A, step 2) is a Sobol sequence under the 
 Rejection alone starves the levels of categorical parameters that leave little room: without
 chunked prefill only a seventh of the range of batched tokens is valid, so hardly a rejection
 sample has it off. The balanced design therefore repairs a violating point instead of throwing it
-away: it keeps its categorical levels and redraws what stands in their way.
+away: it keeps its categorical levels and redraws what stands in their way. The covering design
+chooses these levels itself, those first that no trial has had: a handful of Sobol points may well
+leave prefix caching off in all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from optuna_scoot.space import row_keys
 _ENUMERABLE = 4096  # spaces of at most so many points are listed whole
 _MOST_TRIES = 2**15  # Sobol points looked at before the valid share is called too small
 _GRID = 24  # values tried for one parameter of a point under repair
+_MOST_COMBINATIONS = 512  # of categorical levels that are compared for a covering point
+_COVERING_TRIES = 32  # combinations tried before a covering point is given up
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,9 @@ def _nothing_satisfies(domain: Domain) -> ConstraintError:
     )
 
 
-def startup_point(domain: Domain, index: int, seed: int, *, balanced: bool) -> np.ndarray:
+def startup_point(
+    domain: Domain, index: int, seed: int, *, balanced: bool, tried: np.ndarray | None = None
+) -> np.ndarray:
     """Give point number ``index`` of the start-up design, the same for every worker.
 
     Args:
@@ -156,6 +162,8 @@ def startup_point(domain: Domain, index: int, seed: int, *, balanced: bool) -> n
         seed: Of the scrambling, shared by the workers.
         balanced: Whether a violating point is repaired (each categorical level keeps its share)
             or skipped (the paper's way).
+        tried: Points of all trials so far, shape (n, d); the categorical levels of a repaired
+            point are then those that they cover least. None leaves the levels of the sequence.
 
     Returns:
         A valid snapped point, shape (d,).
@@ -164,7 +172,55 @@ def startup_point(domain: Domain, index: int, seed: int, *, balanced: bool) -> n
         points = domain.sobol(index + 1, seed)
         return np.asarray(points[index])
     raw = domain.space.sobol(1, seed, start=index)[0]
-    return domain.repair(raw, np.random.default_rng([seed, index]))
+    rng = np.random.default_rng([seed, index])
+    if tried is not None:
+        point = _covering_point(domain, raw, tried, rng)
+        if point is not None:
+            return point
+    return domain.repair(raw, rng)
+
+
+def _covering_point(
+    domain: Domain, raw: np.ndarray, tried: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Give ``raw`` (d,) the valid combination of levels that the points tried cover least.
+
+    None where no parameter is categorical, or where none of the best combinations is valid.
+    """
+    axes = np.flatnonzero(domain.space.is_categorical)
+    if len(axes) == 0:
+        return None
+    combinations = _combinations(domain.space, axes, rng)
+    gain = _coverage_gain(combinations, tried[:, axes]) + 1e-6 * rng.random(len(combinations))
+    for levels in combinations[np.argsort(-gain)[:_COVERING_TRIES]]:
+        point = raw.copy()
+        point[axes] = levels
+        repaired = domain.repair(point, rng)
+        if np.allclose(repaired[axes], levels):
+            return repaired
+    return None
+
+
+def _combinations(space: SearchSpace, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give combinations of the axes' levels, shape (k, a): all, or random ones of very many."""
+    levels = [space.all_units(int(j)) for j in axes]
+    if np.prod([float(len(values)) for values in levels]) <= _MOST_COMBINATIONS:
+        return np.array(list(product(*levels)))
+    return np.stack([rng.choice(values, size=_MOST_COMBINATIONS) for values in levels], axis=1)
+
+
+def _coverage_gain(combinations: np.ndarray, tried: np.ndarray) -> np.ndarray:
+    """Give how new combinations (k, a) are beside those tried (n, a): shape (k,).
+
+    A level counts 2 / (1 + c)² where c trials had it, a pair of levels 1 / (1 + c)².
+    """
+    same = np.isclose(combinations[:, np.newaxis, :], tried[np.newaxis, :, :])
+    gain = np.zeros(len(combinations))
+    for i in range(combinations.shape[1]):
+        gain += 2.0 / (1.0 + same[:, :, i].sum(axis=1)) ** 2
+        for j in range(i):
+            gain += 1.0 / (1.0 + (same[:, :, i] & same[:, :, j]).sum(axis=1)) ** 2
+    return gain
 
 
 def without(x: np.ndarray, taken: set[bytes]) -> np.ndarray:

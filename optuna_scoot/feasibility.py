@@ -103,6 +103,7 @@ class FeasibilityForest:
         features: Features of the configurations, shape (n, f).
         ran: Whether each ran, Booleans of shape (n,).
         is_level: Which features are levels of a categorical, Booleans of shape (f,).
+        ignored: Features that the forest does not see, Booleans of shape (f,).
         choice: How the forest is grown.
         seed: Of its random draws.
     """
@@ -113,10 +114,12 @@ class FeasibilityForest:
         ran: np.ndarray,
         *,
         is_level: np.ndarray,
+        ignored: np.ndarray,
         choice: ForestChoice,
         seed: int,
     ) -> None:
         self._numbers = np.flatnonzero(~is_level) if choice.pairs else np.empty(0, dtype=int)
+        self._shown = ~ignored
         self._trees = []
         # A single class teaches nothing that its share does not say already.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
@@ -155,5 +158,5 @@ class FeasibilityForest:
         """Give the features (n, f) with the sums and differences of the numbers beside them."""
         i, j = np.triu_indices(len(self._numbers), k=1)
         left, right = features[:, self._numbers[i]], features[:, self._numbers[j]]
-        rows = np.concatenate([features, left + right, left - right], axis=1)
+        rows = np.concatenate([features[:, self._shown], left + right, left - right], axis=1)
         return np.ascontiguousarray(rows, dtype=np.float32)

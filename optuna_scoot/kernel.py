@@ -1,5 +1,9 @@
 """Kernel of the Gaussian processes: Matérn, ARD, on warped inputs (paper, section IV-C, eq. 4).
 
+Beside the paper's kernel, in which all parameters act together, stands an additive one (Duvenaud
+et al., NeurIPS 2011, first order): the effects of single parameters are learnt from a few points,
+and what they explain everywhere is not left uncertain in the cube's many corners.
+
 Notation
     n, q: numbers of points; f: number of features; m: number of outputs.
 """
@@ -18,6 +22,9 @@ OUTPUTSCALE_PRIOR = (0.4, 0.8)
 NOISE_PRIOR = (-5.0, 1.5)
 """Mean and deviation of the logarithm of the signal's and of the noise's variance, a priori."""
 
+MAIN_SHARE_PRIOR = (0.0, 1.5)
+"""Mean and deviation of the logit of the main effects' share in the signal's variance."""
+
 
 @dataclass(frozen=True)
 class KernelChoice:
@@ -31,9 +38,11 @@ class KernelChoice:
         level_lengthscale_median: The same of a categorical's: another level leaves more of what
             was learnt valid than a number at the other end of its range.
         lengthscale_spread: Standard deviation of that prior's logarithm.
+        main_effects: Whether the additive kernel stands beside the other; needs draws.
         n_draws: How many draws of the hyper-parameters from their posterior are averaged; 0 takes
             the posterior's mode alone (the paper).
         n_steps: Steps of the Markov chain from one draw to the next.
+        n_burn_in: Steps before the first draw.
         max_iterations: Of the L-BFGS-B search for the mode.
         tolerance: Relative gain of one iteration below which that search ends.
     """
@@ -43,8 +52,10 @@ class KernelChoice:
     lengthscale_median: float = 0.7
     level_lengthscale_median: float = 2.0
     lengthscale_spread: float = 0.8
+    main_effects: bool = True
     n_draws: int = 8
     n_steps: int = 5
+    n_burn_in: int = 15
     max_iterations: int = 50
     tolerance: float = 1e-4
 
@@ -67,6 +78,7 @@ class Hyperparameters:
         noise: Variance of the white noise, shape (m,).
         warp_a: First concentration of the warping, shape (m, f); 1 leaves a feature unwarped.
         warp_b: Second concentration, shape (m, f).
+        main_share: Share of the main effects in the signal's variance, shape (m,), within [0, 1].
     """
 
     lengthscales: np.ndarray
@@ -74,6 +86,7 @@ class Hyperparameters:
     noise: np.ndarray
     warp_a: np.ndarray
     warp_b: np.ndarray
+    main_share: np.ndarray
 
     def warped(self, x: np.ndarray, j: int) -> np.ndarray:
         """Give features (n, f) as output j's kernel sees them before they are scaled."""
@@ -82,7 +95,11 @@ class Hyperparameters:
     def covariance(self, x1: np.ndarray, x2: np.ndarray, j: int, nu: float) -> np.ndarray:
         """Give output j's noise-free covariance of points (q, f) and (n, f): shape (q, n)."""
         scaled1, scaled2 = (self.warped(x, j) / self.lengthscales[j] for x in (x1, x2))
-        return np.asarray(self.outputscale[j] * matern(scaled1, scaled2, nu))
+        together = matern(scaled1, scaled2, nu)
+        share = float(self.main_share[j])
+        if share > 0.0:
+            together = (1.0 - share) * together + share * main_effects(scaled1, scaled2, nu)
+        return np.asarray(self.outputscale[j] * together)
 
 
 def prior_medians(n_outputs: int, medians: np.ndarray) -> Hyperparameters:
@@ -94,7 +111,12 @@ def prior_medians(n_outputs: int, medians: np.ndarray) -> Hyperparameters:
     """
     ones = np.ones((n_outputs, len(medians)))
     return Hyperparameters(
-        ones * medians, np.ones(n_outputs), np.full(n_outputs, 1e-3), ones, ones
+        lengthscales=ones * medians,
+        outputscale=np.ones(n_outputs),
+        noise=np.full(n_outputs, 1e-3),
+        warp_a=ones,
+        warp_b=ones,
+        main_share=np.zeros(n_outputs),
     )
 
 
@@ -110,6 +132,17 @@ def matern(x1: np.ndarray, x2: np.ndarray, nu: float) -> np.ndarray:
     """Give the Matérn correlation of scaled points (q, f) and (n, f): shape (q, n)."""
     squared = (x1**2).sum(1)[:, None] + (x2**2).sum(1)[None, :] - 2.0 * (x1 @ x2.T)
     return matern_of_squared(np.maximum(squared, 0.0), nu)
+
+
+def main_effects(x1: np.ndarray, x2: np.ndarray, nu: float) -> np.ndarray:
+    """Give the mean over the features of their own Matérn correlations: shape (q, n)."""
+    total = np.zeros((len(x1), len(x2)))
+    for column1, column2 in zip(x1.T, x2.T, strict=True):
+        # Most features take few levels: each is looked at once.
+        levels, index = np.unique(column1, return_inverse=True)
+        squared = (levels[:, np.newaxis] - column2[np.newaxis, :]) ** 2
+        total += matern_of_squared(squared, nu)[index]
+    return np.asarray(total / x1.shape[1])
 
 
 def matern_of_squared(squared: np.ndarray, nu: float) -> np.ndarray:

@@ -4,8 +4,8 @@ After ten observations of nine parameters many length scales explain the data ab
 Their mode takes one of them for the truth: a parameter that has not mattered yet is then held for
 irrelevant, and the search never looks there again. The average over a few draws keeps the doubt.
 
-The prior of their logarithms is Gaussian, which elliptical slice sampling (Murray, Adams and
-MacKay, AISTATS 2010) explores without any step size.
+The prior of their logarithms (of the main effects' share: of its logit) is Gaussian, which
+elliptical slice sampling (Murray, Adams and MacKay, AISTATS 2010) explores without any step size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import expit
 
+from optuna_scoot.kernel import MAIN_SHARE_PRIOR
 from optuna_scoot.kernel import NOISE_PRIOR
 from optuna_scoot.kernel import OUTPUTSCALE_PRIOR
 from optuna_scoot.kernel import Hyperparameters
@@ -24,7 +26,10 @@ from optuna_scoot.kernel import matern_of_squared
 
 
 LogLikelihood = Callable[[np.ndarray], float]
-"""Log hyper-parameters, shape (f + 2,), to the log-likelihood of the observations."""
+"""Log hyper-parameters to the log-likelihood of the observations.
+
+Length scales (f), signal variance, noise variance; with main effects the logit of their share.
+"""
 
 _LEAST_NOISE = 1e-6
 _NARROWEST = 1e-8  # of the slice, where numbers too small to matter keep the point where it is
@@ -48,28 +53,35 @@ def draw_hyperparameters(
         choice: The kernel, the number of draws and of steps between them.
         seed: Of the chains.
     """
-    mean = np.concatenate([np.log(medians), [OUTPUTSCALE_PRIOR[0], NOISE_PRIOR[0]]])
-    deviation = np.concatenate(
-        [np.full(len(medians), choice.lengthscale_spread), [OUTPUTSCALE_PRIOR[1], NOISE_PRIOR[1]]]
-    )
+    f = len(medians)
+    others = [OUTPUTSCALE_PRIOR, NOISE_PRIOR, *([MAIN_SHARE_PRIOR] * choice.main_effects)]
+    mean = np.array([*np.log(medians), *(prior[0] for prior in others)])
+    deviation = np.array([choice.lengthscale_spread] * f + [prior[1] for prior in others])
     rng = np.random.default_rng(seed)
     chains = []
     for j in range(y.shape[1]):
-        log_likelihood = _log_likelihood(mode.warped(x, j), y[:, j], choice.nu)
-        start = np.log([*mode.lengthscales[j], mode.outputscale[j], mode.noise[j]])
+        log_likelihood = marginal_log_likelihood(mode.warped(x, j), y[:, j], choice.nu)
+        start = mean.copy()
+        start[: f + 2] = np.log([*mode.lengthscales[j], mode.outputscale[j], mode.noise[j]])
+        if choice.main_effects:
+            # The mode is that of the kernel without them.
+            (start,) = slice_sample(
+                log_likelihood, mean, deviation, start, 1, choice.n_burn_in, rng
+            )
         chains.append(
             slice_sample(
                 log_likelihood, mean, deviation, start, choice.n_draws, choice.n_steps, rng
             )
         )
-    draws = np.exp(np.stack(chains, axis=1))
+    draws = np.stack(chains, axis=1)
     return [
         Hyperparameters(
-            lengthscales=draw[:, :-2],
-            outputscale=draw[:, -2],
-            noise=draw[:, -1] + _LEAST_NOISE,
+            lengthscales=np.exp(draw[:, :f]),
+            outputscale=np.exp(draw[:, f]),
+            noise=np.exp(draw[:, f + 1]) + _LEAST_NOISE,
             warp_a=mode.warp_a,
             warp_b=mode.warp_b,
+            main_share=expit(draw[:, f + 2]) if choice.main_effects else mode.main_share,
         )
         for draw in draws
     ]
@@ -133,19 +145,31 @@ def _step(
     return point, height
 
 
-def _log_likelihood(inputs: np.ndarray, y: np.ndarray, nu: float) -> LogLikelihood:
-    """Build the marginal log-likelihood of one output (n,), up to a constant."""
-    n = len(inputs)
-    squared = (inputs[:, np.newaxis, :] - inputs[np.newaxis, :, :]) ** 2
-    by_feature = squared.reshape(n * n, -1).T.copy()
+def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray, nu: float) -> LogLikelihood:
+    """Build the marginal log-likelihood of one output, up to a constant.
+
+    Args:
+        inputs: Features as the kernel sees them before they are scaled, shape (n, f).
+        y: The output, shape (n,).
+        nu: Smoothness of the Matérn kernel.
+    """
+    n, f = inputs.shape
+    rows, columns = np.triu_indices(n, k=1)
+    by_feature = ((inputs[rows] - inputs[columns]) ** 2).T.copy()
     diagonal = np.diag_indices(n)
 
     def log_likelihood(logarithms: np.ndarray) -> float:
-        weights = np.exp(-2.0 * logarithms[:-2])
-        covariance = matern_of_squared(weights @ by_feature, nu).reshape(n, n)
-        covariance *= math.exp(logarithms[-2])
-        covariance[diagonal] += math.exp(logarithms[-1]) + _LEAST_NOISE
+        weights = np.exp(-2.0 * logarithms[:f])
+        correlation = matern_of_squared(weights @ by_feature, nu)
+        if len(logarithms) > f + 2:
+            share = float(expit(logarithms[f + 2]))
+            alone = matern_of_squared(weights[:, np.newaxis] * by_feature, nu).mean(axis=0)
+            correlation = (1.0 - share) * correlation + share * alone
+        covariance = np.zeros((n, n))
+        covariance[columns, rows] = math.exp(logarithms[f]) * correlation
+        covariance[diagonal] = math.exp(logarithms[f]) + math.exp(logarithms[f + 1]) + _LEAST_NOISE
         try:
+            # Only the lower triangle is read.
             lower = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError:
             return -math.inf

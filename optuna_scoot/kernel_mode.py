@@ -1,5 +1,7 @@
 """The posterior mode of the kernel's hyper-parameters, found by BoTorch and GPyTorch.
 
+The mode is that of the paper's kernel alone, without main effects.
+
 The inputs are warped by the Kumaraswamy distribution function where asked (Snoek et al., ICML
 2014). All outputs are fitted in one batch.
 """
@@ -165,4 +167,5 @@ def _hyperparameters(model: Any, warpable: np.ndarray, warp: bool) -> Hyperparam
         noise=array(model.likelihood.noise).reshape(m),
         warp_a=a,
         warp_b=b,
+        main_share=np.zeros(m),
     )

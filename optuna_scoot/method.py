@@ -21,6 +21,8 @@ class Method:
         kernel: Of the Gaussian processes.
         log_outputs: Whether an output may be modelled on a logarithmic scale.
         startup_least: Start-up points at the least.
+        covering_startup: Choose the categorical levels of start-up points so that levels, and
+            pairs of levels, that no trial had come first.
         single: Acquisition for one objective: ``"mace"`` (the paper) or ``"log_ei"``.
         solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
         least_gain: Improvements below this share of what separates the incumbent from the median
@@ -30,6 +32,8 @@ class Method:
         pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
             function; 0 leaves it a constraint alone (the paper).
         fixed_threshold: Whether Δ stays at its initial value.
+        bold_every: After so many suggestions of the model that gained nothing, the forest of the
+            next one does not see the categorical levels; 0 for never (the paper).
         use_known_constraints: Whether known constraints prune the space.
         population: Of NSGA-II.
         generations: Of NSGA-II.
@@ -38,6 +42,7 @@ class Method:
     balanced_startup: bool = True
     startup_share: float = 0.6
     startup_least: int = 4
+    covering_startup: bool = True
     kernel: KernelChoice = field(default_factory=KernelChoice)
     log_outputs: bool = True
     single: Literal["mace", "log_ei"] = "log_ei"
@@ -47,6 +52,7 @@ class Method:
     forest: ForestChoice = field(default_factory=ForestChoice)
     pof_weight: float = 2.0
     fixed_threshold: bool = False
+    bold_every: int = 3
     use_known_constraints: bool = True
     population: int = 100
     generations: int = 100
@@ -56,13 +62,17 @@ class Method:
         """Give the paper's choices (sections IV-A to IV-G)."""
         return cls(
             balanced_startup=False,
+            covering_startup=False,
             startup_share=1.0,
             startup_least=1,
             least_gain=0.0,
-            kernel=KernelChoice(nu=1.5, warp=True, n_draws=0, max_iterations=100),
+            kernel=KernelChoice(
+                nu=1.5, warp=True, main_effects=False, n_draws=0, max_iterations=100
+            ),
             log_outputs=False,
             single="mace",
             solver="nsga2",
             forest=ForestChoice.paper(),
             pof_weight=0.0,
+            bold_every=0,
         )

@@ -60,6 +60,11 @@ class Observations:
     outcomes: tuple[bool, ...]
     reference_point: np.ndarray | None
 
+    @property
+    def satisfied(self) -> np.ndarray:
+        """Whether each completed trial satisfied every measured constraint, shape (n,)."""
+        return np.asarray(np.all(self.constraints <= 0.0, axis=1))
+
 
 def observe(
     trials: Sequence[FrozenTrial],

@@ -21,6 +21,11 @@ from optuna_scoot.acquisition import log_expected_improvement_lognormal
 # well below what was seen: by so many distances between the minimum and the median.
 _FLOORS = (1.0, 3.0)
 
+# The logarithm of the values themselves asks that the least is a latency like the others. Where it
+# is next to nothing beside the median, the logarithm would spread out differences among numbers
+# that are all as good as zero.
+_LEAST_FOR_PURE_LOGARITHM = 0.1
+
 
 @dataclass(frozen=True)
 class OutputTransform:
@@ -83,7 +88,7 @@ def fit_output_transform(values: np.ndarray, *, logarithm: bool) -> OutputTransf
     width = float(np.median(values)) - low
     if logarithm and len(values) >= 4 and width > 0.0:
         shifts += [distance * width - low for distance in _FLOORS]
-        if low > 0.0:
+        if low > _LEAST_FOR_PURE_LOGARITHM * (low + width):
             shifts.append(0.0)
     best = max(shifts, key=lambda shift: _profile_log_likelihood(values, shift))
     raw = OutputTransform(best, 0.0, 1.0).forward(values)

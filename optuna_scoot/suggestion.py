@@ -30,6 +30,9 @@ from optuna_scoot.surrogate import Surrogate
 from optuna_scoot.surrogate import fit_surrogate
 
 
+_LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """A point and why it was suggested.
@@ -62,6 +65,8 @@ class Model:
         forest: The probability of feasibility.
         threshold: Δ.
         observations: What it was learnt from.
+        believed: Objective values that pending points are believed to reach, minimised, shape
+            (p, m), those alone that are believed to satisfy the measured constraints.
     """
 
     domain: Domain
@@ -70,6 +75,7 @@ class Model:
     forest: FeasibilityForest
     threshold: float
     observations: Observations
+    believed: np.ndarray
 
     def pof(self, x: np.ndarray) -> np.ndarray:
         """Give the probability of feasibility of snapped points (q, d): shape (q,)."""
@@ -78,7 +84,12 @@ class Model:
     @property
     def satisfied(self) -> np.ndarray:
         """Whether each observation satisfied every measured constraint, shape (n,)."""
-        return np.asarray(np.all(self.observations.constraints <= 0.0, axis=1))
+        return self.observations.satisfied
+
+    @property
+    def reached(self) -> np.ndarray:
+        """Values that the next point has to beat, observed or believed, shape (k, m)."""
+        return np.concatenate([self.observations.values[self.satisfied], self.believed])
 
     def log_constraint_probability(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         """Give the log-probability that all measured constraints hold, shape (q,)."""
@@ -117,23 +128,63 @@ def learn(
     surrogate = fit_surrogate(
         space.features(observations.x), y, space.level_features(), method.kernel, seed
     )
-    if not (m == 1 and method.single == "mace"):
+    believed = np.empty((0, m))
+    if len(observations.pending) and not (m == 1 and method.single == "mace"):
         # MACE draws the members of one front instead; see ``_by_nsga2``.
-        surrogate = surrogate.believing(space.features(observations.pending))
+        pending = space.features(observations.pending)
+        mean, _ = surrogate.predict(pending)
+        surrogate = surrogate.believing(pending, mean)
+        reached = np.stack([t.backward(mean[:, j]) for j, t in enumerate(transforms)], axis=1)
+        believed = reached[np.all(reached[:, m:] <= 0.0, axis=1), :m]
     ran = np.concatenate([observations.x, observations.pruned])
     everything = np.concatenate([ran, observations.crashed])
     labels = np.arange(len(everything)) < len(ran)
     if not method.use_forest:
         labels = np.ones_like(labels)
+    is_level = space.level_features()
+    bold = is_stagnant(observations, method.bold_every) and bool(is_level.any())
     forest = FeasibilityForest(
         space.features(everything),
         labels,
-        is_level=space.level_features(),
+        is_level=is_level,
+        ignored=is_level if bold else np.zeros_like(is_level),
         choice=method.forest,
         seed=seed,
     )
     delta = threshold.after(() if method.fixed_threshold else observations.outcomes)
-    return Model(domain, surrogate, transforms, forest, delta, observations)
+    return Model(
+        domain=domain,
+        surrogate=surrogate,
+        transforms=transforms,
+        forest=forest,
+        threshold=delta,
+        observations=observations,
+        believed=believed,
+    )
+
+
+def is_stagnant(observations: Observations, n: int) -> bool:
+    """Tell whether the last n suggestions of the model gained nothing worth the name.
+
+    A level that crashed in its first trials is ruled out by the forest for good, although these
+    trials may have crashed for other reasons. Once the rest of the space has little left to give,
+    the next suggestion gives all levels the benefit of the doubt: its forest sees the numbers
+    alone. The question is asked once in n suggestions.
+
+    Args:
+        observations: Of the study.
+        n: How many; 0 says no.
+    """
+    o = observations
+    if n == 0 or len(o.outcomes) < n or (len(o.outcomes) + 1) % n != 0:
+        return False
+    earlier = len(o.values) - sum(o.outcomes[-n:])
+    if earlier < 1:
+        return False
+    reference = _reference(o) if o.values.shape[1] > 1 else np.median(o.values, axis=0)
+    before = acquisition.hypervolume(o.values[:earlier][o.satisfied[:earlier]], reference)
+    now = acquisition.hypervolume(o.values[o.satisfied], reference)
+    return now - before <= _LEAST_PROGRESS * now
 
 
 def suggest(
@@ -206,7 +257,10 @@ def suggest_startup(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
-    point = startup_point(domain, index, design_seed, balanced=method.balanced_startup)
+    tried = all_points(observations) if method.covering_startup else None
+    point = startup_point(
+        domain, index, design_seed, balanced=method.balanced_startup, tried=tried
+    )
     if row_keys(point[np.newaxis, :])[0] in taken_keys(observations):
         point = fill_up(observations, domain, design_seed + index)
     return Suggestion(point, "startup")
@@ -231,8 +285,13 @@ def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray
 
 def taken_keys(observations: Observations) -> set[bytes]:
     """Give the keys of all points that were evaluated, crashed or run now."""
+    return set(row_keys(all_points(observations)))
+
+
+def all_points(observations: Observations) -> np.ndarray:
+    """Give all points that were evaluated, crashed or run now, shape (n, d)."""
     o = observations
-    return set(row_keys(np.concatenate([o.x, o.crashed, o.pruned, o.pending])))
+    return np.concatenate([o.x, o.crashed, o.pruned, o.pending])
 
 
 def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
@@ -255,7 +314,7 @@ def _log_acquisition(
     model: Model, method: Method
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Choose the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
-    values = model.observations.values[model.satisfied]
+    values = model.reached
     m = model.observations.values.shape[1]
     if len(values) == 0:
         # Nothing satisfies the measured constraints yet: find out where they hold.
@@ -269,7 +328,7 @@ def _log_acquisition(
 
         return log_ei
 
-    reference = _reference(model)
+    reference = _reference(model.observations)
     gained = np.maximum(reference - values.min(axis=0), 0.0)
     lower, upper = acquisition.non_dominated_boxes(values - method.least_gain * gained, reference)
 
@@ -284,13 +343,13 @@ def _log_acquisition(
     return log_ehvi
 
 
-def _reference(model: Model) -> np.ndarray:
+def _reference(observations: Observations) -> np.ndarray:
     """Give the reference point: the default's values, or a little beyond the worst seen."""
-    if model.observations.reference_point is not None:
-        return model.observations.reference_point
+    if observations.reference_point is not None:
+        return observations.reference_point
     # The worst of all, not of the front: the front of a few trials hardly spans the trade-off, and
     # what lies outside of its own box would never be looked at.
-    values = model.observations.values
+    values = observations.values
     width = np.ptp(values, axis=0)
     return np.asarray(values.max(axis=0) + 0.1 * np.where(width > 0.0, width, 1.0))
 

@@ -74,17 +74,17 @@ class Surrogate:
         variance = np.maximum(variances, 1e-12).mean(axis=0) + means.var(axis=0)
         return means.mean(axis=0), np.sqrt(variance)
 
-    def believing(self, pending: np.ndarray) -> Surrogate:
-        """Add pending points as if the prediction there had been observed (Kriging believer).
+    def believing(self, pending: np.ndarray, believed: np.ndarray) -> Surrogate:
+        """Add pending points as if values there had been observed (Kriging believer).
 
         Deviations shrink around the pending points.
 
         Args:
             pending: Features, shape (p, f).
+            believed: Standardised outputs, shape (p, m).
         """
         if len(pending) == 0:
             return self
-        believed, _ = self.predict(pending)
         return replace(
             self,
             x=np.concatenate([self.x, pending]),

@@ -306,6 +306,16 @@ def test_log_ehvi_tells_points_apart_where_ehvi_underflows() -> None:
     assert value[0] < value[1] < value[2] < -1000
 
 
+def test_hypervolume_is_the_staircase_by_hand() -> None:
+    reference = np.array([10.0, 10.0])
+    values = np.array([[2.0, 6.0], [5.0, 3.0], [6.0, 7.0], [11.0, 0.0]])
+
+    # 8 wide and 4 high, and below it 5 wide and 3 high; the third is dominated, the last outside.
+    assert acquisition.hypervolume(values, reference) == pytest.approx(8 * 4 + 5 * 3)
+    assert acquisition.hypervolume(values[3:], reference) == 0.0
+    assert acquisition.hypervolume(values[:, :1], np.array([7.0])) == pytest.approx(5.0)
+
+
 def test_non_dominated_is_brute_force() -> None:
     rng = np.random.default_rng(4)
     values = rng.integers(0, 6, size=(60, 3)).astype(float)

@@ -152,3 +152,81 @@ def test_without_drops_what_is_taken_and_what_is_repeated() -> None:
 
     assert without(x, set(row_keys(np.array([[0.2]])))).tolist() == [[0.1], [0.3]]
     assert without(x[:1], set(row_keys(x))).shape == (0, 1)
+
+
+def _flags(rules: list[str]) -> Domain:
+    switches = {f"f{i}": CategoricalDistribution([False, True]) for i in range(4)}
+    space = SearchSpace(
+        {
+            **switches,
+            "kind": CategoricalDistribution(["a", "b", "c"]),
+            "n": IntDistribution(1, 1000, log=True),
+        }
+    )
+    return Domain(space, KnownConstraints(rules))
+
+
+def _design(domain: Domain, n: int, seed: int) -> list[dict[str, object]]:
+    """Give n covering points after a first trial that has every flag off."""
+    default = {**{f"f{i}": False for i in range(4)}, "kind": "a", "n": 30}
+    tried = domain.space.to_unit([default])
+    for index in range(n):
+        point = startup_point(domain, index, seed, balanced=True, tried=tried)
+        tried = np.concatenate([tried, point[np.newaxis, :]])
+    assert domain.valid(tried[1:]).all()
+    return [domain.space.to_params(x) for x in tried]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_covering_points_have_every_level(seed: int) -> None:
+    design = _design(_flags([]), 2, seed)
+
+    for name in ("f0", "f1", "f2", "f3"):
+        assert {params[name] for params in design} == {False, True}
+    assert {params["kind"] for params in design} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_covering_points_have_nearly_every_pair_of_levels_soon(seed: int) -> None:
+    # 6 pairs of flags with 4 combinations, 4 pairs of a flag and the kind with 6: 48 in all. Nine
+    # runs are the least that can hold them, for a kind and a flag alone have six.
+    design = _design(_flags([]), 8, seed)
+    names = ["f0", "f1", "f2", "f3", "kind"]
+    pairs = {
+        (a, b, params[a], params[b])
+        for params in design
+        for a, b in itertools.combinations(names, 2)
+    }
+    assert len(pairs) >= 44
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flags_that_exclude_one_another_are_both_covered(seed: int) -> None:
+    domain = _flags(["not (f0 and f1)", "f2 or n >= 500"])
+    design = _design(domain, 3, seed)
+
+    for name in ("f0", "f1", "f2", "f3"):
+        assert {params[name] for params in design[1:]} == {False, True}
+
+
+def test_a_level_that_was_tried_is_not_tried_first_again() -> None:
+    domain = _flags([])
+    space = domain.space
+    tried = [
+        {"f0": i % 2 == 0, "f1": i % 3 == 0, "f2": True, "f3": i > 2, "kind": "c", "n": 1 + i}
+        for i in range(6)
+    ]
+    point = startup_point(domain, 0, 1, balanced=True, tried=space.to_unit(tried))
+
+    assert space.to_params(point)["f2"] is False
+    assert space.to_params(point)["kind"] != "c"
+
+
+def test_numbers_alone_need_no_covering() -> None:
+    domain = Domain(SearchSpace({"a": FloatDistribution(0, 1)}), KnownConstraints([]))
+    tried = np.array([[0.5]])
+
+    np.testing.assert_array_equal(
+        startup_point(domain, 3, 0, balanced=True, tried=tried),
+        startup_point(domain, 3, 0, balanced=True),
+    )

@@ -89,10 +89,20 @@ def _history(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _forest(
-    features: np.ndarray, ran: np.ndarray, choice: ForestChoice = OWN, seed: int = 0
+    features: np.ndarray,
+    ran: np.ndarray,
+    choice: ForestChoice = OWN,
+    seed: int = 0,
+    ignored: np.ndarray | None = None,
 ) -> FeasibilityForest:
+    f = features.shape[1]
     return FeasibilityForest(
-        features, ran, is_level=IS_LEVEL[: features.shape[1]], choice=choice, seed=seed
+        features,
+        ran,
+        is_level=IS_LEVEL[:f],
+        ignored=np.zeros(f, dtype=bool) if ignored is None else ignored,
+        choice=choice,
+        seed=seed,
     )
 
 
@@ -123,6 +133,20 @@ def test_the_forest_is_scikit_learns_on_sums_and_differences_of_the_numbers() ->
         forest.predict(rows(queries)),
         atol=1e-6,
     )
+
+
+def test_ignored_features_are_not_seen() -> None:
+    features, ran = _history()
+    level = np.round(features[:, [2]])
+    features = np.concatenate([features[:, :2], level], axis=1)
+    ran = ran & (level[:, 0] == 0.0)
+    queries = np.random.default_rng(2).random((50, 3))
+    other = np.concatenate([queries[:, :2], 1.0 - np.round(queries[:, [2]])], axis=1)
+    forest = _forest(features, ran, ForestChoice.paper(), 7, np.array([False, False, True]))
+    peer = RandomForestRegressor(random_state=7).fit(features[:, :2], ran.astype(float))
+
+    np.testing.assert_allclose(forest.probability(queries), peer.predict(queries[:, :2]))
+    np.testing.assert_array_equal(forest.probability(other), forest.probability(queries))
 
 
 def test_sums_and_differences_find_a_slanting_border_from_few_crashes() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.special import logit
+from scipy.stats import multivariate_normal
 
 from optuna_scoot.kernel import NOISE_PRIOR
 from optuna_scoot.kernel import OUTPUTSCALE_PRIOR
@@ -10,6 +13,7 @@ from optuna_scoot.kernel import KernelChoice
 from optuna_scoot.kernel import matern
 from optuna_scoot.kernel import prior_medians
 from optuna_scoot.kernel_draws import draw_hyperparameters
+from optuna_scoot.kernel_draws import marginal_log_likelihood
 from optuna_scoot.kernel_draws import slice_sample
 
 
@@ -32,6 +36,25 @@ def test_a_gaussian_likelihood_gives_the_conjugate_posterior() -> None:
     np.testing.assert_allclose(points.std(axis=0), precision**-0.5, rtol=0.06)
 
 
+@pytest.mark.parametrize("share", [None, 0.3])
+def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.random((9, 3)), rng.normal(size=9)
+    lengthscales, signal, noise = np.array([0.3, 0.8, 2.0]), 1.7, 0.05
+    covariance = matern(x / lengthscales, x / lengthscales, 1.5)
+    if share is not None:
+        alone = [matern(x[:, [k]] / s, x[:, [k]] / s, 1.5) for k, s in enumerate(lengthscales)]
+        covariance = (1.0 - share) * covariance + share * np.mean(alone, axis=0)
+    covariance = signal * covariance + (noise + 1e-6) * np.eye(9)
+    expected = multivariate_normal(np.zeros(9), covariance).logpdf(y)
+
+    logarithms = np.log([*lengthscales, signal, noise])
+    if share is not None:
+        logarithms = np.append(logarithms, logit(share))
+    found = marginal_log_likelihood(x, y, 1.5)(logarithms)
+    np.testing.assert_allclose(found - 4.5 * np.log(2.0 * np.pi), expected, rtol=1e-9)
+
+
 def test_impossible_everywhere_stays_where_it_is() -> None:
     start = np.array([0.3])
     points = slice_sample(
@@ -46,7 +69,7 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     x = rng.random((8, 1))
     y = np.sin(5.0 * x)
     y = (y - y.mean()) / y.std()
-    choice = KernelChoice(n_draws=1500, n_steps=3)
+    choice = KernelChoice(n_draws=1500, n_steps=3, main_effects=False)
     medians = np.array([0.7])
     draws = draw_hyperparameters(x, y, prior_medians(1, medians), medians, choice, 0)
     found = np.log([draw.lengthscales[0, 0] for draw in draws])

@@ -52,6 +52,15 @@ def test_order_is_kept(values: np.ndarray) -> None:
     assert np.all(np.diff(transform.forward(np.sort(values))) > 0.0)
 
 
+def test_values_next_to_nothing_are_not_spread_out() -> None:
+    # Such as an objective that is 0 in exact arithmetic: its logarithm is -37.
+    values = np.array([6e-17, 3e-9, 2e-4, 0.6, 1.1, 1.9, 2.4, 3.3, 3.5, 3.9])
+    transform = fit_output_transform(values, logarithm=True)
+
+    assert transform.shift != 0.0
+    assert np.ptp(transform.forward(values[:3])) < 0.1
+
+
 def test_a_logarithm_is_chosen_for_a_long_tail_of_bad_values_alone() -> None:
     assert fit_output_transform(LATENCIES, logarithm=True).shift is not None
     assert fit_output_transform(-LATENCIES, logarithm=True).shift is None

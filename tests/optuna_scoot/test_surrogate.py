@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import warnings
@@ -13,6 +14,7 @@ import pytest
 import torch
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Warp
+from gpytorch.kernels import AdditiveKernel
 from gpytorch.kernels import MaternKernel
 from gpytorch.kernels import ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
@@ -52,6 +54,7 @@ def _hyperparameters(seed: int = 0, m: int = 1) -> Hyperparameters:
         noise=rng.uniform(0.001, 0.1, m),
         warp_a=a,
         warp_b=b,
+        main_share=np.zeros(m),
     )
 
 
@@ -146,13 +149,71 @@ def test_prediction_is_botorchs(nu: float) -> None:
         np.testing.assert_allclose(std[:, j], posterior.variance.sqrt().numpy()[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("nu", [1.5, 2.5])
+def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels(nu: float) -> None:
+    share = 0.3
+    x, y = _data()
+    x[:, 2] = np.round(x[:, 2])  # a feature of two levels
+    queries = np.random.default_rng(6).random((30, F))
+    h = dataclasses.replace(
+        _hyperparameters(4),
+        warp_a=np.ones((1, F)),
+        warp_b=np.ones((1, F)),
+        main_share=np.array([share]),
+    )
+    mean, std = Surrogate(x, y, (h,), nu).predict(queries)
+
+    signal = float(h.outputscale[0])
+    parts = [ScaleKernel(MaternKernel(nu=nu, ard_num_dims=F))]
+    parts += [ScaleKernel(MaternKernel(nu=nu, active_dims=(k,))) for k in range(F)]
+    parts[0].outputscale = (1.0 - share) * signal
+    parts[0].base_kernel.lengthscale = torch.from_numpy(h.lengthscales[0]).float()
+    for k in range(F):
+        parts[1 + k].outputscale = share * signal / F
+        parts[1 + k].base_kernel.lengthscale = float(h.lengthscales[0, k])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SingleTaskGP(
+            torch.from_numpy(x),
+            torch.from_numpy(y),
+            covar_module=AdditiveKernel(*parts).double(),
+            likelihood=GaussianLikelihood().double(),
+            mean_module=ZeroMean(),
+            outcome_transform=None,
+        )
+    model.likelihood.noise = float(h.noise[0])
+    with torch.no_grad():
+        posterior = model.eval().posterior(torch.from_numpy(queries))
+    np.testing.assert_allclose(mean[:, 0], posterior.mean.numpy()[:, 0], atol=1e-4)
+    np.testing.assert_allclose(std[:, 0], posterior.variance.sqrt().numpy()[:, 0], atol=1e-4)
+
+
+def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
+    f = 8
+    levels = np.zeros(f, dtype=bool)
+
+    def truth(points: np.ndarray) -> np.ndarray:
+        effects = np.abs(points - np.linspace(0.1, 0.9, f)).sum(axis=1, keepdims=True)
+        return (effects - 2.5) / 0.6
+
+    def squared_error(seed: int, main_effects: bool) -> float:
+        rng = np.random.default_rng(seed)
+        x, queries = rng.random((20, f)), rng.random((200, f))
+        choice = KernelChoice(main_effects=main_effects)
+        mean, _ = fit_surrogate(x, truth(x), levels, choice, seed).predict(queries)
+        return float(np.mean((mean - truth(queries)) ** 2))
+
+    errors = {main: [squared_error(seed, main) for seed in range(8)] for main in (True, False)}
+    assert np.mean(errors[True]) < 0.9 * np.mean(errors[False])
+
+
 def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     x, y = _data()
     h = _hyperparameters(2)
     rng = np.random.default_rng(7)
     pending, queries = rng.random((3, F)), rng.random((40, F))
     before = Surrogate(x, y, (h,))
-    believing = before.believing(pending)
+    believing = before.believing(pending, before.predict(pending)[0])
     mean, std = believing.predict(queries)
 
     model = _botorch(x, y, h, 0, 1.5)
@@ -170,7 +231,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
 def test_believing_nothing_changes_nothing() -> None:
     surrogate = Surrogate(*_data(), (_hyperparameters(),))
 
-    assert surrogate.believing(np.empty((0, F))) is surrogate
+    assert surrogate.believing(np.empty((0, F)), np.empty((0, 1))) is surrogate
 
 
 def _log_likelihood(x: np.ndarray, y: np.ndarray, h: Hyperparameters) -> float:

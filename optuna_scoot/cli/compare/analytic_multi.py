@@ -119,7 +119,8 @@ RECIPES: tuple[Recipe, ...] = (
         ("bowls", "level"),
     ),
     Recipe("zdt1", "zdt1", "ffff", _TUNING),
-    Recipe("dtlz2-mixed", "dtlz2", "fflib", _HELD_OUT, flip=True),
+    Recipe("dtlz2-mixed", "dtlz2", "fflib", _TUNING, flip=True),
+    Recipe("zdt2-mixed", "zdt2", "fflib", _HELD_OUT, flip=True),
 )
 
 

@@ -115,6 +115,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-no-forest": {"use_forest": False},
     "scoot-random-forest": {"forest.extra": False, "forest.pairs": False},
     "scoot-mode": {"kernel.n_draws": 0},
+    "scoot-no-main-effects": {"kernel.main_effects": False},
     "scoot-no-known": {"use_known_constraints": False},
     "scoot-fixed-threshold": {"fixed_threshold": True},
     "scoot-warp": {"kernel.warp": True},
@@ -123,6 +124,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-nsga2": {"solver": "nsga2"},
     "scoot-no-weight": {"pof_weight": 0.0},
     "scoot-rejected-startup": {"balanced_startup": False},
+    "scoot-no-covering": {"covering_startup": False},
+    "scoot-no-bold": {"bold_every": 0},
     "scoot-no-least-gain": {"least_gain": 0.0},
 }
 """What each ablation changes in the default `Method`."""
