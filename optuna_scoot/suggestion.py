@@ -33,6 +33,9 @@ from optuna_scoot.surrogate import fit_surrogate
 _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
 
 
+_BESIDE = 0.01  # of every parameter's range: what runs there will soon tell what is there
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """A point and why it was suggested.
@@ -295,7 +298,7 @@ def all_points(observations: Observations) -> np.ndarray:
 
 
 def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
-    """Build log acquisition + w log POF, -inf where POF < Δ (paper, eq. 3)."""
+    """Build log acquisition + w log POF, -inf where POF < Δ (paper, eq. 3) or a trial runs."""
     log_acquisition = _log_acquisition(model, method)
     space = model.domain.space
 
@@ -305,9 +308,16 @@ def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
         total = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
         pof = model.forest.probability(features)
         total = total + method.pof_weight * np.log(np.maximum(pof, 1e-3))
-        return np.where(pof >= model.threshold, total, -np.inf)
+        allowed = (pof >= model.threshold) & ~_beside(x, model.observations.pending)
+        return np.where(allowed, total, -np.inf)
 
     return score
+
+
+def _beside(x: np.ndarray, pending: np.ndarray) -> np.ndarray:
+    """Tell which points (q, d) differ from a pending one (p, d) by next to nothing: shape (q,)."""
+    far = np.abs(x[:, np.newaxis, :] - pending[np.newaxis, :, :]).max(axis=2, initial=0.0)
+    return np.asarray(np.any(far < _BESIDE, axis=1))
 
 
 def _log_acquisition(
