@@ -68,8 +68,8 @@ def workload(rate: float, duration: float) -> Workload:
     return build_workload(Trace("uniform", requests), rate=rate, duration=duration)
 
 
-def measure(arguments: argparse.Namespace) -> list[MeasuredRun]:
-    """Run every setting on the real engine, a fresh one each."""
+def measure(arguments: argparse.Namespace) -> None:
+    """Run every setting on the real engine, a fresh one each; each run is kept as it ends."""
     vllm = VllmEngine(
         arguments.model,
         python=arguments.python,
@@ -82,11 +82,11 @@ def measure(arguments: argparse.Namespace) -> list[MeasuredRun]:
     )
     load = workload(arguments.rate, arguments.duration)
     settings = [{"max_num_seqs": s, "max_num_batched_tokens": t} for s, t in SETTINGS]
-    runs = []
+    runs: list[MeasuredRun] = []
     for run in measure_runs(vllm, load, settings):
         runs.append(run)
+        write_runs(arguments.runs, runs)
         print(run.params, {metric: run.metrics[metric] for metric in METRICS}, flush=True)
-    return runs
 
 
 def report(runs: list[MeasuredRun]) -> None:
@@ -121,7 +121,7 @@ def main() -> int:
         if arguments.measure:
             if arguments.model is None:
                 parser.error("--measure needs --model")
-            write_runs(arguments.runs, measure(arguments))
+            measure(arguments)
         report(read_runs(arguments.runs))
     except (CalibrationError, EngineCrash, ExternalFailure) as error:
         print(error, file=sys.stderr)

@@ -58,6 +58,8 @@ def run_trials(
     """
     retries = 0
     while True:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
         lost = fail_lost_trials(study)
         if lost:
             progress.note(f"{lost} trials were lost with their workers; they do not count")
@@ -119,6 +121,11 @@ def _external_reason(error: BaseException) -> str:
     return type(error).__name__
 
 
+# Python drops an exception that a signal raises inside a finaliser or a callback of a C library:
+# what was meant to end the run would then end nothing. The loop looks here between two trials.
+_interrupted = threading.Event()
+
+
 @contextlib.contextmanager
 def terminate_like_interrupt() -> Iterator[None]:
     """Have SIGTERM and SIGHUP end the run as Ctrl-C does: engine stopped, everything kept."""
@@ -127,14 +134,17 @@ def terminate_like_interrupt() -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
-            signal.default_int_handler(number, frame)
-        signal.raise_signal(signal.SIGINT)
+        _interrupted.set()
+        signal.default_int_handler(number, frame)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    _interrupted.clear()
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background job
+        numbers.append(signal.SIGINT)
     before = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
+        _interrupted.clear()
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

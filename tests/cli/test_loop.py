@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -112,6 +113,24 @@ def test_termination_ends_a_run_like_ctrl_c(study: optuna.Study, number: signal.
         run(study, terminated, 3)
     assert is_external(study.trials[0])
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_library_drops_ends_the_run_after_the_trial(
+    study: optuna.Study, number: signal.Signals
+) -> None:
+    def dropping(trial: optuna.Trial) -> float:
+        good(trial)
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt), terminate_like_interrupt():
+        run(study, dropping, 3)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+    with terminate_like_interrupt():
+        run(study, good, 2)
+    assert len(study.trials) == 2
 
 
 def test_external_failure_stops_and_is_not_counted(study: optuna.Study) -> None:
