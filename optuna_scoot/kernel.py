@@ -42,7 +42,7 @@ class KernelChoice:
         n_draws: How many draws of the hyper-parameters from their posterior are averaged; 0 takes
             the posterior's mode alone (the paper).
         n_steps: Steps of the Markov chain from one draw to the next.
-        n_burn_in: Steps before the first draw.
+        n_burn_in: Steps before the first draw, with main effects: the mode leaves them out.
         max_iterations: Of the L-BFGS-B search for the mode.
         tolerance: Relative gain of one iteration below which that search ends.
     """

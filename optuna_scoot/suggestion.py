@@ -31,8 +31,6 @@ from optuna_scoot.surrogate import fit_surrogate
 
 
 _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
-
-
 _BESIDE = 0.01  # of every parameter's range: what runs there will soon tell what is there
 
 
@@ -298,7 +296,7 @@ def all_points(observations: Observations) -> np.ndarray:
 
 
 def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
-    """Build log acquisition + w log POF, -inf where POF < Δ (paper, eq. 3) or a trial runs."""
+    """Build log acquisition + w log POF; -inf where POF < Δ (eq. 3) and beside running trials."""
     log_acquisition = _log_acquisition(model, method)
     space = model.domain.space
 
