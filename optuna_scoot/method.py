@@ -21,8 +21,12 @@ class Method:
         kernel: Of the Gaussian processes.
         log_outputs: Whether an output may be modelled on a logarithmic scale.
         startup_least: Start-up points at the least.
+        startup_finished: Share of the start-up points that must have finished before the model
+            takes over; 0 counts running ones alike.
         covering_startup: Choose the categorical levels of start-up points so that levels, and
             pairs of levels, that no trial had come first.
+        startup_draws: How often a start-up point is drawn at the most, until one lies nearer to a
+            trial that ran than to one that crashed; 1 takes the first (the paper).
         single: Acquisition for one objective: ``"mace"`` (the paper) or ``"log_ei"``.
         solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
         least_gain: Improvements below this share of what separates the incumbent from the median
@@ -42,7 +46,9 @@ class Method:
     balanced_startup: bool = True
     startup_share: float = 0.6
     startup_least: int = 4
+    startup_finished: float = 0.5
     covering_startup: bool = True
+    startup_draws: int = 16
     kernel: KernelChoice = field(default_factory=KernelChoice)
     log_outputs: bool = True
     single: Literal["mace", "log_ei"] = "log_ei"
@@ -63,6 +69,8 @@ class Method:
         return cls(
             balanced_startup=False,
             covering_startup=False,
+            startup_draws=1,
+            startup_finished=0.0,
             startup_share=1.0,
             startup_least=1,
             least_gain=0.0,

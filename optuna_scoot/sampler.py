@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -264,11 +265,7 @@ class ScootSampler(BaseSampler):
             before=trial.number,
         )
         place = self._startup_place(trial, trials)
-        n_startup = self._n_startup_trials
-        if n_startup is None:
-            share = self._method.startup_share * domain.space.n_dimensions
-            n_startup = max(self._method.startup_least, math.ceil(share))
-        if place.informative < n_startup or len(observations.x) == 0:
+        if len(observations.x) == 0 or self._in_startup(place, domain.space.n_dimensions):
             return suggest_startup(
                 observations,
                 domain,
@@ -286,18 +283,31 @@ class ScootSampler(BaseSampler):
             draw_seed=_seed_of(self._seed, "draw", trial.number),
         )
 
+    def _in_startup(self, place: _StartupPlace, n_dimensions: int) -> bool:
+        """Tell whether the start-up design is still under way.
+
+        Enough points must have been given out, and of these enough finished: a model of the
+        default alone would choose the rest of a first large batch.
+        """
+        n = self._n_startup_trials
+        if n is None:
+            n = max(
+                self._method.startup_least, math.ceil(self._method.startup_share * n_dimensions)
+            )
+        return place.informative < n or place.finished < n * self._method.startup_finished
+
     def _startup_place(self, trial: FrozenTrial, trials: list[FrozenTrial]) -> _StartupPlace:
         """Count the trials before this one that the user did not enqueue."""
         retried = retried_numbers(trials)
-        index = informative = 0
+        index = informative = finished = 0
         for other in trials:
             if other.number >= trial.number or is_enqueued(other):
                 continue
             index += 1
-            informative += other.state != TrialState.FAIL or is_crash(
-                other, retried, self._failure_filter
-            )
-        return _StartupPlace(index, informative)
+            says = other.state != TrialState.FAIL or is_crash(other, retried, self._failure_filter)
+            informative += says
+            finished += says and other.state.is_finished()
+        return _StartupPlace(index, informative, finished)
 
     def _shared_seed(self, study: Study) -> int:
         """Give the seed of the start-up design, which workers without a seed share as well."""
@@ -381,6 +391,7 @@ class ScootSampler(BaseSampler):
             study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
 
+@dataclass(frozen=True)
 class _StartupPlace:
     """Where a trial stands among those that a sampler chose.
 
@@ -388,11 +399,12 @@ class _StartupPlace:
         index: How many came before it, whatever became of them: its Sobol number. Numbers are
             unique in every storage, so that no two workers draw the same point.
         informative: How many of these run or say something about their parameters.
+        finished: How many of the informative ones run no more.
     """
 
-    def __init__(self, index: int, informative: int) -> None:
-        self.index = index
-        self.informative = informative
+    index: int
+    informative: int
+    finished: int
 
 
 def _enqueued_values(

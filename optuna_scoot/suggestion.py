@@ -259,12 +259,32 @@ def suggest_startup(
         ConstraintError: When no point satisfies the known constraints.
     """
     tried = all_points(observations) if method.covering_startup else None
-    point = startup_point(
-        domain, index, design_seed, balanced=method.balanced_startup, tried=tried
-    )
+
+    def draw(i: int) -> np.ndarray:
+        # Other scramblings of the same design: no other trial asks for this index of theirs.
+        return startup_point(
+            domain, index, design_seed + i, balanced=method.balanced_startup, tried=tried
+        )
+
+    candidates = map(draw, range(method.startup_draws))
+    point = next((x for x in candidates if not _crash_is_nearest(x, observations, domain)), None)
+    if point is None:
+        point = draw(0)
     if row_keys(point[np.newaxis, :])[0] in taken_keys(observations):
         point = fill_up(observations, domain, design_seed + index)
     return Suggestion(point, "startup")
+
+
+def _crash_is_nearest(point: np.ndarray, observations: Observations, domain: Domain) -> bool:
+    """Tell whether a crashed trial lies nearer to a point (d,) than any that ran."""
+    features = domain.space.features
+
+    def distance(others: np.ndarray) -> float:
+        apart = np.linalg.norm(features(others) - features(point[np.newaxis, :]), axis=1)
+        return float(np.min(apart, initial=np.inf))
+
+    o = observations
+    return distance(o.crashed) < distance(np.concatenate([o.x, o.pruned]))
 
 
 def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray:

@@ -127,6 +127,21 @@ def test_an_enqueued_value_is_kept_beside_suggested_ones() -> None:
     assert _attributes(study)["scoot:phase"] == "model"
 
 
+def test_a_first_batch_is_start_up_until_half_of_it_has_finished() -> None:
+    study = study_of(quick(SQUARE, seed=0, n_startup_trials=4))
+    study.enqueue_trial({"x": 0.5, "y": 0.5})
+    first = study.ask(SQUARE)
+    study.tell(first, 1.0)
+    batch = [study.ask(SQUARE) for _ in range(6)]
+    study.tell(batch[0], 2.0)
+    study.ask(SQUARE)
+    study.tell(batch[1], state=TrialState.FAIL)
+    study.ask(SQUARE)
+
+    # One finished of four is not half; two are, one of them a crash.
+    assert _phases(study) == [None] + ["startup"] * 7 + ["model"]
+
+
 def test_failures_that_say_nothing_do_not_count_as_start_up_points() -> None:
     study = study_of(quick(SQUARE, seed=0, n_startup_trials=3))
     for _ in range(4):
