@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,8 @@ class HeboSampler(BaseSampler):
         self._seed = seed
         self._random = RandomSampler(seed=seed)
         self._process: subprocess.Popen[str] | None = None
+        # Open as long as the sampler lives.
+        self._complaints = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115
         self._n_told = 0
 
     def infer_relative_search_space(
@@ -98,7 +101,7 @@ class HeboSampler(BaseSampler):
             [self._python, str(Path(__file__).with_name("hebo_server.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._complaints,
             text=True,
         )
         weakref.finalize(self, _stop, process)
@@ -120,10 +123,15 @@ class HeboSampler(BaseSampler):
         except BrokenPipeError:
             line = ""
         if not line:
-            msg = f"HEBO ended; does {self._python} -c 'import hebo.optimizers.hebo' work?"
-            raise RuntimeError(msg)
+            raise RuntimeError(self._why_it_ended())
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _why_it_ended(self) -> str:
+        self._complaints.seek(0)
+        lines = [line.strip() for line in self._complaints if line.strip()]
+        last = f" ({lines[-1]})" if lines else ""
+        return f"HEBO ended{last}; does {self._python} -c 'import hebo.optimizers.hebo' work?"
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

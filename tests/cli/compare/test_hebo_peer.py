@@ -66,5 +66,55 @@ def test_the_dialogue_with_a_server(tmp_path: Path) -> None:
 def test_a_python_without_hebo_is_named() -> None:
     sampler = HeboSampler(sys.executable, {"n": IntDistribution(0, 9)}, seed=0)
     study = optuna.create_study(sampler=sampler)
-    with pytest.raises(RuntimeError, match=r"HEBO ended; does .* work"):
+    with pytest.raises(
+        RuntimeError, match=r"HEBO ended \(ModuleNotFoundError: .*\); does .* work"
+    ):
         study.ask({"n": IntDistribution(0, 9)})
+
+
+_FAKES = {
+    "pandas.py": "DataFrame = list\n",
+    "hebo/__init__.py": "",
+    "hebo/design_space/__init__.py": "",
+    "hebo/design_space/design_space.py": """
+class DesignSpace:
+    def parse(self, records):
+        self.names = [record["name"] for record in records]
+        return self
+""",
+    "hebo/optimizers/__init__.py": "",
+    "hebo/optimizers/general.py": "GeneralBO = None\n",
+    "hebo/optimizers/hebo.py": """
+import statistics
+
+class HEBO:
+    def __init__(self, space, scramble_seed):
+        self.names, self.values = space.names, [0.0]
+
+    def observe(self, table, values):
+        self.values += values[:, 0].tolist()
+
+    def suggest(self, n_suggestions):
+        print("not an answer")
+        row = dict.fromkeys(self.names, statistics.median(self.values))
+        return type("Table", (), {"iloc": [type("Row", (), {"to_dict": lambda _: row})()]})
+""",
+}
+"""A HEBO that suggests the median of what it has seen, and of zero, for every parameter."""
+
+
+def test_the_server_finds_the_standard_library_and_answers_with_numbers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in _FAKES.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sampler = HeboSampler(sys.executable, {"x": FloatDistribution(0, 9)}, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({"x": 8.0})
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 9), n_trials=3)
+
+    # Medians of (0, 8) and of (0, 8, 4).
+    assert [trial.params["x"] for trial in study.trials] == [8.0, 4.0, 4.0]
