@@ -25,8 +25,6 @@ class Method:
             takes over; 0 counts running ones alike.
         covering_startup: Choose the categorical levels of start-up points so that levels, and
             pairs of levels, that no trial had come first.
-        startup_draws: How often a start-up point is drawn at the most, until one lies nearer to a
-            trial that ran than to one that crashed; 1 takes the first (the paper).
         single: Acquisition for one objective: ``"mace"`` (the paper) or ``"log_ei"``.
         solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
         least_gain: Improvements below this share of what separates the incumbent from the median
@@ -48,7 +46,6 @@ class Method:
     startup_least: int = 4
     startup_finished: float = 0.5
     covering_startup: bool = True
-    startup_draws: int = 16
     kernel: KernelChoice = field(default_factory=KernelChoice)
     log_outputs: bool = True
     single: Literal["mace", "log_ei"] = "log_ei"
@@ -69,7 +66,6 @@ class Method:
         return cls(
             balanced_startup=False,
             covering_startup=False,
-            startup_draws=1,
             startup_finished=0.0,
             startup_share=1.0,
             startup_least=1,

@@ -170,14 +170,14 @@ def is_stagnant(observations: Observations, n: int) -> bool:
     A level that crashed in its first trials is ruled out by the forest for good, although these
     trials may have crashed for other reasons. Once the rest of the space has little left to give,
     the next suggestion gives all levels the benefit of the doubt: its forest sees the numbers
-    alone. The question is asked once in n suggestions.
+    alone. The question is asked once in n suggestions, those of a batch counted one by one.
 
     Args:
         observations: Of the study.
         n: How many; 0 says no.
     """
     o = observations
-    if n == 0 or len(o.outcomes) < n or (len(o.outcomes) + 1) % n != 0:
+    if n == 0 or len(o.outcomes) < n or (len(o.outcomes) + len(o.pending) + 1) % n != 0:
         return False
     earlier = len(o.values) - sum(o.outcomes[-n:])
     if earlier < 1:
@@ -259,32 +259,12 @@ def suggest_startup(
         ConstraintError: When no point satisfies the known constraints.
     """
     tried = all_points(observations) if method.covering_startup else None
-
-    def draw(i: int) -> np.ndarray:
-        # Other scramblings of the same design: no other trial asks for this index of theirs.
-        return startup_point(
-            domain, index, design_seed + i, balanced=method.balanced_startup, tried=tried
-        )
-
-    candidates = map(draw, range(method.startup_draws))
-    point = next((x for x in candidates if not _crash_is_nearest(x, observations, domain)), None)
-    if point is None:
-        point = draw(0)
+    point = startup_point(
+        domain, index, design_seed, balanced=method.balanced_startup, tried=tried
+    )
     if row_keys(point[np.newaxis, :])[0] in taken_keys(observations):
         point = fill_up(observations, domain, design_seed + index)
     return Suggestion(point, "startup")
-
-
-def _crash_is_nearest(point: np.ndarray, observations: Observations, domain: Domain) -> bool:
-    """Tell whether a crashed trial lies nearer to a point (d,) than any that ran."""
-    features = domain.space.features
-
-    def distance(others: np.ndarray) -> float:
-        apart = np.linalg.norm(features(others) - features(point[np.newaxis, :]), axis=1)
-        return float(np.min(apart, initial=np.inf))
-
-    o = observations
-    return distance(o.crashed) < distance(np.concatenate([o.x, o.pruned]))
 
 
 def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray:

@@ -18,7 +18,6 @@ from optuna_scoot.space import SearchSpace
 from optuna_scoot.suggestion import is_stagnant
 from optuna_scoot.suggestion import learn
 from optuna_scoot.suggestion import suggest
-from optuna_scoot.suggestion import suggest_startup
 
 
 def _observations(
@@ -118,6 +117,16 @@ def test_stagnation_by_hand(
     assert is_stagnant(observations, 0) is False
 
 
+def test_of_a_batch_one_suggestion_in_three_is_bold() -> None:
+    values = np.array([[9.0], [5.0], [7.0], [7.0], [7.0]])
+    observations = _observations(np.zeros((5, 2)), values, outcomes=(True,) * 5)
+    bold = [
+        is_stagnant(dataclasses.replace(observations, pending=np.zeros((n, 2))), 3)
+        for n in range(8)
+    ]
+    assert bold == [True, False, False, True, False, False, True, False]
+
+
 @pytest.mark.parametrize("last", [(2.0, 2.0), (0.5, 3.0)])
 def test_stagnation_of_two_objectives_is_that_of_the_hypervolume(
     last: tuple[float, float],
@@ -165,37 +174,3 @@ def test_without_levels_crashes_stay_what_they_are() -> None:
     queries = np.random.default_rng(1).random((50, 2))
 
     np.testing.assert_array_equal(models[0].pof(queries), models[1].pof(queries))
-
-
-def _startup(observations: Observations, method: Method) -> np.ndarray:
-    """Give the first 32 points of the start-up design, each asked for on the same observations."""
-    return np.array(
-        [
-            suggest_startup(observations, _square(), method, index=i, design_seed=3).point
-            for i in range(32)
-        ]
-    )
-
-
-def test_start_up_points_keep_away_from_a_crash() -> None:
-    ran, crashed = np.array([[0.3, 0.3]]), np.array([[0.7, 0.7]])
-    observations = _observations(ran, np.ones((1, 1)), crashed=crashed)
-    careful = _startup(observations, Method())
-    first = _startup(observations, Method(startup_draws=1))
-
-    # Nearer to what ran means below the diagonal a + b = 1; of the plain design half lie beyond.
-    assert np.all(careful.sum(axis=1) <= 1.0)
-    assert 10 <= np.sum(first.sum(axis=1) > 1.0) <= 22
-    np.testing.assert_array_equal(careful[first.sum(axis=1) < 1.0], first[first.sum(axis=1) < 1.0])
-
-
-def test_start_up_goes_on_where_a_crash_is_nearest_everywhere() -> None:
-    grid = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 21)] * 2), axis=-1).reshape(-1, 2)
-    far = np.array([[0.0, 0.0]])
-    observations = _observations(far, np.ones((1, 1)), crashed=grid[1:])
-    plain = _startup(observations, Method(startup_draws=1))
-    beyond = plain.max(axis=1) > 0.1
-
-    np.testing.assert_array_equal(
-        _startup(observations, Method(startup_draws=2))[beyond], plain[beyond]
-    )
