@@ -97,7 +97,8 @@ class ScootSampler(BaseSampler):
             where satisfied, or callables that take the parameters and return a float, satisfied
             where ≤ 0. No suggestion violates one, as far as the parameters already drawn allow.
         n_startup_trials: Points of the start-up design, enqueued trials not counted, ≥ 0. None:
-            a share of the number of parameters (the paper: as many as parameters).
+            a share of the number of parameters (the paper: as many as parameters). With several
+            workers the design goes on until half of that number has finished.
         reference_point: Of the hypervolume, one value an objective in the study's own units. None:
             the values of the default configuration, that is of the trial whose user attribute
             ``default_configuration`` is True, otherwise of the first enqueued trial; where it
