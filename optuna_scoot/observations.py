@@ -48,6 +48,7 @@ class Observations:
         pruned: Points that ran without a final value, shape (p, d).
         pending: Points that run now, shape (r, d).
         outcomes: For each finished suggestion of the model, in order, whether it ran.
+        completed_before: For each of these, how many trials before it have completed.
         reference_point: Of the hypervolume, signs turned alike, shape (m,), None when unknown.
     """
 
@@ -58,6 +59,7 @@ class Observations:
     pruned: np.ndarray
     pending: np.ndarray
     outcomes: tuple[bool, ...]
+    completed_before: tuple[int, ...]
     reference_point: np.ndarray | None
 
     @property
@@ -90,6 +92,7 @@ def observe(
     completed: list[FrozenTrial] = []
     points: dict[str, list[Mapping[str, Any]]] = {"ran": [], "crash": [], "cut": [], "runs": []}
     outcomes: list[bool] = []
+    completed_before: list[int] = []
     for trial in trials:
         params = known_params(trial)
         if trial.number == before or not space.covers(params):
@@ -108,6 +111,7 @@ def observe(
             continue
         if trial.user_attrs.get(PHASE_ATTR, "model") == "model" and not is_enqueued(trial):
             outcomes.append(trial.state != TrialState.FAIL)
+            completed_before.append(len(completed) - (trial.state == TrialState.COMPLETE))
     values = np.array([t.values for t in completed], dtype=float).reshape(-1, len(signs)) * signs
     return Observations(
         x=space.to_unit(points["ran"]),
@@ -117,6 +121,7 @@ def observe(
         pruned=space.to_unit(points["cut"]),
         pending=space.to_unit(points["runs"]),
         outcomes=tuple(outcomes),
+        completed_before=tuple(completed_before),
         reference_point=_reference_point(trials, signs, reference_point),
     )
 

@@ -179,7 +179,7 @@ def is_stagnant(observations: Observations, n: int) -> bool:
     o = observations
     if n == 0 or len(o.outcomes) < n or (len(o.outcomes) + len(o.pending) + 1) % n != 0:
         return False
-    earlier = len(o.values) - sum(o.outcomes[-n:])
+    earlier = o.completed_before[-n]
     if earlier < 1:
         return False
     reference = _reference(o) if o.values.shape[1] > 1 else np.median(o.values, axis=0)

@@ -61,6 +61,7 @@ def test_states_are_told_apart() -> None:
     assert o.values.tolist() == [[3.0]]
     # A pruned trial ran; one that runs now has no outcome yet.
     assert o.outcomes == (True, False, True)
+    assert o.completed_before == (0, 1, 1)
 
 
 def test_an_empty_study_gives_empty_arrays() -> None:

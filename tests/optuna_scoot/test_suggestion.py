@@ -28,6 +28,7 @@ def _observations(
     outcomes: tuple[bool, ...] = (),
 ) -> Observations:
     nothing = np.empty((0, x.shape[1]))
+    n_startup = len(x) - sum(outcomes)
     return Observations(
         x=x,
         values=values,
@@ -36,6 +37,7 @@ def _observations(
         pruned=nothing,
         pending=nothing,
         outcomes=outcomes,
+        completed_before=tuple(n_startup + sum(outcomes[:i]) for i in range(len(outcomes))),
         reference_point=None,
     )
 
@@ -115,6 +117,17 @@ def test_stagnation_by_hand(
 
     assert is_stagnant(observations, 3) is stagnant
     assert is_stagnant(observations, 0) is False
+
+
+def test_a_pruned_suggestion_has_no_value_that_could_be_a_gain() -> None:
+    # The last three: 7, pruned, 7. The 4 before them is no gain of theirs.
+    values = np.array([[9.0], [4.0], [7.0], [7.0]])
+    observations = dataclasses.replace(
+        _observations(np.zeros((4, 2)), values),
+        outcomes=(True,) * 5,
+        completed_before=(0, 1, 2, 3, 3),
+    )
+    assert is_stagnant(observations, 3) is True
 
 
 def test_of_a_batch_one_suggestion_in_three_is_bold() -> None:
