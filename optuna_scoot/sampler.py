@@ -67,8 +67,8 @@ class ScootSampler(BaseSampler):
     (paper, section IV-G). Known constraints prune the space before anything is suggested (section
     IV-E3). A scrambled Sobol design starts the search (section IV-A); then Gaussian processes with
     a Matérn 3/2 kernel (section IV-C) and an acquisition function choose the points (section IV-D
-    and IV-E). Constraints that are measured, ``trial.set_constraint``, weigh
-    the acquisition function.
+    and IV-E). Constraints that are measured, ``trial.set_constraint``, weigh the acquisition
+    function.
 
     The default differs from the paper where that did better on problems set aside for development
     (``docs/sampler.md``); :meth:`paper` gives the paper's choices.
