@@ -2,9 +2,9 @@
 
 All objectives are minimised here; maximised ones are negated by the caller.
 
-The sampler asks BoTorch (`optuna_scoot.acquisition.hypervolume`), which gives the same to rounding.
-Making a problem asks for the volume of one large front thousands of times, once for each place that
-the reference point may take: with BoTorch that takes 7 to 20 seconds a problem, with this 0.05.
+The sampler asks BoTorch (`optuna_scoot.acquisition.hypervolume`), which gives the same to
+rounding. Making a problem asks for the volume of one large front thousands of times, once for
+each place of the reference point: with BoTorch that takes 7 to 20 seconds a problem, here 0.05.
 """
 
 from __future__ import annotations
