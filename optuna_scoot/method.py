@@ -33,6 +33,8 @@ class Method:
         forest: How it is grown.
         pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
             function; 0 leaves it a constraint alone (the paper).
+        crash_cost: What a crash costs the search, as a share of what has been gained: the
+            hypervolume, or the incumbent's lead over the median; 0 for nothing (the paper).
         fixed_threshold: Whether Δ stays at its initial value.
         bold_every: After so many suggestions of the model that gained nothing, the forest of the
             next one does not see the categorical levels; 0 for never (the paper).
@@ -54,6 +56,7 @@ class Method:
     use_forest: bool = True
     forest: ForestChoice = field(default_factory=ForestChoice)
     pof_weight: float = 2.0
+    crash_cost: float = 0.1
     fixed_threshold: bool = False
     bold_every: int = 3
     use_known_constraints: bool = True
@@ -78,5 +81,6 @@ class Method:
             solver="nsga2",
             forest=ForestChoice.paper(),
             pof_weight=0.0,
+            crash_cost=0.0,
             bold_every=0,
         )

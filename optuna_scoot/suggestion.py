@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from optuna_scoot import acquisition
+from optuna_scoot.crash_risk import CrashRisk
 from optuna_scoot.design import Domain
 from optuna_scoot.design import startup_point
 from optuna_scoot.design import without
@@ -31,6 +32,7 @@ from optuna_scoot.surrogate import fit_surrogate
 
 
 _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
+_MOST_LOG_GAIN = 50.0  # beyond which a gain counts as this much: e^x has an end
 _BESIDE = 0.01  # of every parameter's range: what runs there will soon tell what is there
 
 
@@ -64,6 +66,8 @@ class Model:
         surrogate: Of the m objectives and the c measured constraints, in that order.
         transforms: Of the same m + c outputs.
         forest: The probability of feasibility.
+        risk: The probability of a crash, as another model sees it; None where crashes cost
+            nothing, or where none is known.
         threshold: Δ.
         observations: What it was learnt from.
         believed: Objective values that pending points are believed to reach, minimised, shape
@@ -74,6 +78,7 @@ class Model:
     surrogate: Surrogate
     transforms: tuple[OutputTransform, ...]
     forest: FeasibilityForest
+    risk: CrashRisk | None
     threshold: float
     observations: Observations
     believed: np.ndarray
@@ -137,31 +142,40 @@ def learn(
         surrogate = surrogate.believing(pending, mean)
         reached = np.stack([t.backward(mean[:, j]) for j, t in enumerate(transforms)], axis=1)
         believed = reached[np.all(reached[:, m:] <= 0.0, axis=1), :m]
-    ran = np.concatenate([observations.x, observations.pruned])
-    everything = np.concatenate([ran, observations.crashed])
-    labels = np.arange(len(everything)) < len(ran)
-    if not method.use_forest:
-        labels = np.ones_like(labels)
-    is_level = space.level_features()
-    bold = is_stagnant(observations, method.bold_every) and bool(is_level.any())
-    forest = FeasibilityForest(
-        space.features(everything),
-        labels,
-        is_level=is_level,
-        ignored=is_level if bold else np.zeros_like(is_level),
-        choice=method.forest,
-        seed=seed,
-    )
+    forest, risk = _learn_crashes(observations, domain, method, seed)
     delta = threshold.after(() if method.fixed_threshold else observations.outcomes)
     return Model(
         domain=domain,
         surrogate=surrogate,
         transforms=transforms,
         forest=forest,
+        risk=risk,
         threshold=delta,
         observations=observations,
         believed=believed,
     )
+
+
+def _learn_crashes(
+    observations: Observations, domain: Domain, method: Method, seed: int
+) -> tuple[FeasibilityForest, CrashRisk | None]:
+    """Fit the two models of what runs and what crashes to all trials that have finished."""
+    space = domain.space
+    ran = np.concatenate([observations.x, observations.pruned])
+    features = space.features(np.concatenate([ran, observations.crashed]))
+    labels = np.arange(len(features)) < len(ran)
+    if not method.use_forest:
+        labels = np.ones_like(labels)
+    is_level = space.level_features()
+    bold = is_stagnant(observations, method.bold_every) and bool(is_level.any())
+    ignored = is_level if bold else np.zeros_like(is_level)
+    forest = FeasibilityForest(
+        features, labels, is_level=is_level, ignored=ignored, choice=method.forest, seed=seed
+    )
+    if method.crash_cost == 0.0 or labels.all():
+        return forest, None
+    lengthscales = method.kernel.lengthscale_medians(is_level)
+    return forest, CrashRisk(features, labels, lengthscales=lengthscales, ignored=ignored)
 
 
 def is_stagnant(observations: Observations, n: int) -> bool:
@@ -296,20 +310,57 @@ def all_points(observations: Observations) -> np.ndarray:
 
 
 def _score(model: Model, method: Method) -> Callable[[np.ndarray], np.ndarray]:
-    """Build log acquisition + w log POF; -inf where POF < Δ (eq. 3) and beside running trials."""
+    """Build the acquisition times POF^w less what a crash costs, increasing in it.
+
+    -inf where POF < Δ (paper, eq. 3) and beside running trials.
+    """
     log_acquisition = _log_acquisition(model, method)
+    net_gain = _net_gain(model, method)
     space = model.domain.space
 
     def score(x: np.ndarray) -> np.ndarray:
         features = space.features(x)
         mean, std = model.surrogate.predict(features)
-        total = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
+        log_gain = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
         pof = model.forest.probability(features)
-        total = total + method.pof_weight * np.log(np.maximum(pof, 1e-3))
+        log_gain = log_gain + method.pof_weight * np.log(np.maximum(pof, 1e-3))
         allowed = (pof >= model.threshold) & ~_beside(x, model.observations.pending)
-        return np.where(allowed, total, -np.inf)
+        return np.where(allowed, net_gain(log_gain, features), -np.inf)
 
     return score
+
+
+def _net_gain(model: Model, method: Method) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Build the gain less the crash's cost, from log gains (q,) and features (q, f) to (q,).
+
+    While much can be gained, a crash is worth its risk; towards the end, where the next hundredth
+    is at stake, it is not. The risk that half of the configurations that ran had costs nothing:
+    the search would sit on the safest of them otherwise. Where crashes cost nothing, or nothing
+    is gained yet, log gains stay as they are.
+    """
+    risk, scale = model.risk, _gained(model)
+    if risk is None or scale <= 0.0:
+        return lambda log_gain, _: log_gain
+    o = model.observations
+    ran = model.domain.space.features(np.concatenate([o.x, o.pruned]))
+    usual = float(np.median(risk.probability(ran)))
+
+    def net_gain(log_gain: np.ndarray, features: np.ndarray) -> np.ndarray:
+        unusual = np.maximum(risk.probability(features) - usual, 0.0)
+        relative = np.exp(np.minimum(log_gain - np.log(scale), _MOST_LOG_GAIN))
+        return np.asarray(relative - method.crash_cost * unusual)
+
+    return net_gain
+
+
+def _gained(model: Model) -> float:
+    """Give what has been gained: the hypervolume, or the incumbent's lead over the median."""
+    o, reached = model.observations, model.reached
+    if len(reached) == 0:
+        return 0.0
+    if o.values.shape[1] > 1:
+        return acquisition.hypervolume(reached, _reference(o))
+    return float(np.median(o.values)) - float(reached.min())
 
 
 def _beside(x: np.ndarray, pending: np.ndarray) -> np.ndarray:

@@ -187,3 +187,62 @@ def test_without_levels_crashes_stay_what_they_are() -> None:
     queries = np.random.default_rng(1).random((50, 2))
 
     np.testing.assert_array_equal(models[0].pof(queries), models[1].pof(queries))
+
+
+def _suggested(observations: Observations, cost: float) -> np.ndarray:
+    return suggest(
+        observations,
+        _square(),
+        Method(crash_cost=cost),
+        FeasibilityThreshold(),
+        model_seed=0,
+        draw_seed=0,
+    ).point
+
+
+@pytest.mark.parametrize("two_objectives", [False, True])
+def test_what_a_crash_costs_keeps_the_search_away_from_crashes(two_objectives: bool) -> None:
+    x = np.random.default_rng(0).random((10, 2)) * 0.6
+    # The best lies beyond what crashes.
+    values = np.stack([-x.sum(axis=1), x[:, 1] - x[:, 0]], axis=1)[:, : 1 + two_objectives]
+    observations = _observations(x, values, crashed=np.array([[0.7, 0.75], [0.75, 0.65]]))
+    risk = learn(observations, _square(), Method(), FeasibilityThreshold(), 0).risk
+    assert risk is not None
+    free, dear = (
+        float(risk.probability(_suggested(observations, cost)[np.newaxis, :])[0])
+        for cost in (0.0, 10.0)
+    )
+
+    assert dear < free - 0.05
+    # As safe as the half of what ran, and not at the safest place there is.
+    corners = np.stack(np.meshgrid([0.0, 0.25, 0.5], [0.0, 0.25, 0.5]), axis=-1).reshape(-1, 2)
+    assert dear < np.median(risk.probability(x)) + 1e-3
+    assert dear > risk.probability(corners).min() + 0.01
+
+
+@pytest.mark.parametrize(
+    ("values", "reference"),
+    [
+        # All alike: the best is no better than the median.
+        (np.full((6, 1), 3.0), None),
+        # Nothing is better than the reference point.
+        (np.linspace(2.0, 3.0, 12).reshape(6, 2), np.array([1.0, 1.0])),
+    ],
+    ids=["one objective", "two objectives"],
+)
+def test_before_anything_is_gained_a_crash_costs_nothing(
+    values: np.ndarray, reference: np.ndarray | None
+) -> None:
+    x = np.random.default_rng(0).random((6, 2)) * 0.6
+    observations = dataclasses.replace(
+        _observations(x, values, crashed=np.array([[0.7, 0.7]])), reference_point=reference
+    )
+
+    np.testing.assert_array_equal(_suggested(observations, 0.0), _suggested(observations, 10.0))
+
+
+def test_without_crashes_their_cost_changes_nothing() -> None:
+    x = np.random.default_rng(0).random((8, 2))
+    observations = _observations(x, np.sum(x**2, axis=1, keepdims=True))
+
+    np.testing.assert_array_equal(_suggested(observations, 0.0), _suggested(observations, 10.0))

@@ -127,6 +127,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-no-covering": {"covering_startup": False},
     "scoot-no-bold": {"bold_every": 0},
     "scoot-no-least-gain": {"least_gain": 0.0},
+    "scoot-no-crash-cost": {"crash_cost": 0.0},
 }
 """What each ablation changes in the default `Method`."""
 
