@@ -13,10 +13,10 @@ from optuna_scoot import KnownConstraints
 from optuna_scoot.design import Domain
 from optuna_scoot.feasibility import FeasibilityThreshold
 from optuna_scoot.method import Method
+from optuna_scoot.model import is_stagnant
+from optuna_scoot.model import learn
 from optuna_scoot.observations import Observations
 from optuna_scoot.space import SearchSpace
-from optuna_scoot.suggestion import is_stagnant
-from optuna_scoot.suggestion import learn
 from optuna_scoot.suggestion import suggest
 
 
