@@ -25,7 +25,8 @@ class Method:
             takes over; 0 counts running ones alike.
         covering_startup: Choose the categorical levels of start-up points so that levels, and
             pairs of levels, that no trial had come first.
-        single: Acquisition for one objective: ``"mace"`` (the paper) or ``"log_ei"``.
+        single: Acquisition for one objective: ``"mace"`` (the paper), whose front the solver
+            ``"nsga2"`` alone finds, or ``"log_ei"``.
         solver: ``"nsga2"`` (the paper, pymoo) or ``"climb"``.
         least_gain: Improvements below this share of what separates the incumbent from the median
             count as none (log-EI and log-EHVI).
@@ -41,6 +42,9 @@ class Method:
         use_known_constraints: Whether known constraints prune the space.
         population: Of NSGA-II.
         generations: Of NSGA-II.
+
+    Raises:
+        ValueError: When MACE is to be searched by another solver than NSGA-II.
     """
 
     balanced_startup: bool = True
@@ -62,6 +66,13 @@ class Method:
     use_known_constraints: bool = True
     population: int = 100
     generations: int = 100
+
+    def __post_init__(self) -> None:
+        if self.single == "mace" and self.solver != "nsga2":
+            raise ValueError(
+                'Method(single="mace") needs solver="nsga2": MACE draws from a Pareto front of '
+                f"three acquisition functions, and solver={self.solver!r} climbs one."
+            )
 
     @classmethod
     def paper(cls) -> Method:

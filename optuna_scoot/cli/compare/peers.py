@@ -120,7 +120,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-fixed-threshold": {"fixed_threshold": True},
     "scoot-warp": {"kernel.warp": True},
     "scoot-no-log": {"log_outputs": False},
-    "scoot-mace": {"single": "mace"},
+    "scoot-mace": {"single": "mace", "solver": "nsga2"},
     "scoot-nsga2": {"solver": "nsga2"},
     "scoot-no-weight": {"pof_weight": 0.0},
     "scoot-rejected-startup": {"balanced_startup": False},
@@ -216,17 +216,21 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
         The changed copy.
 
     Raises:
-        CompareError: If a field does not exist.
+        CompareError: If a field does not exist, or values do not go together.
     """
+    new: dict[str, Any] = {}
     for key, value in changes.items():
         first, _, rest = key.partition(".")
         if first not in {field.name for field in dataclasses.fields(options)}:
             names = ", ".join(field.name for field in dataclasses.fields(options))
             msg = f"ScootSampler has no option {first!r}: {names}."
             raise CompareError(msg)
-        new = changed(getattr(options, first), {rest: value}) if rest else value
-        options = dataclasses.replace(options, **{first: new})
-    return options
+        held = new.get(first, getattr(options, first))
+        new[first] = changed(held, {rest: value}) if rest else value
+    try:
+        return dataclasses.replace(options, **new)
+    except ValueError as error:
+        raise CompareError(str(error)) from error
 
 
 def is_scoot(name: str) -> bool:

@@ -46,3 +46,9 @@ def test_unknown_samplers_are_refused(name: str) -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(CompareError, match="no option 'nonsense'"):
         changed(Method(), {"nonsense": 1})
+
+
+def test_mace_without_its_front_is_refused() -> None:
+    with pytest.raises(CompareError, match='needs solver="nsga2"'):
+        changed(Method(), {"single": "mace"})
+    assert changed(Method(), {"single": "mace", "solver": "nsga2"}).single == "mace"
