@@ -24,7 +24,7 @@ class CrashRisk:
 
     Args:
         features: Features of the configurations in [0, 1], shape (n, f).
-        ran: Whether each ran, Booleans of shape (n,).
+        ran: Whether each ran, Booleans of shape (n,), n ≥ 1.
         lengthscales: Of the features, shape (f,).
         ignored: Features that it does not see, Booleans of shape (f,).
     """
@@ -40,7 +40,7 @@ class CrashRisk:
         self._shown = ~ignored
         self._classifier = None
         # A single class teaches nothing that its share does not say already.
-        self._constant = 0.0 if len(ran) == 0 else 1.0 - float(np.mean(ran))
+        self._constant = 1.0 - float(np.mean(ran))
         if 0.0 < self._constant < 1.0 and self._shown.any():
             # Slow to import.
             from sklearn.gaussian_process import GaussianProcessClassifier

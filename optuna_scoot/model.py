@@ -106,7 +106,7 @@ def learn(
     )
     believed = np.empty((0, m))
     if len(observations.pending) and not (m == 1 and method.single == "mace"):
-        # MACE draws the members of one front instead; see ``_by_nsga2``.
+        # MACE draws the members of one front instead; see ``suggestion._by_nsga2``.
         pending = space.features(observations.pending)
         mean, _ = surrogate.predict(pending)
         surrogate = surrogate.believing(pending, mean)
