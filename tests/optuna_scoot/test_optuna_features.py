@@ -60,7 +60,7 @@ def test_a_sampler_keeps_nothing_from_one_study_to_the_next() -> None:
 
 
 def test_reseeding_changes_the_model_phase_and_not_the_start_up_design() -> None:
-    plain, reseeded = quick(MIXED, seed=1), quick(MIXED, seed=1)
+    plain, reseeded = (quick(MIXED, seed=1, n_startup_trials=4) for _ in range(2))
     reseeded.reseed_rng()
     expected, points = _suggestions(plain, 9), _suggestions(reseeded, 9)
 
@@ -139,9 +139,11 @@ def test_conditional_parameters() -> None:
     study = study_of(quick(seed=0, warn_independent_sampling=False))
     study.optimize(objective, n_trials=16)
 
-    # The common parameters are modelled, those of one branch alone drawn at random.
-    assert study.get_trials()[-1].user_attrs["scoot:phase"] == "model"
-    assert study.best_value < 0.8
+    # The common parameters are modelled, those of one branch alone drawn at random: how good the
+    # best value is depends on these draws, not so that the deeper branch is left alone.
+    modelled = [t for t in study.get_trials() if t.user_attrs.get("scoot:phase") == "model"]
+    assert len(modelled) >= 10
+    assert sum(t.params["deep"] for t in modelled) <= len(modelled) / 3
     assert not study.best_params["deep"]
 
 
