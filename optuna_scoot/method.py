@@ -48,7 +48,7 @@ class Method:
     """
 
     balanced_startup: bool = True
-    startup_share: float = 0.4
+    startup_share: float = 0.6
     startup_least: int = 4
     startup_finished: float = 0.5
     covering_startup: bool = True
