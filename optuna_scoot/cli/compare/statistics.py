@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +116,8 @@ class Paired:
         theirs: Theirs.
         n_cases: Number of common cases.
         difference: Of the scores after the last trial, ours less theirs.
+        ratio: Of the mean scores after the last trial, ours over theirs; NaN where theirs is not
+            above zero.
         wins: Share of the cases that we win.
         median_trial: Median trial at which we reach their last score on the same case.
         curve_trial: Trial at which our mean curve reaches their last mean score.
@@ -124,6 +127,7 @@ class Paired:
     theirs: Entry
     n_cases: int
     difference: Interval
+    ratio: float
     wins: Interval
     median_trial: float
     curve_trial: float
@@ -145,6 +149,7 @@ def compare(ours: Entry, theirs: Entry) -> Paired | None:
         theirs=theirs,
         n_cases=len(common),
         difference=bootstrap_mean(our_last - their_last),
+        ratio=float(our_last.mean() / their_last.mean()) if their_last.mean() > 0 else math.nan,
         wins=win_rate(our_last, their_last),
         median_trial=float(np.median(reached)),
         curve_trial=float(mean_reached[0]),

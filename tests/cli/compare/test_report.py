@@ -11,7 +11,9 @@ from optuna_scoot.cli.compare.runs import RunKey
 from optuna_scoot.cli.compare.runs import TrialRecord
 
 
-def _run(sampler: str, seed: int, values: list[float | None], mode: str = "fail") -> Run:
+def _run(
+    sampler: str, seed: int, values: list[float | None], mode: str = "fail", batch: int = 1
+) -> Run:
     """A run on the toy, which maximises; None is a crash."""
     trials = tuple(
         TrialRecord(
@@ -24,7 +26,7 @@ def _run(sampler: str, seed: int, values: list[float | None], mode: str = "fail"
         )
         for value in values
     )
-    return Run(RunKey("toy-crash", sampler, mode, seed, n_trials=len(values)), trials)
+    return Run(RunKey("toy-crash", sampler, mode, seed, batch, n_trials=len(values)), trials)
 
 
 @pytest.fixture
@@ -77,6 +79,15 @@ def test_pairs_and_ablations(comparison: Comparison) -> None:
     ablation = _cells(page, "scoot-no-forest")[0]
     # Only seed 0 is common: 0.4 against 0.8.
     assert ablation[3] == "-0.400 [-0.400, -0.400]"
+
+
+def test_batches_are_compared_on_the_cases_run_both_ways(comparison: Comparison) -> None:
+    batch = _run("scoot", 0, [0.0, 3.0, None, 6.0], batch=4)
+    page = write_report(Comparison([*comparison.runs, ("fail", batch)]), ["optuna-scoot compare"])
+    row = _cells(page.split("at a time")[-1], "scoot")[0]
+    # One at a time has 0.8 with the same seed, 0.85 with both.
+    assert (row[2], row[3], row[5]) == ("4", "0.600", "0.750")
+    assert row[4].startswith("-0.200")
 
 
 def test_plots_are_one_page_without_network(comparison: Comparison) -> None:
