@@ -242,7 +242,7 @@ def _batches(comparison: Comparison) -> str:
         single = comparison.best.get((group, sampler, 1))
         pair = compare(entry, single) if single is not None and batch > 1 else None
         if pair is not None:
-            # On the cases that were run both ways: the mean of all of one at a time is another's.
+            # The ratio is of common cases: one at a time was mostly run on more of them.
             score, ratio = f"{entry.final:.3f}", f"{pair.ratio:.3f}"
             rows.append((sampler, group, str(batch), score, str(pair.difference), ratio))
     if not rows:
