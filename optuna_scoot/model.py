@@ -84,14 +84,14 @@ def learn(
     threshold: FeasibilityThreshold,
     seed: int,
 ) -> Model:
-    """Fit the surrogate and the forest (paper, figure 3, steps 3 and 4).
+    """Fit the surrogate and the models of what runs (paper, figure 3, steps 3 and 4).
 
     Args:
         observations: With at least one completed trial.
         domain: Space and known constraints.
         method: The choices.
         threshold: The numbers that move Δ.
-        seed: Of the forest and of the hyper-parameters' draws.
+        seed: Of the forest and of the hyper-parameters' draws; the risk of a crash has none.
     """
     space = domain.space
     outputs = np.concatenate([observations.values, observations.constraints], axis=1)
