@@ -52,6 +52,7 @@ def blocks(*, run: bool) -> list[Block]:
 def test_block_runs_as_it_stands(block: Block, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "traces").symlink_to(ROOT / "traces")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     words = (
         ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-c"]
     )

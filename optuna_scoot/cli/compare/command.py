@@ -25,6 +25,7 @@ from optuna_scoot.cli.compare.registry import select_problems
 from optuna_scoot.cli.compare.runner import run_all
 from optuna_scoot.cli.compare.runs import Run
 from optuna_scoot.cli.compare.runs import RunKey
+from optuna_scoot.cli.compare.runs import is_compressed
 from optuna_scoot.cli.compare.runs import read_runs
 from optuna_scoot.cli.compare.summary import best_modes
 from optuna_scoot.cli.compare.summary import summarize
@@ -53,7 +54,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=_FILE,
     help="Results file; what is in it is not run again.",
 )
-@click.option("--baseline", multiple=True, type=_FILE, help="A further results file, read only.")
+@click.option(
+    "--baseline",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A further results file, read only; .gz is decompressed.",
+)
 @click.option("--again", default="", help="Samplers to run again although the file has them.")
 @click.option("--subject", default="scoot", show_default=True, help="Compared with the others.")
 @click.option("--by-problem", is_flag=True, help="One table a problem rather than a family.")
@@ -129,6 +135,9 @@ def _compare(console: Console, options: Options, n_jobs: int) -> None:
         if path is not None and not path.parent.is_dir():
             msg = f"There is no folder {path.parent} for {path.name}: make it, or name another."
             raise CompareError(msg)
+    if is_compressed(options.results):
+        msg = f"Runs are appended to --results, so {options.results} cannot be compressed: "
+        raise CompareError(msg + "name another, and this one with --baseline.")
     planned = plan(
         select_problems(split(options.problems)),
         split(options.samplers),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -103,19 +105,20 @@ def read_runs(paths: Iterable[Path]) -> dict[RunKey, Run]:
     """The runs in results files; the last one of a key counts.
 
     Args:
-        paths: Results files; those that do not exist are skipped.
+        paths: Results files, compressed ones by the ending ``.gz``; those that do not exist are
+            skipped.
 
     Returns:
         Runs by what was run. A line cut short by an interruption is skipped.
 
     Raises:
-        CompareError: If a line is something else.
+        CompareError: If a line is something else, or a compressed file is damaged.
     """
     runs: dict[RunKey, Run] = {}
     for path in paths:
         if not path.exists():
             continue
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
+        for number, line in enumerate(_lines(path), start=1):
             try:
                 run = _parse_run(json.loads(line))
             except json.JSONDecodeError as error:
@@ -128,6 +131,21 @@ def read_runs(paths: Iterable[Path]) -> dict[RunKey, Run]:
                 raise CompareError(msg) from error
             runs[run.key] = run
     return runs
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a results file is read with gzip, and thus cannot be appended to."""
+    return path.suffix == ".gz"
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a results file."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if is_compressed(path) else path.read_bytes()
+        return data.decode().splitlines()
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
+        msg = f"{path} is not a results file of a comparison, or damaged; name another file."
+        raise CompareError(msg) from error
 
 
 def _parse_run(data: Mapping[str, Any]) -> Run:

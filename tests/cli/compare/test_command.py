@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from click.testing import CliRunner
 from click.testing import Result
 
 from optuna_scoot.cli.compare import compare_command
+from optuna_scoot.cli.compare.runs import read_runs
 
 
 def _compare(*words: str) -> Result:
@@ -41,6 +44,20 @@ def test_again_runs_again(tmp_path: Path) -> None:
     assert len(results.read_text().splitlines()) == 2
 
 
+def test_what_a_baseline_has_is_not_run_again(tmp_path: Path) -> None:
+    earlier, packed, results = (tmp_path / name for name in ("e.jsonl", "e.jsonl.gz", "r.jsonl"))
+    words = ["--problems", "toy-crash", "--samplers", "random", "--trials", "3", "--jobs", "1"]
+    assert _compare(*words, "--seeds", "0", "--results", str(earlier)).exit_code == 0
+    packed.write_bytes(gzip.compress(earlier.read_bytes()))
+    words += ["--baseline", str(packed), "--results", str(results)]
+    assert _compare(*words, "--seeds", "0").exit_code == 0
+    assert not results.exists()
+    both = _compare(*words, "--seeds", "0-1", "--subject", "random")
+    assert both.exit_code == 0, both.output
+    assert [key.seed for key in read_runs([results])] == [1]
+    assert re.search(r"random +fail +2 ", both.output)
+
+
 def test_lists_problems_and_samplers() -> None:
     output = _compare("--list").output
     for word in (
@@ -62,6 +79,8 @@ def test_lists_problems_and_samplers() -> None:
         (["--seeds", "few"], "no list of whole numbers"),
         (["--batch", "0"], "at least 1"),
         (["--results", "nowhere/r.jsonl"], "There is no folder nowhere"),
+        (["--results", "r.jsonl.gz"], "cannot be compressed"),
+        (["--baseline", "nowhere.jsonl"], "nowhere.jsonl' does not exist"),
         (
             ["--make-references", "3", "--problems", "branin"],
             "None of these problems is a service",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,26 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_file_has_no_runs(tmp_path: Path) -> None:
     assert read_runs([tmp_path / "none.jsonl"]) == {}
+
+
+def test_a_compressed_file_is_read(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "runs.jsonl", tmp_path / "runs.jsonl.gz"
+    append_run(plain, _run(0))
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_runs([packed]) == read_runs([plain])
+
+
+@pytest.mark.parametrize("kept", [5, 40, -9, -1])
+def test_a_damaged_compressed_file_is_refused(tmp_path: Path, kept: int) -> None:
+    plain, packed = tmp_path / "runs.jsonl", tmp_path / "runs.jsonl.gz"
+    append_run(plain, _run(0))
+    packed.write_bytes(gzip.compress(plain.read_bytes())[:kept])
+    with pytest.raises(CompareError, match="damaged"):
+        read_runs([packed])
+
+
+def test_a_plain_file_with_a_compressed_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl.gz"
+    append_run(path, _run(0))
+    with pytest.raises(CompareError, match="not a results file"):
+        read_runs([path])
