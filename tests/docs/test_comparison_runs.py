@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from optuna_scoot.cli.compare.modes import Mode
+from optuna_scoot.cli.compare.planning import parse_numbers
+from optuna_scoot.cli.compare.planning import plan
+from optuna_scoot.cli.compare.planning import split
 from optuna_scoot.cli.compare.problems import Crash
 from optuna_scoot.cli.compare.registry import make_problem
 from optuna_scoot.cli.compare.registry import select_problems
@@ -16,6 +21,7 @@ from optuna_scoot.cli.compare.runs import read_runs
 
 DOCS = Path(__file__).parents[2] / "docs"
 PUBLISHED = DOCS / "comparison-runs.jsonl.gz"
+SLOW = ("hebo", "scoot-paper")  # whose runs take minutes and are not all published
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,28 @@ def test_runs_are_whole_and_of_held_out_problems(published: dict[RunKey, Run]) -
         if key.sampler == "scoot"
         for trial in run.trials
     )
+
+
+def _commands_of_the_page() -> list[dict[str, str]]:
+    """The options of each command that docs/comparison.md names."""
+    lines = (DOCS / "comparison.md").read_text().splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("optuna-scoot")]
+    return [dict(zip(w[2::2], w[3::2], strict=True)) for w in words]
+
+
+def test_the_runs_of_the_page_are_there(published: dict[RunKey, Run]) -> None:
+    for options in _commands_of_the_page():
+        if options["--samplers"] in SLOW:
+            continue
+        planned = plan(
+            select_problems(split(options["--problems"])),
+            split(options["--samplers"]),
+            [Mode.parse(mode) for mode in split(options["--modes"])],
+            parse_numbers(options["--seeds"]),
+            batches=parse_numbers(options.get("--batch", "1")),
+        )
+        missing = {key for _, key in planned} - published.keys()
+        assert not missing, options
 
 
 @pytest.mark.parametrize("name", select_problems(["held-out"]))

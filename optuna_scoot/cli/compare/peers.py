@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
+from optuna_scoot.cli.compare.hebo_peer import PYTHON_VARIABLE
 from optuna_scoot.cli.compare.hebo_peer import HeboSampler
 from optuna_scoot.cli.compare.hebo_peer import hebo_python
 from optuna_scoot.cli.compare.modes import ALL_MODES
@@ -179,11 +180,15 @@ def find_contestant(name: str) -> Contestant:
         The sampler.
 
     Raises:
-        CompareError: If there is none, or the variant changes an option that does not exist.
+        CompareError: If there is none, a variant changes an option that does not exist, or HEBO's
+            Python is not known.
     """
     plain, _, _ = name.partition("@")
     stem, _, settings = plain.partition(":")
     known = contestants()
+    if stem == "hebo" and stem not in known:
+        msg = f"HEBO runs in a Python of its own: set {PYTHON_VARIABLE} to one that has it."
+        raise CompareError(msg)
     if stem not in known or (settings and stem not in ("scoot", "scoot-paper")):
         msg = f"No sampler is called {name!r}. There are: {', '.join(known)}."
         raise CompareError(msg)

@@ -52,3 +52,9 @@ def test_mace_without_its_front_is_refused() -> None:
     with pytest.raises(CompareError, match='needs solver="nsga2"'):
         changed(Method(), {"single": "mace"})
     assert changed(Method(), {"single": "mace", "solver": "nsga2"}).single == "mace"
+
+
+def test_hebo_without_its_python_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPTUNA_SCOOT_HEBO_PYTHON", raising=False)
+    with pytest.raises(CompareError, match="set OPTUNA_SCOOT_HEBO_PYTHON"):
+        find_contestant("hebo")
