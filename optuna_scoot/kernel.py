@@ -18,13 +18,6 @@ import numpy as np
 
 _WARP_MARGIN = 1e-7  # BoTorch's: the warping function has no derivative at 0 and 1
 
-OUTPUTSCALE_PRIOR = (0.4, 0.8)
-NOISE_PRIOR = (-5.0, 1.5)
-"""Mean and deviation of the logarithm of the signal's and of the noise's variance, a priori."""
-
-MAIN_SHARE_PRIOR = (0.0, 1.5)
-"""Mean and deviation of the logit of the main effects' share in the signal's variance."""
-
 
 @dataclass(frozen=True)
 class KernelChoice:
@@ -38,7 +31,12 @@ class KernelChoice:
         level_lengthscale_median: The same of a categorical's: another level leaves more of what
             was learnt valid than a number at the other end of its range.
         lengthscale_spread: Standard deviation of that prior's logarithm.
+        outputscale_prior: Mean and standard deviation, a priori, of the logarithm of the signal's
+            variance.
+        noise_prior: The same of the noise's variance.
         main_effects: Whether the additive kernel stands beside the other; needs draws.
+        main_share_prior: Mean and standard deviation, a priori, of the logit of the additive
+            kernel's share in the signal's variance.
         n_draws: How many draws of the hyper-parameters from their posterior are averaged; 0 takes
             the posterior's mode alone (the paper).
         n_steps: Steps of the Markov chain from one draw to the next.
@@ -52,7 +50,10 @@ class KernelChoice:
     lengthscale_median: float = 0.7
     level_lengthscale_median: float = 2.0
     lengthscale_spread: float = 0.8
+    outputscale_prior: tuple[float, float] = (0.7, 0.8)
+    noise_prior: tuple[float, float] = (-6.0, 1.8)
     main_effects: bool = True
+    main_share_prior: tuple[float, float] = (1.0, 1.5)
     n_draws: int = 8
     n_steps: int = 5
     n_burn_in: int = 15

@@ -17,9 +17,6 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import expit
 
-from optuna_scoot.kernel import MAIN_SHARE_PRIOR
-from optuna_scoot.kernel import NOISE_PRIOR
-from optuna_scoot.kernel import OUTPUTSCALE_PRIOR
 from optuna_scoot.kernel import Hyperparameters
 from optuna_scoot.kernel import KernelChoice
 from optuna_scoot.kernel import matern_of_squared
@@ -54,7 +51,9 @@ def draw_hyperparameters(
         seed: Of the chains.
     """
     f = len(medians)
-    others = [OUTPUTSCALE_PRIOR, NOISE_PRIOR, *([MAIN_SHARE_PRIOR] * choice.main_effects)]
+    others = [choice.outputscale_prior, choice.noise_prior]
+    if choice.main_effects:
+        others.append(choice.main_share_prior)
     mean = np.array([*np.log(medians), *(prior[0] for prior in others)])
     deviation = np.array([choice.lengthscale_spread] * f + [prior[1] for prior in others])
     rng = np.random.default_rng(seed)

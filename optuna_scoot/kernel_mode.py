@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from optuna_scoot.kernel import NOISE_PRIOR
-from optuna_scoot.kernel import OUTPUTSCALE_PRIOR
 from optuna_scoot.kernel import Hyperparameters
 from optuna_scoot.kernel import KernelChoice
 from optuna_scoot.threads import single_thread
@@ -89,7 +87,7 @@ def _model(
         return SingleTaskGP(
             torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
             torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
-            likelihood=_likelihood(m),
+            likelihood=_likelihood(m, choice),
             covar_module=_kernel(m, medians, choice),
             # The observations crowd where values are good: a fitted mean would be the level of the
             # few bad ones far away, and all that is unknown would look as bad as they.
@@ -117,19 +115,19 @@ def _kernel(m: int, medians: np.ndarray, choice: KernelChoice) -> Any:
             lengthscale_constraint=GreaterThan(0.025, initial_value=torch.from_numpy(medians)),
         ),
         batch_shape=batch,
-        outputscale_prior=LogNormalPrior(*OUTPUTSCALE_PRIOR),
+        outputscale_prior=LogNormalPrior(*choice.outputscale_prior),
         outputscale_constraint=GreaterThan(1e-3, initial_value=1.0),
     )
 
 
-def _likelihood(m: int) -> Any:
+def _likelihood(m: int, choice: KernelChoice) -> Any:
     import torch
     from gpytorch.constraints import GreaterThan
     from gpytorch.likelihoods import GaussianLikelihood
     from gpytorch.priors import LogNormalPrior
 
     return GaussianLikelihood(
-        noise_prior=LogNormalPrior(*NOISE_PRIOR),
+        noise_prior=LogNormalPrior(*choice.noise_prior),
         noise_constraint=GreaterThan(1e-6, initial_value=1e-2),
         batch_shape=torch.Size([m]),
     )

@@ -39,6 +39,8 @@ class Method:
         fixed_threshold: Whether Δ stays at its initial value.
         bold_every: After so many suggestions of the model that gained nothing, the forest of the
             next one does not see the categorical levels; 0 for never (the paper).
+        level_chances: After so many crashes of the model's suggestions, a level that never ran is
+            seen even then.
         use_known_constraints: Whether known constraints prune the space.
         population: Of NSGA-II.
         generations: Of NSGA-II.
@@ -48,8 +50,8 @@ class Method:
     """
 
     balanced_startup: bool = True
-    startup_share: float = 0.6
-    startup_least: int = 4
+    startup_share: float = 0.4
+    startup_least: int = 3
     startup_finished: float = 0.5
     covering_startup: bool = True
     kernel: KernelChoice = field(default_factory=KernelChoice)
@@ -62,7 +64,8 @@ class Method:
     pof_weight: float = 2.0
     crash_cost: float = 0.1
     fixed_threshold: bool = False
-    bold_every: int = 3
+    bold_every: int = 4
+    level_chances: int = 2
     use_known_constraints: bool = True
     population: int = 100
     generations: int = 100
@@ -85,7 +88,13 @@ class Method:
             startup_least=1,
             least_gain=0.0,
             kernel=KernelChoice(
-                nu=1.5, warp=True, main_effects=False, n_draws=0, max_iterations=100
+                nu=1.5,
+                outputscale_prior=(0.4, 0.8),
+                noise_prior=(-5.0, 1.5),
+                warp=True,
+                main_effects=False,
+                n_draws=0,
+                max_iterations=100,
             ),
             log_outputs=False,
             single="mace",

@@ -20,6 +20,7 @@ from optuna_scoot.method import Method
 from optuna_scoot.observations import Observations
 from optuna_scoot.outputs import OutputTransform
 from optuna_scoot.outputs import fit_output_transform
+from optuna_scoot.space import SearchSpace
 from optuna_scoot.surrogate import Surrogate
 from optuna_scoot.surrogate import fit_surrogate
 
@@ -138,7 +139,9 @@ def _learn_crashes(
         labels = np.ones_like(labels)
     is_level = space.level_features()
     bold = is_stagnant(observations, method.bold_every) and bool(is_level.any())
-    ignored = is_level if bold else np.zeros_like(is_level)
+    ignored = np.zeros_like(is_level)
+    if bold:
+        ignored = is_level & ~given_up(observations, space, method.level_chances)
     forest = FeasibilityForest(
         features, labels, is_level=is_level, ignored=ignored, choice=method.forest, seed=seed
     )
@@ -153,8 +156,9 @@ def is_stagnant(observations: Observations, n: int) -> bool:
 
     A level that crashed in its first trials is ruled out by the forest for good, although these
     trials may have crashed for other reasons. Once the rest of the space has little left to give,
-    the next suggestion gives all levels the benefit of the doubt: its forest sees the numbers
-    alone. The question is asked once in n suggestions, those of a batch counted one by one.
+    the next suggestion gives levels the benefit of the doubt: its forest sees the numbers alone,
+    and the levels that were given up (:func:`given_up`). The question is asked once in n
+    suggestions, those of a batch counted one by one.
 
     Args:
         observations: Of the study.
@@ -170,6 +174,26 @@ def is_stagnant(observations: Observations, n: int) -> bool:
     before = acquisition.hypervolume(o.values[:earlier][o.satisfied[:earlier]], reference)
     now = acquisition.hypervolume(o.values[o.satisfied], reference)
     return now - before <= _LEAST_PROGRESS * now
+
+
+def given_up(observations: Observations, space: SearchSpace, chances: int) -> np.ndarray:
+    """Tell which features show a level that has had its chances, Booleans of shape (f,).
+
+    A crash of a start-up point blames its numbers as much as its levels. The model's suggestions
+    have numbers that it holds good: where these crash too, again and again, the level is to blame.
+
+    Args:
+        observations: Of the study.
+        space: Theirs.
+        chances: How many of the model's suggestions with a level must have crashed, while no trial
+            with it ever ran.
+    """
+    o = observations
+    ran = space.levels(np.concatenate([o.x, o.pruned])).any(axis=0)
+    n_crashes = space.levels(o.crashed[o.crashed_by_model]).sum(axis=0)
+    shown = np.zeros(space.n_features, dtype=bool)
+    shown[space.features_of_levels()[~ran & (n_crashes >= chances)]] = True
+    return shown
 
 
 def reference_point(observations: Observations) -> np.ndarray:

@@ -45,6 +45,7 @@ class Observations:
         values: Their objective values, signs turned so that less is better, shape (n, m).
         constraints: Their measured constraints, satisfied where ≤ 0, shape (n, c); c may be 0.
         crashed: Points that crashed, shape (k, d).
+        crashed_by_model: Which of these the model suggested, Booleans of shape (k,).
         pruned: Points that ran without a final value, shape (p, d).
         pending: Points that run now, shape (r, d).
         outcomes: For each finished suggestion of the model, in order, whether it ran.
@@ -56,6 +57,7 @@ class Observations:
     values: np.ndarray
     constraints: np.ndarray
     crashed: np.ndarray
+    crashed_by_model: np.ndarray
     pruned: np.ndarray
     pending: np.ndarray
     outcomes: tuple[bool, ...]
@@ -93,15 +95,18 @@ def observe(
     points: dict[str, list[Mapping[str, Any]]] = {"ran": [], "crash": [], "cut": [], "runs": []}
     outcomes: list[bool] = []
     completed_before: list[int] = []
+    crashed_by_model: list[bool] = []
     for trial in trials:
         params = known_params(trial)
         if trial.number == before or not space.covers(params):
             continue
+        by_model = _is_of_model(trial)
         if trial.state == TrialState.COMPLETE:
             completed.append(trial)
             points["ran"].append(params)
         elif trial.state == TrialState.FAIL and is_crash(trial, retried, failure_filter):
             points["crash"].append(params)
+            crashed_by_model.append(by_model)
         elif trial.state == TrialState.PRUNED:
             points["cut"].append(params)
         elif trial.state == TrialState.RUNNING:
@@ -109,7 +114,7 @@ def observe(
             continue
         else:
             continue
-        if trial.user_attrs.get(PHASE_ATTR, "model") == "model" and not is_enqueued(trial):
+        if by_model:
             outcomes.append(trial.state != TrialState.FAIL)
             completed_before.append(len(completed) - (trial.state == TrialState.COMPLETE))
     values = np.array([t.values for t in completed], dtype=float).reshape(-1, len(signs)) * signs
@@ -118,6 +123,7 @@ def observe(
         values=replace_infinities(values),
         constraints=_constraints(completed),
         crashed=space.to_unit(points["crash"]),
+        crashed_by_model=np.array(crashed_by_model, dtype=bool),
         pruned=space.to_unit(points["cut"]),
         pending=space.to_unit(points["runs"]),
         outcomes=tuple(outcomes),
@@ -145,6 +151,11 @@ def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
     for trial in trials:
         numbers.update(trial.system_attrs.get(_RETRY_HISTORY_ATTR, ()))
     return numbers
+
+
+def _is_of_model(trial: FrozenTrial) -> bool:
+    """Tell whether a model chose the trial's parameters, another sampler's included."""
+    return trial.user_attrs.get(PHASE_ATTR, "model") == "model" and not is_enqueued(trial)
 
 
 def is_enqueued(trial: FrozenTrial) -> bool:

@@ -209,6 +209,30 @@ class SearchSpace:
                 flags.append(bool(self.is_categorical[j] and levels <= 2))
         return np.array(flags, dtype=bool)
 
+    def levels(self, x: np.ndarray) -> np.ndarray:
+        """Tell which levels of the categoricals and Booleans points (n, d) have.
+
+        Returns:
+            Booleans of shape (n, l), one column a level.
+        """
+        present = self.features(x)[:, self.level_features()] > 0.5
+        return np.concatenate([present, ~present[:, self._two_levels()]], axis=1)
+
+    def features_of_levels(self) -> np.ndarray:
+        """Give the feature by which each level of :meth:`levels` is seen: indices (l,)."""
+        index = np.flatnonzero(self.level_features())
+        return np.concatenate([index, index[self._two_levels()]])
+
+    def _two_levels(self) -> np.ndarray:
+        """Tell which of the level features stand for two levels, their 0 and their 1."""
+        flags: list[bool] = []
+        for j, levels in enumerate(self.n_levels):
+            if self._one_hot[j]:
+                flags.extend([False] * int(levels))
+            elif self.is_categorical[j] and levels <= 2:
+                flags.append(True)
+        return np.array(flags, dtype=bool)
+
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Give the parameter values of points (n, d): for each name an array (n,)."""
         out: dict[str, np.ndarray] = {}

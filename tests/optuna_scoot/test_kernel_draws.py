@@ -7,8 +7,6 @@ import pytest
 from scipy.special import logit
 from scipy.stats import multivariate_normal
 
-from optuna_scoot.kernel import NOISE_PRIOR
-from optuna_scoot.kernel import OUTPUTSCALE_PRIOR
 from optuna_scoot.kernel import KernelChoice
 from optuna_scoot.kernel import matern
 from optuna_scoot.kernel import prior_medians
@@ -74,12 +72,13 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     draws = draw_hyperparameters(x, y, prior_medians(1, medians), medians, choice, 0)
     found = np.log([draw.lengthscales[0, 0] for draw in draws])
 
+    signal, noise = choice.outputscale_prior, choice.noise_prior
     # The posterior of (log length scale, log signal, log noise) on a grid, by the prior's density
     # and the Gaussian likelihood with a plain inverse.
     axes = [
         np.log(0.7) + 0.8 * np.linspace(-3.5, 3.5, 29),
-        OUTPUTSCALE_PRIOR[0] + OUTPUTSCALE_PRIOR[1] * np.linspace(-3.5, 3.5, 15),
-        NOISE_PRIOR[0] + NOISE_PRIOR[1] * np.linspace(-3.5, 3.5, 15),
+        signal[0] + signal[1] * np.linspace(-3.5, 3.5, 15),
+        noise[0] + noise[1] * np.linspace(-3.5, 3.5, 15),
     ]
     log_weights = np.empty([len(axis) for axis in axes])
     for i, a in enumerate(axes[0]):
@@ -89,8 +88,8 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
                 covariance += (np.exp(c) + 1e-6) * np.eye(len(x))
                 fit = y[:, 0] @ np.linalg.solve(covariance, y[:, 0])
                 prior = ((a - np.log(0.7)) / 0.8) ** 2
-                prior += ((b - OUTPUTSCALE_PRIOR[0]) / OUTPUTSCALE_PRIOR[1]) ** 2
-                prior += ((c - NOISE_PRIOR[0]) / NOISE_PRIOR[1]) ** 2
+                prior += ((b - signal[0]) / signal[1]) ** 2
+                prior += ((c - noise[0]) / noise[1]) ** 2
                 determinant = np.linalg.slogdet(covariance)[1]
                 log_weights[i, j, k] = -0.5 * (fit + determinant + prior)
     weights = np.exp(log_weights - log_weights.max()).sum(axis=(1, 2))

@@ -215,6 +215,30 @@ def test_features_spread_levels_over_the_unit_interval() -> None:
     assert space.level_features().tolist() == [False, True, False, True, True, True]
 
 
+def test_levels_are_those_of_categoricals_and_flags_each_by_its_feature() -> None:
+    space = SearchSpace(
+        {
+            "n": FloatDistribution(0.0, 1.0),
+            "size": CategoricalDistribution([8, 16, 32]),
+            "on": CategoricalDistribution([False, True]),
+            "kind": CategoricalDistribution(["a", "b", "c"]),
+        }
+    )
+    x = space.to_unit(
+        [
+            {"n": 0.9, "size": 32, "on": False, "kind": "b"},
+            {"n": 0.1, "size": 8, "on": True, "kind": "c"},
+        ]
+    )
+
+    # on, a, b, c, and off: sizes are numbers.
+    assert space.levels(x).tolist() == [
+        [False, False, True, False, True],
+        [True, False, False, True, False],
+    ]
+    assert space.features_of_levels().tolist() == [2, 3, 4, 5, 2]
+
+
 def test_counts_distinct_configurations() -> None:
     assert SearchSpace({k: MIXED[k] for k in ("block", "chunked", "delay")}).n_points == 3 * 2 * 21
     assert SearchSpace(MIXED).n_points == math.inf

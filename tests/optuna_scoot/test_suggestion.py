@@ -13,6 +13,7 @@ from optuna_scoot import KnownConstraints
 from optuna_scoot.design import Domain
 from optuna_scoot.feasibility import FeasibilityThreshold
 from optuna_scoot.method import Method
+from optuna_scoot.model import given_up
 from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
 from optuna_scoot.observations import Observations
@@ -34,6 +35,7 @@ def _observations(
         values=values,
         constraints=np.empty((len(x), 0)),
         crashed=nothing if crashed is None else crashed,
+        crashed_by_model=np.zeros(0 if crashed is None else len(crashed), dtype=bool),
         pruned=nothing,
         pending=nothing,
         outcomes=outcomes,
@@ -169,11 +171,65 @@ def test_a_level_blamed_for_other_crashes_gets_another_chance(
     crashed = domain.space.to_unit([{"n": n, "on": True} for n in (0.8, 0.9, 1.0)])
     values = np.concatenate([[1.0], np.full(7, 2.0)])[:, np.newaxis]
     observations = _observations(x, values, crashed=crashed, outcomes=outcomes)
-    model = learn(observations, domain, Method(), FeasibilityThreshold(), 0)
+    model = learn(observations, domain, Method(bold_every=3), FeasibilityThreshold(), 0)
     good, bad = domain.space.to_unit([{"n": 0.2, "on": True}, {"n": 0.9, "on": True}])
 
     assert bool(model.pof(good[np.newaxis, :])[0] > 0.9) is bold
     assert model.pof(bad[np.newaxis, :])[0] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("by_model", "ran_once", "shown"),
+    [
+        # Two of the model's own suggestions crashed with "a": it is given up.
+        ([True, False, True], False, ["a"]),
+        # One did; the other points were start-up's.
+        ([True, False, False], False, []),
+        ([True, True, True], False, ["a"]),
+        # It ran elsewhere.
+        ([True, True, True], True, []),
+    ],
+)
+def test_a_level_is_given_up_after_two_crashes_of_the_model_unless_it_ever_ran(
+    by_model: list[bool], ran_once: bool, shown: list[str]
+) -> None:
+    space = SearchSpace(
+        {
+            "n": FloatDistribution(0.0, 1.0),
+            "kind": CategoricalDistribution(["a", "b", "c"]),
+            "on": CategoricalDistribution([False, True]),
+        }
+    )
+    ran = space.to_unit(
+        [
+            {"n": 0.1, "kind": "c", "on": False},
+            {"n": 0.2, "kind": "a" if ran_once else "c", "on": True},
+        ]
+    )
+    crashed = space.to_unit([{"n": n, "kind": "a", "on": n > 0.5} for n in (0.4, 0.5, 0.6)])
+    observations = dataclasses.replace(
+        _observations(ran, np.ones((2, 1)), crashed=crashed),
+        crashed_by_model=np.array(by_model),
+    )
+    expected = [False, *(kind in shown for kind in ("a", "b", "c")), False]
+
+    assert given_up(observations, space, 2).tolist() == expected
+
+
+def test_a_flag_that_was_given_up_gets_no_further_chance() -> None:
+    domain = _domain_with_flag()
+    x = domain.space.to_unit([{"n": float(n), "on": False} for n in np.linspace(0.0, 0.6, 8)])
+    crashed = domain.space.to_unit([{"n": n, "on": True} for n in (0.8, 0.9, 1.0)])
+    values = np.concatenate([[1.0], np.full(7, 2.0)])[:, np.newaxis]
+    observations = _observations(x, values, crashed=crashed, outcomes=(True,) * 5)
+    blamed = dataclasses.replace(observations, crashed_by_model=np.ones(3, dtype=bool))
+    good = domain.space.to_unit([{"n": 0.2, "on": True}])
+    pof = [
+        learn(o, domain, Method(bold_every=3), FeasibilityThreshold(), 0).pof(good)[0]
+        for o in (observations, blamed)
+    ]
+
+    assert pof[0] > 0.9 > 0.5 > pof[1]
 
 
 def test_without_levels_crashes_stay_what_they_are() -> None:
@@ -182,7 +238,7 @@ def test_without_levels_crashes_stay_what_they_are() -> None:
     observations = _observations(x, values, crashed=x + 0.5, outcomes=(True,) * 5)
     models = [
         learn(observations, _square(), method, FeasibilityThreshold(), 0)
-        for method in (Method(), Method(bold_every=0))
+        for method in (Method(bold_every=3), Method(bold_every=0))
     ]
     queries = np.random.default_rng(1).random((50, 2))
 
