@@ -61,7 +61,7 @@ class Method:
     least_gain: float = 0.01
     use_forest: bool = True
     forest: ForestChoice = field(default_factory=ForestChoice)
-    pof_weight: float = 2.0
+    pof_weight: float = 3.0
     crash_cost: float = 0.1
     fixed_threshold: bool = False
     bold_every: int = 4

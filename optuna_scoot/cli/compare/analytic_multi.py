@@ -107,6 +107,11 @@ _HELD_OUT = ProblemSet.HELD_OUT
 RECIPES: tuple[Recipe, ...] = (
     Recipe("zdt1-crash", "zdt1", "fflicb", _TUNING, ("imply",), ("corner", "level")),
     Recipe("bowls-crash", "bowls", "fffcb", _TUNING, hidden=("bowls",)),
+    Recipe("zdt1-slope-crash", "zdt1", "ffslbcb", _TUNING, hidden=("slope",)),
+    Recipe("zdt2-mixed-crash", "zdt2", "fflib", _TUNING, ("imply",), ("corner",)),
+    Recipe("zdt3-slope-crash", "zdt3", "fffl", _TUNING, hidden=("slope",), flip=True),
+    Recipe("dtlz2-level-crash", "dtlz2", "fffcb", _TUNING, hidden=("pocket", "level")),
+    Recipe("bowls-level-crash", "bowls", "ffflcb", _TUNING, hidden=("bowls", "level")),
     Recipe("zdt2-crash", "zdt2", "ffffb", _HELD_OUT, hidden=("slope",)),
     Recipe("zdt3-crash", "zdt3", "ffiscb", _HELD_OUT, (), ("pocket", "level"), flip=True),
     Recipe("dtlz2-crash", "dtlz2", "fflib", _HELD_OUT, ("imply",), ("slope",)),
