@@ -50,10 +50,10 @@ class KernelChoice:
     lengthscale_median: float = 0.7
     level_lengthscale_median: float = 2.0
     lengthscale_spread: float = 0.8
-    outputscale_prior: tuple[float, float] = (0.7, 0.8)
-    noise_prior: tuple[float, float] = (-6.0, 1.8)
+    outputscale_prior: tuple[float, float] = (0.4, 0.8)
+    noise_prior: tuple[float, float] = (-5.0, 1.5)
     main_effects: bool = True
-    main_share_prior: tuple[float, float] = (1.0, 1.5)
+    main_share_prior: tuple[float, float] = (0.0, 1.5)
     n_draws: int = 8
     n_steps: int = 5
     n_burn_in: int = 15

@@ -50,8 +50,8 @@ class Method:
     """
 
     balanced_startup: bool = True
-    startup_share: float = 0.4
-    startup_least: int = 3
+    startup_share: float = 0.6
+    startup_least: int = 4
     startup_finished: float = 0.5
     covering_startup: bool = True
     kernel: KernelChoice = field(default_factory=KernelChoice)
@@ -61,7 +61,7 @@ class Method:
     least_gain: float = 0.01
     use_forest: bool = True
     forest: ForestChoice = field(default_factory=ForestChoice)
-    pof_weight: float = 3.0
+    pof_weight: float = 2.0
     crash_cost: float = 0.1
     fixed_threshold: bool = False
     bold_every: int = 4

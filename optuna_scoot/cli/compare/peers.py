@@ -126,7 +126,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scoot-no-weight": {"pof_weight": 0.0},
     "scoot-rejected-startup": {"balanced_startup": False},
     "scoot-no-covering": {"covering_startup": False},
-    "scoot-more-startup": {"startup_share": 0.6, "startup_least": 4},
     "scoot-no-bold": {"bold_every": 0},
     "scoot-endless-chances": {"level_chances": 10_000},
     "scoot-no-least-gain": {"least_gain": 0.0},
