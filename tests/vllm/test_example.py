@@ -17,15 +17,19 @@ def test_tune_vllm_measures_the_default_and_a_suggestion(
     command = [sys.executable, str(ROOT / "examples" / "tune_vllm.py"), str(model)]
     command += ["--python", vllm_python, "--rate", "4", "--duration", "2", "--trials", "2"]
     command += ["--max-model-len", "1024", "--enforce-eager"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, **ENVIRONMENT},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, **ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        # The example refuses to measure while something else holds the machine up.
+        if "this machine is too busy to measure" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("vLLM 0.")
     assert "2 trials; default [" in done.stdout
