@@ -67,7 +67,7 @@ class SupervisedProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=dict(env),
-                start_new_session=True,  # Ctrl-C in the terminal reaches the worker alone
+                process_group=0,  # Ctrl-C in the terminal reaches the worker alone
             )
         self._wait_for_start()
 
