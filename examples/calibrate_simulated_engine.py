@@ -114,7 +114,7 @@ def main() -> int:
     parser.add_argument("--measure", action="store_true", help="measure them first")
     parser.add_argument("--model", help="folder of the model")
     parser.add_argument("--python", help="interpreter of the environment that holds vLLM")
-    parser.add_argument("--rate", type=float, default=6.0, help="requests a second (6)")
+    parser.add_argument("--rate", type=float, default=10.0, help="requests a second (10)")
     parser.add_argument("--duration", type=float, default=10.0, help="seconds of arrivals (10)")
     arguments = parser.parse_args()
     try:

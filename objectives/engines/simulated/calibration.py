@@ -4,10 +4,12 @@ The fit minimises
 
     sum over runs and metrics of rho(log(predicted / measured)^2) + sum of (w * log(c / c0))^2
 
-over the coefficients c, with rho soft-L1 so that one odd run does not bend the rest, and w a small
-pull towards the starting values c0 for coefficients that the runs say nothing about. How good the
-result is must be judged on runs that were held out: their mean absolute percentage error, and
-Spearman's rank correlation, which is what tuning needs (which configuration is better).
+over the coefficients c, with rho soft-L1 so that one odd run does not bend the rest, and w a
+small pull towards the starting values c0 for coefficients that the runs say nothing about. The fit
+starts from several places and keeps the best: an iteration is bound by arithmetic or by bandwidth,
+and a search that sits on the wrong side of that maximum does not cross it. How good the result is
+must be judged on runs that were held out: their mean absolute percentage error, and Spearman's
+rank correlation, which is what tuning needs (which configuration is better).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +54,9 @@ FITTED = (
 PULL = 0.02  # w
 CRASH_RESIDUAL = math.log(10.0)  # where the model says crash and the engine ran
 LARGEST_CHANGE = 4.0  # of the logarithm of a coefficient
+# The sides of the roofline, and the changes of their logarithms from which the fit starts.
+SIDES = ("gemm_efficiency", "weight_bandwidth_efficiency")
+STARTING_CHANGES = (-2.0, 0.0, 2.0)
 STEP = 0.05  # of the finite differences: the simulation jumps a little everywhere
 
 
@@ -144,21 +150,30 @@ def calibrate(
         return np.concatenate([*misses, PULL * (x - 1.0)])
 
     # x = 1 + log(c / c0): steps of finite differences are relative to x, which must not be 0.
-    fit = least_squares(
-        residuals,
-        np.ones(len(names)),
-        bounds=(1.0 - LARGEST_CHANGE, 1.0 + LARGEST_CHANGE),
-        diff_step=[STEP] * len(names),
-        loss="soft_l1",
-        f_scale=0.2,
-        max_nfev=40,
-    )
-    model = with_values(fit.x)
+    fits = [
+        least_squares(
+            residuals,
+            first,
+            bounds=(1.0 - LARGEST_CHANGE, 1.0 + LARGEST_CHANGE),
+            diff_step=[STEP] * len(names),
+            loss="soft_l1",
+            f_scale=0.2,
+            max_nfev=40,
+        )
+        for first in _starting_points(names)
+    ]
+    model = with_values(min(fits, key=lambda fit: float(fit.cost)).x)
     return Calibration(
         model.coefficients,
         prediction_errors(model, train),
         prediction_errors(model, [runs[i] for i in sorted(test)]),
     )
+
+
+def _starting_points(names: Sequence[str]) -> list[Vector]:
+    """Where the fit starts, as x = 1 + log(c / c0)."""
+    changes = [STARTING_CHANGES if name in SIDES else (0.0,) for name in names]
+    return [1.0 + np.array(point) for point in product(*changes)]
 
 
 def predict(engine: SimulatedEngine, run: MeasuredRun) -> dict[str, float]:
