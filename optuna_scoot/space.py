@@ -141,9 +141,14 @@ class SearchSpace:
         self.names = tuple(self.distributions)
         self._dimensions = [_dimension(d) for d in self.distributions.values()]
         self.n_levels = np.array([d.n_levels for d in self._dimensions])
-        self._one_hot = [not _is_ordered(d) for d in self.distributions.values()]
+        self._one_hot = np.array(
+            [not _is_ordered(d) for d in self.distributions.values()], dtype=bool
+        )
+        # How many columns each parameter has among the features.
+        self._widths = np.where(self._one_hot, self.n_levels, 1.0).astype(int)
         self.is_categorical = np.array(
-            [isinstance(d, CategoricalDistribution) for d in self.distributions.values()]
+            [isinstance(d, CategoricalDistribution) for d in self.distributions.values()],
+            dtype=bool,
         )
         self._pinned = {
             self.names.index(name): self._encoded(name, [{name: value}])[0]
@@ -163,9 +168,7 @@ class SearchSpace:
     @property
     def n_features(self) -> int:
         """The number f of columns that :meth:`features` gives."""
-        return int(
-            sum(k if hot else 1 for k, hot in zip(self.n_levels, self._one_hot, strict=True))
-        )
+        return int(self._widths.sum())
 
     def all_units(self, j: int) -> np.ndarray:
         """Give the unit coordinates of all levels of the discrete parameter number j."""
@@ -201,13 +204,8 @@ class SearchSpace:
 
     def level_features(self) -> np.ndarray:
         """Tell which features are levels of a categorical or Boolean: Booleans of shape (f,)."""
-        flags: list[bool] = []
-        for j, levels in enumerate(self.n_levels):
-            if self._one_hot[j]:
-                flags.extend([True] * int(levels))
-            else:
-                flags.append(bool(self.is_categorical[j] and levels <= 2))
-        return np.array(flags, dtype=bool)
+        is_level = self._one_hot | (self.is_categorical & (self.n_levels <= 2))
+        return np.repeat(is_level, self._widths)
 
     def levels(self, x: np.ndarray) -> np.ndarray:
         """Tell which levels of the categoricals and Booleans points (n, d) have.
@@ -225,13 +223,7 @@ class SearchSpace:
 
     def _two_levels(self) -> np.ndarray:
         """Tell which of the level features stand for two levels, their 0 and their 1."""
-        flags: list[bool] = []
-        for j, levels in enumerate(self.n_levels):
-            if self._one_hot[j]:
-                flags.extend([False] * int(levels))
-            elif self.is_categorical[j] and levels <= 2:
-                flags.append(True)
-        return np.array(flags, dtype=bool)
+        return np.asarray(np.repeat(~self._one_hot, self._widths)[self.level_features()])
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Give the parameter values of points (n, d): for each name an array (n,)."""
