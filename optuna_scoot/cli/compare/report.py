@@ -51,7 +51,7 @@ anew for every seed (`optuna-scoot compare --list` names them all).
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
 
-**Seconds** a suggestion are those of the machine that happened to make a run, with others beside it;
+**Seconds** a suggestion are those of the machine that happened to make a run, others beside it;
 `optuna-scoot compare --suggestion-time` measures samplers side by side.
 """
 
