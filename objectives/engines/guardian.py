@@ -21,7 +21,8 @@ process group is ended. The engine writes its log to the guardian's standard err
 
 All three are of one session. Linux shares the processor out by session first (autogroup), and an
 engine's processes, which spin and yield while they wait for each other, kept everything outside
-theirs from a core for up to 1.5 s on Linux 6.18 with two cores: the load generator was late.
+theirs from a core for more than a second on two cores with Linux 6.18: the load generator was
+late.
 
 Standard library only, and run in isolated mode: the environment it is given is the engine's.
 """

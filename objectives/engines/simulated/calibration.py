@@ -126,7 +126,7 @@ def calibrate(
     """Fit coefficients to measured runs.
 
     Args:
-        engine: The model of the machine; its coefficients are where the fit starts.
+        engine: The model of the machine; the fit starts at and around its coefficients.
         runs: At least two that are not held out.
         held_out: Indices of runs that are only predicted.
         names: The coefficients to fit, fields of `StepCoefficients`, all > 0 at the start.
