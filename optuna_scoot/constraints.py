@@ -330,6 +330,25 @@ class KnownConstraints:
                 return False
         return all(_callable_holds(function, params) for function in self._callables)
 
+    def violated(self, params: Mapping[str, Any]) -> list[str]:
+        """Tell which constraints one configuration violates, with the values that they look at.
+
+        As in :meth:`satisfied`, a constraint that ``params`` does not determine passes.
+
+        Returns:
+            A text each, such as ``"batch >= 16 (batch=8)"``; empty where all are satisfied.
+        """
+        params = {**self._given, **params}
+        texts = []
+        for expression in self._expressions:
+            if expression.names <= params.keys() and not _expression_holds(expression, params):
+                texts.append(_told(expression.text, expression.names, params))
+        for function in self._callables:
+            seen = _Recorded(params)
+            if not _callable_holds(function, seen):
+                texts.append(_told(_name_of(function), seen.asked or params.keys(), params))
+        return texts
+
     def satisfied_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Tell for each of n configurations, given as columns (n,), whether it satisfies all.
 
@@ -356,6 +375,32 @@ class KnownConstraints:
                 params = {**self._given, **{name: row[i] for name, row in rows.items()}}
                 holds[i] = all(condition(params) for condition in by_row)
         return holds
+
+
+class _Recorded(dict[str, Any]):
+    """Parameters that remember which of them a callable asked for."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        self.asked.add(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name in self:
+            self.asked.add(name)
+        return super().get(name, default)
+
+
+def _told(what: str, names: Iterable[str], params: Mapping[str, Any]) -> str:
+    return f"{what} ({', '.join(f'{name}={params[name]}' for name in sorted(names))})"
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", function))
 
 
 def _expression_holds(expression: Expression, params: Mapping[str, Any]) -> bool:

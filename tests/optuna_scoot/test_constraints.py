@@ -299,6 +299,23 @@ def test_an_unknown_name_is_told_with_the_known_ones() -> None:
         KnownConstraints(["a <= b", "a <= c"]).check_names(["b", "a"])
 
 
+def test_what_is_violated_is_told_with_the_values_that_it_looks_at() -> None:
+    def budget(p: Mapping[str, Any]) -> float:
+        return float(p["a"] * p.get("b", 1) - 12)
+
+    known = KnownConstraints(["batch >= 16", "a <= b", budget, "kind != 'x'", "later > 3"])
+    params = {"batch": 8, "a": 7, "b": 9, "kind": "x", "other": 0}
+
+    assert known.violated(params) == [
+        "batch >= 16 (batch=8)",
+        "kind != 'x' (kind=x)",
+        "budget (a=7, b=9)",
+    ]
+    assert known.violated({"batch": 8}) == ["batch >= 16 (batch=8)"]
+    assert known.given({"batch": 8}).violated({"a": 1}) == ["batch >= 16 (batch=8)"]
+    assert known.violated({"batch": 16, "a": 3, "b": 4, "kind": "y"}) == []
+
+
 @pytest.mark.parametrize("specs", ["a <= b", lambda p: 0.0])
 def test_one_constraint_without_brackets_is_refused(specs: Any) -> None:
     with pytest.raises(ConstraintError, match="in brackets"):
