@@ -43,10 +43,23 @@ class Domain:
     known: KnownConstraints
 
     def valid(self, x: np.ndarray) -> np.ndarray:
-        """Tell which of the snapped points (n, d) satisfy every known constraint: shape (n,)."""
+        """Tell which of the snapped points (n, d) satisfy every known constraint: shape (n,).
+
+        A constraint on a parameter that a point does not ask for passes.
+        """
         if not self.known or len(x) == 0:
             return np.ones(len(x), dtype=bool)
-        return self.known.satisfied_columns(self.space.columns(x))
+        if not self.space.is_conditional:
+            return self.known.satisfied_columns(self.space.columns(x))
+        valid = np.ones(len(x), dtype=bool)
+        patterns, index = np.unique(self.space.active(x), axis=0, return_inverse=True)
+        for k, active in enumerate(patterns):
+            rows = index.reshape(-1) == k
+            columns = self.space.columns(x[rows])
+            asked = {n: columns[n] for n, a in zip(self.space.names, active, strict=True) if a}
+            if asked:
+                valid[rows] = self.known.satisfied_columns(asked)
+        return valid
 
     def all_points(self) -> np.ndarray | None:
         """Give every valid point (n, d) of a small discrete space, None for a larger one.
@@ -195,8 +208,9 @@ def _covering_point(
     for levels in combinations[np.argsort(-gain)[:_COVERING_TRIES]]:
         point = raw.copy()
         point[axes] = levels
+        point = domain.space.settled(point[np.newaxis, :])[0]
         repaired = domain.repair(point, rng)
-        if np.allclose(repaired[axes], levels):
+        if np.allclose(repaired[axes], point[axes]):
             return repaired
     return None
 

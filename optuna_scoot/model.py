@@ -25,6 +25,7 @@ from optuna_scoot.surrogate import Surrogate
 from optuna_scoot.surrogate import fit_surrogate
 
 
+_REACH = 3.0  # times the better half's span, beyond the median, up to which values differ
 _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
 
 
@@ -95,16 +96,16 @@ def learn(
         seed: Of the forest and of the hyper-parameters' draws; the risk of a crash has none.
     """
     space = domain.space
-    outputs = np.concatenate([observations.values, observations.constraints], axis=1)
+    x, outputs = _measured(observations)
     m = observations.values.shape[1]
+    if m > 1:
+        outputs[:, :m] = np.minimum(outputs[:, :m], worst_that_matters(observations.values))
     transforms = tuple(
         fit_output_transform(outputs[:, j], logarithm=method.log_outputs and j < m)
         for j in range(outputs.shape[1])
     )
     y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
-    surrogate = fit_surrogate(
-        space.features(observations.x), y, space.level_features(), method.kernel, seed
-    )
+    surrogate = fit_surrogate(space.features(x), y, space.level_features(), method.kernel, seed)
     believed = np.empty((0, m))
     if len(observations.pending) and not (m == 1 and method.single == "mace"):
         # MACE draws the members of one front instead; see ``suggestion._by_nsga2``.
@@ -124,6 +125,23 @@ def learn(
         threshold=delta,
         observations=observations,
         believed=believed,
+    )
+
+
+def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Give the points that have values and these, objectives and constraints: (n, d), (n, m + c).
+
+    Pruned trials among them, with what their reports let expect; where constraints are measured,
+    they lack these.
+    """
+    o = observations
+    outputs = np.concatenate([o.values, o.constraints], axis=1)
+    if o.pruned_values is None or o.constraints.shape[1] > 0:
+        return o.x, outputs
+    told = np.isfinite(o.pruned_values).all(axis=1)
+    return (
+        np.concatenate([o.x, o.pruned[told]]),
+        np.concatenate([outputs, o.pruned_values[told]]),
     )
 
 
@@ -206,5 +224,20 @@ def reference_point(observations: Observations) -> np.ndarray:
     # The worst of all, not of the front: the front of a few trials hardly spans the trade-off, and
     # what lies outside of its own box would never be looked at.
     values = observations.values
-    width = np.ptp(values, axis=0)
-    return np.asarray(values.max(axis=0) + 0.1 * np.where(width > 0.0, width, 1.0))
+    worst = np.minimum(values.max(axis=0), worst_that_matters(values))
+    width = worst - values.min(axis=0)
+    return np.asarray(worst + 0.1 * np.where(width > 0.0, width, 1.0))
+
+
+def worst_that_matters(values: np.ndarray) -> np.ndarray:
+    """Give the level of each objective beyond which a value is simply bad, shape (m,).
+
+    A configuration that is overloaded, or a penalty of a million, must not set the scale by which
+    all others are seen: what counts is what the better half spans, and what the front reaches.
+
+    Args:
+        values: Minimised, shape (n, m), n ≥ 1.
+    """
+    median = np.median(values, axis=0)
+    front = values[acquisition.non_dominated(values)].max(axis=0)
+    return np.asarray(np.maximum(median + _REACH * (median - values.min(axis=0)), front))
