@@ -23,6 +23,7 @@ from optuna_scoot.expression import ConstraintError
 from optuna_scoot.expression import Expression
 from optuna_scoot.names import may_branch
 from optuna_scoot.names import unknown_name
+from optuna_scoot.space import plain
 
 
 __all__ = ["ConstraintError", "ConstraintSpec", "Expression", "KnownConstraints"]
@@ -57,7 +58,7 @@ class KnownConstraints:
                 "known_constraints is a list of constraints; put the one you have in brackets."
             )
         self.specs = tuple(specs)
-        self._given = {name: _plain(value) for name, value in (given or {}).items()}
+        self._given = {name: plain(value) for name, value in (given or {}).items()}
         self._names = frozenset(names)
         self._expressions: list[Expression] = []
         self._callables: list[Callable[[Mapping[str, Any]], float]] = []
@@ -167,7 +168,7 @@ class KnownConstraints:
         """
         params = self._with_given(params)
         return all(
-            _expression_holds(expression, params) for expression in self._determined(params)
+            e is None or _expression_holds(e, params) for e in self._determined(params)
         ) and all(_callable_holds(function, params) for function in self._callables)
 
     def violated(self, params: Mapping[str, Any]) -> list[str]:
@@ -181,7 +182,7 @@ class KnownConstraints:
         params = self._with_given(params)
         texts = []
         for expression in self._determined(params):
-            if not _expression_holds(expression, params):
+            if expression is not None and not _expression_holds(expression, params):
                 texts.append(_told(expression.text, expression.names, params))
         for function in self._callables:
             seen = _Recorded(params)
@@ -201,7 +202,7 @@ class KnownConstraints:
         by_row: list[Callable[[Mapping[str, Any]], bool]] = [
             partial(_callable_holds, function) for function in self._callables
         ]
-        for expression in self._determined(values):
+        for expression in filter(None, self._determined(values)):
             try:
                 holds &= np.broadcast_to(np.asarray(expression(values)).astype(bool), (n,))
             except ConstraintError:
@@ -220,12 +221,10 @@ class KnownConstraints:
                 what they look at there.
 
         Returns:
-            In the order of :meth:`violations`. Constraints that are not determined are left out.
+            One set a constraint, empty where the columns do not determine it.
         """
-        scopes = [
-            frozenset(expression.names & columns.keys())
-            for expression in self._determined({**self._given, **columns})
-        ]
+        determined = self._determined({**self._given, **columns})
+        scopes = [frozenset(e.names & columns.keys() if e else ()) for e in determined]
         n = len(next(iter(columns.values())))
         for function in self._callables:
             asked: set[str] = set()
@@ -242,7 +241,8 @@ class KnownConstraints:
         """Measure how far each of n configurations is from satisfying each constraint.
 
         Args:
-            columns: As of :meth:`satisfied_columns`.
+            columns: As of :meth:`satisfied_columns`. What the constraints looked at do not ask
+                for may be left out.
             only: The constraints to look at, by their place in :meth:`scopes`; None: all.
 
         Returns:
@@ -251,10 +251,12 @@ class KnownConstraints:
         """
         n = len(next(iter(columns.values())))
         values = {**self._given, **columns}
-        constraints: list[_Constraint] = [*self._determined(values), *self._callables]
-        out = np.empty((len(constraints) if only is None else len(only), n))
-        for row, k in enumerate(range(len(constraints)) if only is None else only):
-            constraint = constraints[k]
+        constraints: list[_Constraint | None] = [*self._determined(values), *self._callables]
+        chosen = range(len(constraints)) if only is None else only
+        out = np.zeros((len(chosen), n))
+        for row, constraint in enumerate(constraints[k] for k in chosen):
+            if constraint is None:
+                continue
             if isinstance(constraint, Expression):
                 try:
                     out[row] = constraint.violation(values)
@@ -265,14 +267,24 @@ class KnownConstraints:
                 out[row, i] = _violation(constraint, params)
         return out
 
-    def _determined(self, params: Mapping[str, Any]) -> list[Expression]:
-        """Give the expressions all of whose parameters are there."""
+    @property
+    def n_expressions(self) -> int:
+        """How many constraints are strings; they come first in :meth:`scopes`."""
+        return len(self._expressions)
+
+    @property
+    def n_callables(self) -> int:
+        """How many are callables, which are asked configuration by configuration."""
+        return len(self._callables)
+
+    def _determined(self, params: Mapping[str, Any]) -> list[Expression | None]:
+        """Give each expression where all of its parameters are there, otherwise None."""
         names = self._names.union(params)
         expressions = (expression.among(names) for expression in self._expressions)
-        return [expression for expression in expressions if expression.names <= params.keys()]
+        return [e if e.names <= params.keys() else None for e in expressions]
 
     def _with_given(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self._given, **{name: _plain(value) for name, value in params.items()}}
+        return {**self._given, **{name: plain(value) for name, value in params.items()}}
 
     def _rows(
         self, columns: Mapping[str, np.ndarray], indices: np.ndarray
@@ -313,13 +325,6 @@ def _told(what: str, names: Iterable[str], params: Mapping[str, Any]) -> str:
 
 def _name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", function))
-
-
-def _plain(value: Any) -> Any:
-    """Give NumPy's kinds of numbers and Booleans as Python's."""
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
-        return value.item()
-    return value
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, Any]:
@@ -377,7 +382,7 @@ def _callable_value(function: Callable[[Mapping[str, Any]], float], params: _Rec
             return -np.inf
         raise
     name = _name_of(function)
-    value = _plain(value)
+    value = plain(value)
     if isinstance(value, bool):
         raise ConstraintError(
             f"The known constraint {name!r} returned {value}, which may mean satisfied or "
