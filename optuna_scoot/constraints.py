@@ -61,6 +61,7 @@ class KnownConstraints:
         self._given = {name: plain(value) for name, value in (given or {}).items()}
         self._names = frozenset(names)
         self._expressions: list[Expression] = []
+        self._read: dict[frozenset[str], list[Expression]] = {}  # as beside these names
         self._callables: list[Callable[[Mapping[str, Any]], float]] = []
         for spec in self.specs:
             if isinstance(spec, str):
@@ -280,8 +281,9 @@ class KnownConstraints:
     def _determined(self, params: Mapping[str, Any]) -> list[Expression | None]:
         """Give each expression where all of its parameters are there, otherwise None."""
         names = self._names.union(params)
-        expressions = (expression.among(names) for expression in self._expressions)
-        return [e if e.names <= params.keys() else None for e in expressions]
+        if names not in self._read:
+            self._read[names] = [expression.among(names) for expression in self._expressions]
+        return [e if e.names <= params.keys() else None for e in self._read[names]]
 
     def _with_given(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return {**self._given, **{name: plain(value) for name, value in params.items()}}

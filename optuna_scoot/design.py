@@ -37,9 +37,8 @@ _PROBES = 1024  # Sobol points by which the valid share is judged
 _THIN = 0.02  # valid share below which points are walked to
 _LISTED_THIN = 2**17  # spaces of at most so many points are listed whole where few are valid
 _LISTED_FOR_PROOF = 2**21  # and of so many before "nothing satisfies" is said
-_STARTS = 64  # points mended at once to find the first valid ones
-_MOST_STARTS = 512  # and at most, before they are given up
-_ANCHORS = 64  # valid points known of a thin domain, from which all walks start
+_MOST_BATCHES = 8  # of Sobol points mended, before it is said that none was found
+_MENDED_BY_ROW = 24  # steps mended at a time where a callable is asked point by point
 
 
 @dataclass(frozen=True)
@@ -115,16 +114,17 @@ class Domain:
         rng = np.random.default_rng(0)
         walk = self._walk(rng)
         tried = 0
-        while tried < _MOST_STARTS and sum(map(len, pools)) < _STARTS // 4:
-            mended, valid = walk.mended(raw[tried : tried + _STARTS], enough=_STARTS // 4)
+        n = walk.n_chains
+        while tried < _MOST_BATCHES * n and sum(map(len, pools)) < n // 4:
+            mended, valid = walk.mended(raw[tried : tried + n], enough=n // 4)
             pools.append(mended[valid])
-            tried += _STARTS
+            tried += n
         anchors = np.concatenate(pools)
         if len(anchors) == 0 and self.space.n_points <= _LISTED_FOR_PROOF:
             anchors = self._listed
         if len(anchors) == 0:
             raise _nothing_found(self, len(raw), tried)
-        return np.asarray(walk.sample(anchors, _ANCHORS, burn_in=2 * self.space.n_dimensions))
+        return np.asarray(walk.sample(anchors, walk.n_chains, burn_in=2 * self.space.n_dimensions))
 
     def _walk(self, rng: np.random.Generator) -> FeasibleWalk:
         return FeasibleWalk(self.space, self.known, rng)
@@ -173,8 +173,14 @@ class Domain:
         """
         if not self.is_thin:
             return moved
-        frozen = np.abs(moved - origins) > 1e-10
-        points, _ = self._walk(rng).mended(moved, frozen=frozen, n_rounds=3, nearest=True)
+        rows = np.flatnonzero(~self.valid(moved))
+        if self.known.n_callables:
+            rows = rng.permutation(rows)[:_MENDED_BY_ROW]
+        points = moved.copy()
+        frozen = np.abs(moved[rows] - origins[rows]) > 1e-10
+        points[rows], _ = self._walk(rng).mended(
+            moved[rows], frozen=frozen, n_rounds=3, nearest=True
+        )
         return points
 
     def repair(self, point: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -134,7 +134,6 @@ class Expression:
     def __init__(self, text: str, names: Iterable[str] = ()) -> None:
         self.text = text
         self._spelt = spellings(text, names)
-        self._others: dict[frozenset[tuple[str, str]], Expression] = {}
         code, meant = readable(text, self._spelt)
         try:
             tree = ast.parse(code, mode="eval").body
@@ -167,13 +166,8 @@ class Expression:
 
     def among(self, names: Iterable[str]) -> Expression:
         """Give the same expression as it reads beside the parameters of these names."""
-        spelt = spellings(self.text, names)
-        if spelt == self._spelt:
-            return self
-        key = frozenset(spelt.items())
-        if key not in self._others:
-            self._others[key] = Expression(self.text, names)
-        return self._others[key]
+        names = set(names)
+        return self if spellings(self.text, names) == self._spelt else Expression(self.text, names)
 
     def _check(self, node: ast.AST) -> None:
         if not _is_allowed(node):
@@ -218,8 +212,8 @@ class Expression:
         """
         holds = _truth(self(values))
         with np.errstate(all="ignore"):
-            distance = np.nan_to_num(self._distance(self._tree, values, True), nan=1.0)
-        return np.where(holds, 0.0, np.maximum(distance, _LEAST_VIOLATION))
+            distance = self._distance(self._tree, values, True)
+        return np.where(holds, 0.0, _at_least_little(distance))
 
     def _distance(self, node: ast.expr, values: Mapping[str, Any], wanted: bool) -> Any:
         """Measure how far a condition is from being true, or from being false."""
@@ -269,7 +263,7 @@ class Expression:
             size = np.abs(_number(self._value(left.right, values)))
             a, b = np.minimum(np.abs(a - b), size - np.abs(a - b)), 0.0
         gap = np.where(size > 0.0, np.abs(a - b) / np.where(size > 0.0, size, 1.0), 0.0)
-        return np.where(holds, 0.0, np.maximum(np.nan_to_num(gap, nan=1.0), _LEAST_VIOLATION))
+        return np.where(holds, 0.0, _at_least_little(gap))
 
     def _value(self, node: ast.expr, values: Mapping[str, Any]) -> Any:
         if isinstance(node, ast.Constant):
@@ -391,6 +385,10 @@ def _number(value: Any) -> Any:
     if array.dtype.kind not in "biuf" and not all(isinstance(v, Real) for v in array.flat):
         raise TypeError("arithmetic takes numbers")
     return array.astype(float)
+
+
+def _at_least_little(violation: Any) -> Any:
+    return np.where(np.isnan(violation), 1.0, np.maximum(violation, _LEAST_VIOLATION))
 
 
 def _as_objects(array: np.ndarray) -> np.ndarray:

@@ -74,7 +74,14 @@ class FeasibleWalk:
         self._scopes = self._reads & movable
         self._bound = self._scopes.any(axis=0)
         self._free = movable & ~self._bound
+        few = np.flatnonzero(movable & (space.n_levels <= _ALL_LEVELS))
+        self._levels = {int(j): space.all_units(int(j)) for j in few}
         self._effort = _BY_ROW if known.n_callables else _BY_COLUMN
+
+    @property
+    def n_chains(self) -> int:
+        """How many points walk side by side."""
+        return self._effort.chains
 
     def mended(
         self,
@@ -262,18 +269,22 @@ class FeasibleWalk:
         alone: np.ndarray,
     ) -> np.ndarray:
         """Look ever more closely around the best coordinate so far of axis j, shape (r,)."""
-        rows = np.arange(len(x))
-        least = np.full(len(x), np.inf)
+        best = best.copy()
+        active = np.arange(len(x))
+        before = previous = np.full(len(x), np.inf)
         width = 1.0 / self._effort.grid
-        while width > max(_NARROWEST, 0.1 / self._space.n_levels[j]) and least.any():
-            units = self._snapped(
-                j, best[:, np.newaxis] + np.linspace(-width, width, self._effort.zoom)
+        while width > max(_NARROWEST, 0.1 / self._space.n_levels[j]) and len(active):
+            steps = np.linspace(-width, width, self._effort.zoom)
+            units = self._snapped(j, best[active, np.newaxis] + steps)
+            cost, _ = self._judged(
+                x[active], j, units, violations[:, active], focus[active], alone[active]
             )
-            cost, _ = self._judged(x, j, units, violations, focus, alone)
             pick = np.argmin(cost, axis=1)
-            better = cost[rows, pick] < least
-            best = np.where(better, units[rows, pick], best)
-            least = np.where(better, cost[rows, pick], least)
+            best[active] = units[np.arange(len(active)), pick]
+            least = cost[np.arange(len(active)), pick]
+            # Towards a solution the violation falls as the width does; elsewhere it levels off.
+            falling = (least > 0.0) & (least < 0.5 * before)
+            active, before, previous = active[falling], previous[falling], least[falling]
             width /= self._effort.shrink
         return best
 
@@ -298,7 +309,7 @@ class FeasibleWalk:
         Some are spread over the whole range, others lie at distances of every order of magnitude.
         """
         if self._space.n_levels[j] <= _ALL_LEVELS:
-            return np.tile(self._space.all_units(j), (len(x), 1))
+            return np.tile(self._levels[j], (len(x), 1))
         g = self._effort.grid
         spread = (np.arange(g) + self._rng.random((len(x), g))) / g
         order = 10.0 ** -self._rng.uniform(0.5, 6.0, size=(len(x), g // 4))
