@@ -38,6 +38,7 @@ _THIN = 0.02  # valid share below which points are walked to
 _LISTED_THIN = 2**17  # spaces of at most so many points are listed whole where few are valid
 _LISTED_FOR_PROOF = 2**21  # and of so many before "nothing satisfies" is said
 _MOST_BATCHES = 8  # of Sobol points mended, before it is said that none was found
+_MENDED = 8  # points mended at once for a point under repair
 _MENDED_BY_ROW = 24  # steps mended at a time where a callable is asked point by point
 
 
@@ -113,12 +114,12 @@ class Domain:
             pools.append(seen[self.valid(seen)])
         rng = np.random.default_rng(0)
         walk = self._walk(rng)
-        tried = 0
-        n = walk.n_chains
-        while tried < _MOST_BATCHES * n and sum(map(len, pools)) < n // 4:
+        n, tried, n_known = walk.n_chains, 0, sum(map(len, pools))
+        while n_known < n // 4 and (tried == 0 or (n_known == 0 and tried < _MOST_BATCHES * n)):
             mended, valid = walk.mended(raw[tried : tried + n], enough=n // 4)
             pools.append(mended[valid])
             tried += n
+            n_known += int(valid.sum())
         anchors = np.concatenate(pools)
         if len(anchors) == 0 and self.space.n_points <= _LISTED_FOR_PROOF:
             anchors = self._listed
@@ -202,19 +203,12 @@ class Domain:
         return self._walked_to(point, rng)
 
     def _walked_to(self, point: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Give a valid point (d,), with the categorical levels of ``point`` (d,) if it can be."""
+        """Give a valid point (d,), with as many levels of ``point`` (d,) as a known one has."""
         categorical = self.space.is_categorical
-        anchors = self._anchors
-        alike = np.isclose(anchors[:, categorical], point[categorical]).sum(axis=1)
-        walk = self._walk(rng)
-        if alike.max() < categorical.sum():
-            starts = np.repeat(point[np.newaxis, :], 16, axis=0)
-            frozen = np.tile(categorical, (16, 1))
-            starts, valid = walk.mended(starts, frozen=frozen, n_rounds=30)
-            if valid.any():
-                anchors, alike = starts[valid], np.zeros(int(valid.sum()))
-        nearest = anchors[alike == alike.max()]
+        alike = np.isclose(self._anchors[:, categorical], point[categorical]).sum(axis=1)
+        nearest = self._anchors[alike == alike.max()]
         n_steps = 2 * self.space.n_dimensions
+        walk = self._walk(rng)
         return np.asarray(walk.sample(nearest, 1, frozen=categorical, burn_in=n_steps)[0])
 
     def _repairs(self, point: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -225,12 +219,24 @@ class Domain:
         redrawn = rng.random((1024, len(point)))
         redrawn[:, categorical] = point[categorical]
         yield self.space.snap(redrawn)
+        if self.is_thin:
+            yield self._mended_numbers(self.space.snap(redrawn[:_MENDED]), rng)
         yield self._along(point, categorical, rng)
         for j in rng.permutation(categorical):
             for k in range(int(self.space.n_levels[j])):
                 moved = redrawn.copy()
                 moved[:, j] = (k + 0.5) / self.space.n_levels[j]
                 yield self.space.snap(moved)
+
+    def _mended_numbers(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Give points (k, d) with the levels of x (k, d) and other numbers, some of them valid."""
+        frozen = np.tile(self.space.is_categorical, (len(x), 1))
+        walk = self._walk(rng)
+        points, valid = walk.mended(x, frozen=frozen, n_rounds=30, enough=len(x) // 2)
+        if not valid.any():
+            return points
+        n_steps = 2 * self.space.n_dimensions
+        return walk.sample(points[valid], len(x), frozen=frozen[0], burn_in=n_steps)
 
     def _along(self, point: np.ndarray, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Give points that differ from ``point`` in one of the axes: shape (k, d)."""
@@ -313,7 +319,8 @@ def _covering_point(
         return None
     combinations = _combinations(domain.space, axes, rng)
     gain = _coverage_gain(combinations, tried[:, axes]) + 1e-6 * rng.random(len(combinations))
-    for levels in combinations[np.argsort(-gain)[:_COVERING_TRIES]]:
+    n_tries = _COVERING_TRIES // 4 if domain.is_thin else _COVERING_TRIES
+    for levels in combinations[np.argsort(-gain)[:n_tries]]:
         point = raw.copy()
         point[axes] = levels
         repaired = domain.repair(point, rng)
