@@ -146,7 +146,7 @@ class ScootSampler(BaseSampler):
         if n_startup_trials is not None and n_startup_trials < 0:
             raise ValueError(f"n_startup_trials must be at least 0, got {n_startup_trials}.")
         self._search_space = None if search_space is None else dict(search_space)
-        self._known = KnownConstraints(known_constraints)
+        self._known = KnownConstraints(known_constraints, names=self._search_space or ())
         if self._search_space is not None:
             self._known.check_names(self._search_space)
         self._n_startup_trials = n_startup_trials

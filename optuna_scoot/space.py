@@ -28,6 +28,9 @@ from scipy.stats import qmc
 from optuna_scoot.activity import Activity
 
 
+_EXACT = 2**53  # integers up to here are floats as well
+
+
 class _Dimension(Protocol):
     """One parameter as an interval: internal values to and from [0, 1]."""
 
@@ -121,9 +124,9 @@ def _is_ordered(distribution: BaseDistribution) -> bool:
     """Tell whether neighbouring levels are alike: all but categoricals of non-numbers."""
     if not isinstance(distribution, CategoricalDistribution):
         return True
-    choices = distribution.choices
+    choices = [plain(choice) for choice in distribution.choices]
     numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices)
-    return len(choices) <= 2 or (numeric and list(choices) == sorted(choices))  # type: ignore[type-var]
+    return len(choices) <= 2 or (numeric and choices == sorted(choices))
 
 
 class SearchSpace:
@@ -279,16 +282,31 @@ class SearchSpace:
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Give the parameter values of points (n, d): for each name an array (n,)."""
-        out: dict[str, np.ndarray] = {}
-        for j, (name, distribution) in enumerate(self.distributions.items()):
-            internal = self._dimensions[j].decode(x[:, j])
-            if isinstance(distribution, CategoricalDistribution):
-                out[name] = _choices_array(distribution.choices)[internal.astype(int)]
-            elif isinstance(distribution, IntDistribution):
-                out[name] = np.rint(internal).astype(np.int64)
-            else:
-                out[name] = internal
-        return out
+        return {name: self.column(j, x[:, j]) for j, name in enumerate(self.names)}
+
+    def column(self, j: int, units: np.ndarray) -> np.ndarray:
+        """Give the values (n,) of parameter number j at unit coordinates (n,).
+
+        Integers that no 64 bits hold come as Python's.
+        """
+        distribution = self.distributions[self.names[j]]
+        internal = self._dimensions[j].decode(units)
+        if isinstance(distribution, CategoricalDistribution):
+            return np.asarray(_choices_array(distribution.choices)[internal.astype(int)])
+        if isinstance(distribution, IntDistribution):
+            if max(-distribution.low, distribution.high) > _EXACT:
+                return _integers([_external(distribution, v) for v in internal.tolist()])
+            return np.asarray(np.rint(internal).astype(np.int64))
+        return internal
+
+    def snap_column(self, j: int, units: np.ndarray) -> np.ndarray:
+        """Move coordinates (n,) of parameter number j to the centres of their cells."""
+        return np.asarray(self._dimensions[j].encode(self._dimensions[j].decode(units)))
+
+    @property
+    def is_pinned(self) -> np.ndarray:
+        """Whether each parameter is settled, Booleans of shape (d,)."""
+        return np.asarray(np.isin(np.arange(self.n_dimensions), list(self._pinned)))
 
     def to_params(self, point: np.ndarray) -> dict[str, Any]:
         """Give the parameters of one point (d,) as plain Python values."""
@@ -361,6 +379,7 @@ def _draw(engine: qmc.Sobol, n: int) -> np.ndarray:
 
 def _choices_array(choices: Sequence[Any]) -> np.ndarray:
     """Hold choices in an array without NumPy turning mixed kinds into strings."""
+    choices = [plain(choice) for choice in choices]
     if all(isinstance(c, bool) for c in choices):
         return np.array(choices)
     if all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices):
@@ -368,6 +387,13 @@ def _choices_array(choices: Sequence[Any]) -> np.ndarray:
     out = np.empty(len(choices), dtype=object)
     out[:] = choices
     return out
+
+
+def _integers(values: list[int]) -> np.ndarray:
+    """Hold integers of any size in an array: of 64 bits where all fit, otherwise of objects."""
+    bounds = np.iinfo(np.int64)
+    fit = all(bounds.min <= value <= bounds.max for value in values)
+    return np.array(values, dtype=np.int64 if fit else object)
 
 
 def _external(distribution: BaseDistribution, internal: float) -> Any:
@@ -378,6 +404,13 @@ def _external(distribution: BaseDistribution, internal: float) -> Any:
         steps = (round(internal) - distribution.low + distribution.step // 2) // distribution.step
         return distribution.low + distribution.step * steps
     return float(internal)
+
+
+def plain(value: Any) -> Any:
+    """Give NumPy's kinds of numbers, Booleans and strings as Python's."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
+        return value.item()
+    return value
 
 
 def row_keys(x: np.ndarray) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -72,6 +73,7 @@ def suggest(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
+    domain = replace(domain, seen=all_points(observations))
     model = learn(observations, domain, method, threshold, model_seed)
     taken = taken_keys(observations)
     if method.solver == "nsga2":
@@ -120,6 +122,7 @@ def suggest_startup(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
+    domain = replace(domain, seen=all_points(observations))
     tried = all_points(observations) if method.covering_startup else None
     point = startup_point(
         domain, index, design_seed, balanced=method.balanced_startup, tried=tried
