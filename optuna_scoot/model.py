@@ -25,6 +25,7 @@ from optuna_scoot.surrogate import Surrogate
 from optuna_scoot.surrogate import fit_surrogate
 
 
+_MOST_LEARNT = 400  # observations that a model learns from; a fit costs their number's cube
 _REACH = 3.0  # times the better half's span, beyond the median, up to which values differ
 _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
 
@@ -132,26 +133,40 @@ def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Give the points that have values and these, objectives and constraints: (n, d), (n, m + c).
 
     Pruned trials among them, with what their reports let expect; where constraints are measured,
-    they lack these.
+    they lack these. Of very many, the best and the latest.
     """
     o = observations
-    outputs = np.concatenate([o.values, o.constraints], axis=1)
-    if o.pruned_values is None or o.constraints.shape[1] > 0:
-        return o.x, outputs
-    told = np.isfinite(o.pruned_values).all(axis=1)
-    return (
-        np.concatenate([o.x, o.pruned[told]]),
-        np.concatenate([outputs, o.pruned_values[told]]),
-    )
+    x, outputs = o.x, np.concatenate([o.values, o.constraints], axis=1)
+    if o.pruned_values is not None and o.constraints.shape[1] == 0:
+        told = np.isfinite(o.pruned_values).all(axis=1)
+        x = np.concatenate([x, o.pruned[told]])
+        outputs = np.concatenate([outputs, o.pruned_values[told]])
+    kept = _best_and_latest(outputs[:, : o.values.shape[1]], _MOST_LEARNT)
+    return x[kept], outputs[kept]
+
+
+def _best_and_latest(values: np.ndarray, n: int) -> np.ndarray:
+    """Choose n of the rows of values (k, m): half by their mean rank, half from the end."""
+    if len(values) <= n:
+        return np.arange(len(values))
+    ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0).mean(axis=1)
+    best = np.argsort(ranks, kind="stable")[: n // 2]
+    others = np.setdiff1d(np.arange(len(values)), best)
+    return np.sort(np.concatenate([best, others[-(n - len(best)) :]]))
 
 
 def _learn_crashes(
     observations: Observations, domain: Domain, method: Method, seed: int
 ) -> tuple[FeasibilityForest, CrashRisk | None]:
-    """Fit the two models of what runs and what crashes to all trials that have finished."""
+    """Fit the two models of what runs and what crashes to the trials that have finished.
+
+    Of very many, to as many of each kind as suffice: the best and the latest that ran.
+    """
     space = domain.space
-    ran = np.concatenate([observations.x, observations.pruned])
-    features = space.features(np.concatenate([ran, observations.crashed]))
+    o, half = observations, _MOST_LEARNT // 2
+    kept = _best_and_latest(o.values, half)
+    ran = np.concatenate([o.x[kept], o.pruned[-half:]])
+    features = space.features(np.concatenate([ran, o.crashed[-half:]]))
     labels = np.arange(len(features)) < len(ran)
     if not method.use_forest:
         labels = np.ones_like(labels)

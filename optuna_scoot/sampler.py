@@ -158,7 +158,10 @@ class ScootSampler(BaseSampler):
         self._seed = _entropy() if seed is None else seed
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
+        # Of what was said or found once in this process; a worker that lacks it says it again.
         self._named_unasked: set[str] = set()
+        self._doubted_names = False
+        self._names_are_known = self._search_space is not None or not self._known
 
     @classmethod
     def paper(cls, *args: Any, **kwargs: Any) -> ScootSampler:
@@ -205,7 +208,12 @@ class ScootSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Note whether the parameters are to blame where the trial failed."""
+        """Note whether the parameters are to blame where the trial failed.
+
+        Raises:
+            ConstraintError: When the trial completed, and a known constraint names what is none
+                of its parameters. The trial's values are stored nevertheless.
+        """
         if state == TrialState.FAIL:
             if objective_was_interrupted():
                 _mark_external(study, trial)
@@ -213,6 +221,8 @@ class ScootSampler(BaseSampler):
                 study._storage.set_trial_system_attr(trial._trial_id, TOLD_ATTR, True)
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+        if state == TrialState.COMPLETE and not self._names_are_known:
+            self._check_names([*_completed(study), trial])
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -235,6 +245,8 @@ class ScootSampler(BaseSampler):
         if not search_space:
             return {}
         with _one_at_a_time, single_thread(), self._without_blame(study, trial):
+            if not self._names_are_known:
+                self._check_names(_completed(study))
             shared = ""
             for _ in range(_MOST_COLLISIONS):
                 # The cache of finished trials would hide what other workers run now.
@@ -281,12 +293,26 @@ class ScootSampler(BaseSampler):
             return
         if self._search_space is not None and self._search_space.get(name) == distribution:
             return
-        if study._get_trials(deepcopy=False, states=(TrialState.COMPLETE,), use_cache=True):
+        if _completed(study):
             _logger.warning(
                 f"Trial {trial.number}: {name} is drawn on its own, not by the model: no trial "
                 "has asked for it before, or its range is not what it was. Pass search_space to "
                 "ScootSampler to have it modelled; warn_independent_sampling=False silences this."
             )
+
+    def _check_names(self, completed: Sequence[FrozenTrial]) -> None:
+        """Refuse a known constraint over a name that no parameter of the study has.
+
+        Raises:
+            ConstraintError: With the name; where another branch of the objective may have it, a
+                warning says so instead.
+        """
+        distributions = {name: d for t in completed for name, d in t.distributions.items()}
+        doubt = self._known.check_against([t.params for t in completed], distributions)
+        self._names_are_known = bool(completed) and not doubt
+        if doubt and not self._doubted_names:
+            self._doubted_names = True
+            _logger.warning(doubt)
 
     def _name_unasked(
         self, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
@@ -544,6 +570,10 @@ def _asked_for(space: SearchSpace, point: np.ndarray) -> dict[str, Any]:
         for name, is_active in zip(space.names, active, strict=True)
         if is_active
     }
+
+
+def _completed(study: Study) -> list[FrozenTrial]:
+    return study._get_trials(deepcopy=False, states=(TrialState.COMPLETE,), use_cache=True)
 
 
 def _mark_external(study: Study, trial: FrozenTrial) -> None:
