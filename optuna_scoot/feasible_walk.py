@@ -56,6 +56,9 @@ class FeasibleWalk:
         space: The box.
         known: The constraints.
         rng: Source of all choices.
+
+    Attributes:
+        is_free: Which parameters no constraint was seen to look at, Booleans of shape (d,).
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class FeasibleWalk:
         movable = ~space.is_pinned & (space.n_levels > 1)
         self._scopes = self._reads & movable
         self._bound = self._scopes.any(axis=0)
-        self._free = movable & ~self._bound
+        self.is_free = movable & ~self._bound
         few = np.flatnonzero(movable & (space.n_levels <= _ALL_LEVELS))
         self._levels = {int(j): space.all_units(int(j)) for j in few}
         self._effort = _BY_ROW if known.n_callables else _BY_COLUMN
@@ -231,7 +234,7 @@ class FeasibleWalk:
 
     def _scatter(self, x: np.ndarray, fixed: np.ndarray) -> None:
         """Redraw what no constraint looks at, in place."""
-        for j in np.flatnonzero(self._free & ~fixed):
+        for j in np.flatnonzero(self.is_free & ~fixed):
             x[:, j] = self._space.snap_column(int(j), self._rng.random(len(x)))
 
     def _best(
