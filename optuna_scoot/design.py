@@ -222,7 +222,13 @@ class Domain:
         nearest = self._anchors[alike == alike.max()]
         n_steps = 2 * self.space.n_dimensions
         walk = self._walk(rng)
-        return np.asarray(walk.sample(nearest, 1, frozen=categorical, burn_in=n_steps)[0])
+        points = walk.sample(nearest, 1, frozen=categorical, burn_in=n_steps)
+        return np.asarray(self._keeping(points, point, walk)[0])
+
+    def _keeping(self, points: np.ndarray, point: np.ndarray, walk: FeasibleWalk) -> np.ndarray:
+        """Give points (k, d) what ``point`` (d,) has of the parameters that nothing constrains."""
+        kept = np.where(walk.is_free, point, points)
+        return np.where(self.valid(kept)[:, np.newaxis], kept, points)
 
     def _repairs(self, point: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
         categorical = np.flatnonzero(self.space.is_categorical)
@@ -233,7 +239,7 @@ class Domain:
         redrawn[:, categorical] = point[categorical]
         yield self.space.snap(redrawn)
         if self.is_thin:
-            yield self._mended_numbers(self.space.snap(redrawn[:_MENDED]), rng)
+            yield self._mended_numbers(self.space.snap(redrawn[:_MENDED]), point, rng)
         yield self._along(point, categorical, rng)
         for j in rng.permutation(categorical):
             for k in range(int(self.space.n_levels[j])):
@@ -241,7 +247,9 @@ class Domain:
                 moved[:, j] = (k + 0.5) / self.space.n_levels[j]
                 yield self.space.snap(moved)
 
-    def _mended_numbers(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _mended_numbers(
+        self, x: np.ndarray, point: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """Give points (k, d) with the levels of x (k, d) and other numbers, some of them valid."""
         frozen = np.tile(self.space.is_categorical, (len(x), 1))
         walk = self._walk(rng)
@@ -249,7 +257,8 @@ class Domain:
         if not valid.any():
             return points
         n_steps = 2 * self.space.n_dimensions
-        return walk.sample(points[valid], len(x), frozen=frozen[0], burn_in=n_steps)
+        points = walk.sample(points[valid], len(x), frozen=frozen[0], burn_in=n_steps)
+        return self._keeping(points, point, walk)
 
     def _along(self, point: np.ndarray, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Give points that differ from ``point`` in one of the axes: shape (k, d)."""

@@ -382,7 +382,8 @@ def _number(value: Any) -> Any:
     # NumPy's Booleans add up to Booleans and its integers divide by zero to zero; floats give
     # one configuration and a column of them the same answer.
     array = np.asarray(value)
-    if array.dtype.kind not in "biuf" and not all(isinstance(v, Real) for v in array.flat):
+    kinds = set() if array.dtype.kind in "biuf" else set(map(type, array.flat))
+    if not all(issubclass(kind, (Real, np.bool_)) for kind in kinds):
         raise TypeError("arithmetic takes numbers")
     return array.astype(float)
 

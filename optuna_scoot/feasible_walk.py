@@ -20,7 +20,7 @@ from optuna_scoot.space import row_keys
 
 
 _ALL_LEVELS = 128  # parameters of at most so many levels are tried with all of them
-_NARROWEST = 1e-13  # of a parameter's range; what is closer is rounding
+_NARROWEST = 1e-16  # of a parameter's range; what is closer is rounding
 _RESTLESS = 0.1  # share of steps that go anywhere, out of the places where no step leads down
 _ALONE = 0.3  # share of steps that look at one constraint alone
 _PROBES = 16  # configurations at which callables are asked which parameters they look at
@@ -56,6 +56,9 @@ class FeasibleWalk:
         space: The box.
         known: The constraints.
         rng: Source of all choices.
+
+    Attributes:
+        is_free: Which parameters no constraint was seen to look at, Booleans of shape (d,).
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class FeasibleWalk:
         movable = ~space.is_pinned & (space.n_levels > 1)
         self._scopes = self._reads & movable
         self._bound = self._scopes.any(axis=0)
-        self._free = movable & ~self._bound
+        self.is_free = movable & ~self._bound
         few = np.flatnonzero(movable & (space.n_levels <= _ALL_LEVELS))
         self._levels = {int(j): space.all_units(int(j)) for j in few}
         self._effort = _BY_ROW if known.n_callables else _BY_COLUMN
@@ -231,7 +234,7 @@ class FeasibleWalk:
 
     def _scatter(self, x: np.ndarray, fixed: np.ndarray) -> None:
         """Redraw what no constraint looks at, in place."""
-        for j in np.flatnonzero(self._free & ~fixed):
+        for j in np.flatnonzero(self.is_free & ~fixed):
             x[:, j] = self._space.snap_column(int(j), self._rng.random(len(x)))
 
     def _best(
@@ -306,7 +309,8 @@ class FeasibleWalk:
     def _values(self, x: np.ndarray, j: int) -> np.ndarray:
         """Give values to try on axis j for each of r points, shape (r, g): all, or some.
 
-        Some are spread over the whole range, others lie at distances of every order of magnitude.
+        Some are spread over the whole range, others lie at distances of every order of magnitude,
+        or where the other parameters are: two may have to be equal.
         """
         if self._space.n_levels[j] <= _ALL_LEVELS:
             return np.tile(self._levels[j], (len(x), 1))
@@ -314,7 +318,7 @@ class FeasibleWalk:
         spread = (np.arange(g) + self._rng.random((len(x), g))) / g
         order = 10.0 ** -self._rng.uniform(0.5, 6.0, size=(len(x), g // 4))
         sign = np.where(self._rng.random(order.shape) < 0.5, -1.0, 1.0)
-        return self._snapped(j, np.concatenate([spread, x[:, [j]] + sign * order], axis=1))
+        return self._snapped(j, np.concatenate([spread, x[:, [j]] + sign * order, x], axis=1))
 
     def _snapped(self, j: int, units: np.ndarray) -> np.ndarray:
         flat = np.clip(units, 0.0, 1.0).ravel()

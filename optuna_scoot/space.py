@@ -295,7 +295,7 @@ class SearchSpace:
             return np.asarray(_choices_array(distribution.choices)[internal.astype(int)])
         if isinstance(distribution, IntDistribution):
             if max(-distribution.low, distribution.high) > _EXACT:
-                return _integers([_external(distribution, v) for v in internal.tolist()])
+                return _integers(distribution, internal)
             return np.asarray(np.rint(internal).astype(np.int64))
         return internal
 
@@ -389,11 +389,15 @@ def _choices_array(choices: Sequence[Any]) -> np.ndarray:
     return out
 
 
-def _integers(values: list[int]) -> np.ndarray:
-    """Hold integers of any size in an array: of 64 bits where all fit, otherwise of objects."""
+def _integers(distribution: IntDistribution, internal: np.ndarray) -> np.ndarray:
+    """Give integers (n,) of any size: of 64 bits where the whole range fits, else as objects."""
+    low, step = distribution.low, distribution.step
+    # In whole numbers, as one configuration's.
+    whole = np.frompyfunc(int, 1, 1)(np.rint(internal))
+    values = low + step * ((whole - low + step // 2) // step)
     bounds = np.iinfo(np.int64)
-    fit = all(bounds.min <= value <= bounds.max for value in values)
-    return np.array(values, dtype=np.int64 if fit else object)
+    fit = bounds.min <= low and distribution.high <= bounds.max
+    return np.asarray(values.astype(np.int64) if fit else values)
 
 
 def _external(distribution: BaseDistribution, internal: float) -> Any:

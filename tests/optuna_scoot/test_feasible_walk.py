@@ -238,6 +238,15 @@ def test_levels_are_kept_where_they_can_be() -> None:
         assert after["mode"] == before["mode"]
 
 
+def test_repair_keeps_what_nothing_constrains() -> None:
+    domain, holds = _domain("product")
+    rng = np.random.default_rng(0)
+    for raw in domain.space.sobol(8, seed=2):
+        repaired = domain.repair(raw, rng)
+        assert holds(domain.space.to_params(repaired))
+        assert repaired[3] == raw[3]
+
+
 def test_points_of_the_study_are_found_where_the_search_finds_none() -> None:
     # A needle: the violation is the same everywhere else.
     space = SearchSpace(_ints("ab", 0, 10**6))
