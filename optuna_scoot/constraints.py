@@ -32,6 +32,9 @@ ConstraintSpec = Callable[[Mapping[str, Any]], float] | str
 _Constraint = Expression | Callable[[Mapping[str, Any]], float]
 
 
+_ENOUGH_TRIALS = 10  # without a name, before it is held for a mistake
+
+
 class KnownConstraints:
     """All known constraints of a study.
 
@@ -118,7 +121,10 @@ class KnownConstraints:
         configurations: Sequence[Mapping[str, Any]],
         distributions: Mapping[str, BaseDistribution],
     ) -> str:
-        """Refuse names that no parameter of a study has, where it cannot have another branch.
+        """Refuse names that no parameter of a study has, where it is not for another branch.
+
+        A name that is a known one misspelt is refused at once, any other after some trials, for
+        an objective may branch on a number too.
 
         Args:
             configurations: All parameters of each of the trials that have finished.
@@ -132,7 +138,8 @@ class KnownConstraints:
             ConstraintError: With the unknown name, the known ones and the closest of them.
         """
         text = self.unknown(configurations)
-        if text and not may_branch(configurations, distributions):
+        certain = "did you mean" in text or len(configurations) >= _ENOUGH_TRIALS
+        if text and certain and not may_branch(configurations, distributions):
             raise ConstraintError(
                 f"{text} If the objective suggests it elsewhere, pass search_space with it."
             )

@@ -109,7 +109,9 @@ def unknown_name(text: str, unknown: Iterable[str], known: Collection[str]) -> s
         known: The names of the parameters.
     """
     name = _as_written(text, min(unknown), known)
-    close = difflib.get_close_matches(name, list(known), n=1)
+    # Another number in it is another parameter.
+    others = [k for k in known if re.sub(r"\d+", "", k) != re.sub(r"\d+", "", name)]
+    close = difflib.get_close_matches(name, others, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else "."
     return f"{name!r}, which is not in the search space ({', '.join(sorted(known))}){meant}"
 

@@ -287,6 +287,19 @@ def infer_search_space(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribut
     return {name: d for name, d in sorted(found.items()) if name in usual and not d.single()}
 
 
+def infer_singles(completed: Sequence[FrozenTrial]) -> dict[str, Any]:
+    """Give the parameters, with their values, that have one value in all completed trials."""
+    if not completed:
+        return {}
+    first = completed[0]
+    return {
+        name: first.params[name]
+        for name, distribution in first.distributions.items()
+        if distribution.single()
+        and all(t.distributions.get(name) == distribution for t in completed)
+    }
+
+
 def _constraints(completed: Sequence[FrozenTrial]) -> np.ndarray:
     """Give the measured constraints by name, shape (n, c); 0 where a trial did not set one."""
     by_trial = [dict(t.constraints) for t in completed]

@@ -41,6 +41,7 @@ from optuna_scoot.method import Method
 from optuna_scoot.observations import RELATIVE_PARAMS_ATTR
 from optuna_scoot.observations import conditional_space
 from optuna_scoot.observations import infer_search_space
+from optuna_scoot.observations import infer_singles
 from optuna_scoot.observations import known_params
 from optuna_scoot.observations import observe
 from optuna_scoot.outcomes import EXTERNAL_FAILURE_ATTR
@@ -444,13 +445,12 @@ class ScootSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> KnownConstraints:
         """Give the known constraints with the trial's other, already fixed parameters put in."""
-        fixed = {**_partially_fixed(study), **enqueued_params(trial), **trial.params}
-        fixed = {name: value for name, value in fixed.items() if name not in search_space}
-        singles = self._search_space or {}
-        for name, distribution in singles.items():
-            if distribution.single() and name not in fixed:
-                fixed[name] = distribution.to_external_repr(_only_value(distribution))
-        return self._known.given(fixed)
+        singles = infer_singles(_completed(study)) if self._known else {}
+        for name, distribution in (self._search_space or {}).items():
+            if distribution.single():
+                singles[name] = distribution.to_external_repr(_only_value(distribution))
+        fixed = {**singles, **_partially_fixed(study), **enqueued_params(trial), **trial.params}
+        return self._known.given({n: v for n, v in fixed.items() if n not in search_space})
 
     def _constrained_value(
         self,

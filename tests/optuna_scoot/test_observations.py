@@ -45,12 +45,12 @@ def test_states_are_told_apart() -> None:
     study = _study()
     add(study, {"n": 1, "x": 0.5}, 3.0, SPACE)
     add(study, {"n": 2, "x": 0.5}, None, SPACE)
-    add(study, {"n": 3, "x": 0.5}, None, SPACE, state=TrialState.PRUNED)
+    pruned = {"state": TrialState.PRUNED, "intermediate_values": {1: 0.5}}
+    add(study, {"n": 3, "x": 0.5}, None, SPACE, **pruned)
     add(study, {"n": 4, "x": 0.5}, None, SPACE, state=TrialState.RUNNING)
     study.enqueue_trial({"n": 5, "x": 0.5})
-    # They crashed or completed without all of the parameters, or outside of their ranges.
+    # They crashed before all of the parameters were drawn, or ran outside of their ranges.
     add(study, {"n": 6}, None, SPACE)
-    add(study, {"x": 0.3}, 1.0, SPACE)
     add(study, {"n": 70, "x": 0.3}, 1.0, {**SPACE, "n": IntDistribution(0, 99)})
     o = _observe(study)
 
@@ -229,22 +229,24 @@ def test_a_reference_point_of_the_wrong_length_is_told() -> None:
         _observe(_study("maximize", "minimize"), reference_point=[1.0, 2.0, 3.0])
 
 
-def test_the_reference_point_is_the_earliest_enqueued_trials() -> None:
+def test_the_reference_point_is_the_earliest_marked_trials() -> None:
     study = _study("maximize", "minimize")
     add(study, {"n": 1, "x": 0.5}, [5.0, 6.0], SPACE)
     assert _observe(study).reference_point is None
+    # What the user enqueued may as well be the best there is.
     _default(study, ran=True)
-    study.enqueue_trial({"n": 9, "x": 0.5})
+    assert _observe(study).reference_point is None
+    study.enqueue_trial({"n": 9, "x": 0.5}, user_attrs={"default_configuration": np.True_})
     study.tell(study.ask(SPACE), [1.0, 1.0])
+    _default(study, ran=True, default_configuration=True)
 
     point = _observe(study).reference_point
     assert point is not None
-    assert point.tolist() == [-10.0, 20.0]
+    assert point.tolist() == [-1.0, 1.0]
 
 
-def test_the_marked_trial_prevails_over_enqueued_ones() -> None:
+def test_a_marked_trial_need_not_be_enqueued() -> None:
     study = _study("minimize", "minimize")
-    _default(study, ran=True)
     add(study, {"n": 1, "x": 0.5}, [5.0, 6.0], SPACE, user_attrs={"default_configuration": True})
 
     point = _observe(study).reference_point
@@ -254,9 +256,9 @@ def test_the_marked_trial_prevails_over_enqueued_ones() -> None:
 
 def test_there_is_no_reference_point_where_the_default_crashed_or_is_infinite() -> None:
     crashed = _study("minimize", "minimize")
-    _default(crashed, ran=False)
-    # The next enqueued trial is not the default.
-    crashed.enqueue_trial({"n": 9, "x": 0.5})
+    _default(crashed, ran=False, default_configuration=True)
+    # The next marked trial is not the default.
+    crashed.enqueue_trial({"n": 9, "x": 0.5}, user_attrs={"default_configuration": True})
     crashed.tell(crashed.ask(SPACE), [1.0, 1.0])
     infinite = _study("minimize", "minimize")
     add(
@@ -267,7 +269,7 @@ def test_there_is_no_reference_point_where_the_default_crashed_or_is_infinite() 
         user_attrs={"default_configuration": True},
     )
     waiting = _study("minimize", "minimize")
-    waiting.enqueue_trial({"n": 9, "x": 0.5})
+    waiting.enqueue_trial({"n": 9, "x": 0.5}, user_attrs={"default_configuration": True})
 
     assert [_observe(s).reference_point for s in (crashed, infinite, waiting)] == [None] * 3
 
@@ -286,7 +288,7 @@ def test_a_default_that_failed_for_outside_reasons_gives_way_to_its_second_try()
     assert point.tolist() == [10.0, 20.0]
 
 
-def test_the_space_is_what_completed_trials_have_in_common() -> None:
+def test_the_space_is_what_trials_have_asked_for() -> None:
     wide, kind = IntDistribution(0, 99), CategoricalDistribution(["a", "b"])
     space = {**SPACE, "kind": kind, "one": IntDistribution(3, 3)}
     study = _study()
@@ -294,11 +296,32 @@ def test_the_space_is_what_completed_trials_have_in_common() -> None:
     assert list(infer_search_space(study.get_trials())) == ["kind", "n", "x"]
     add(study, {"n": 1}, None, space)
     assert list(infer_search_space(study.get_trials())) == ["kind", "n", "x"]
+    # Another branch has no kind, and a crash shows one that has never run.
     add(study, {"x": 0.5, "n": 1}, 1.0, space)
-    assert infer_search_space(study.get_trials()) == SPACE
+    add(study, {"n": 2, "more": 0.5}, None, {**SPACE, "more": SPACE["x"]})
+    assert list(infer_search_space(study.get_trials())) == ["kind", "more", "n", "x"]
     # Its range changed: it is not the same parameter any more.
     add(study, {"x": 0.5, "n": 1}, 1.0, {**SPACE, "n": wide})
-    assert list(infer_search_space(study.get_trials())) == ["x"]
+    assert list(infer_search_space(study.get_trials())) == ["kind", "more", "x"]
+
+
+def test_a_crash_that_has_another_range_does_not_change_the_space() -> None:
+    study = _study()
+    add(study, {"x": 0.5, "n": 1}, 1.0, SPACE)
+    add(study, {"n": 70}, None, {"n": IntDistribution(0, 99)})
+
+    assert infer_search_space(study.get_trials()) == SPACE
+
+
+def test_a_space_with_ever_new_names_has_an_end() -> None:
+    study = _study()
+    for i in range(200):
+        space = {"x": SPACE["x"], f"x{i}": SPACE["x"]}
+        add(study, {"x": 0.5, f"x{i}": 0.5}, 1.0, space)
+    inferred = infer_search_space(study.get_trials())
+
+    assert len(inferred) == 128
+    assert "x" in inferred
 
 
 def test_a_study_that_begins_with_crashes_has_a_space() -> None:

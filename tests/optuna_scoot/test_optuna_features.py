@@ -209,14 +209,16 @@ def test_storages(url: str, tmp_path: Any) -> None:
     assert [t.params for t in study.get_trials()] == _suggestions(quick(MIXED, seed=1))
 
 
-def test_a_pruned_trial_ran() -> None:
+@pytest.mark.parametrize(("reports", "ran"), [({0: 3.0}, True), ({}, False)])
+def test_a_pruned_trial_ran_if_it_reported_anything(reports: dict[int, float], ran: bool) -> None:
     study = study_of(quick(GRID, seed=0, n_startup_trials=0))
     add(study, {"a": 1, "b": 1}, 1.0, GRID)
-    add(study, {"a": 8, "b": 8}, None, GRID, state=TrialState.PRUNED)
+    kwargs: Any = {"state": TrialState.PRUNED, "intermediate_values": reports}
+    add(study, {"a": 8, "b": 8}, None, GRID, **kwargs)
     trial = study.ask(GRID)
     attributes = study.get_trials()[trial.number].user_attrs
 
-    assert attributes["scoot:pof"] == 1.0
+    assert (attributes["scoot:pof"] == 1.0) == ran
     assert (trial.params["a"], trial.params["b"]) not in {(1, 1), (8, 8)}
 
 

@@ -539,20 +539,53 @@ def test_what_is_published_is_what_is_suggested_even_where_it_is_long() -> None:
 
 
 def test_independent_sampling_after_start_up_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.enable_propagation()
+    verbosity = optuna.logging.get_verbosity()
+    try:
+        for level in (optuna.logging.WARNING, optuna.logging.ERROR):
+            optuna.logging.set_verbosity(level)
+            for warn in (True, False):
+                caplog.clear()
+                study = study_of(quick(seed=0, warn_independent_sampling=warn))
+                study.ask({"x": SQUARE["x"]})
+                assert not caplog.records
+                _run(study, {"x": SQUARE["x"]}, 1)
+                study.ask(SQUARE)
+                told = [r for r in caplog.records if "y is drawn on its own" in r.message]
+                # Optuna's verbosity holds for the sampler's warnings too.
+                assert len(told) == (warn and level == optuna.logging.WARNING)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+        optuna.logging.disable_propagation()
+
+
+def test_a_parameter_of_the_space_that_is_never_asked_for_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    space: dict[str, BaseDistribution] = {**SQUARE, "unused": IntDistribution(0, 9)}
+    study = study_of(quick(space, seed=0))
     optuna.logging.enable_propagation()
     try:
-        for warn in (True, False):
-            caplog.clear()
-            study = study_of(quick(seed=0, warn_independent_sampling=warn))
-            study.ask({"x": SQUARE["x"]})
-            assert not caplog.records
-            _run(study, {"x": SQUARE["x"]}, 1)
-            study.ask(SQUARE)
-            told = [r for r in caplog.records if "y is not in the search space" in r.message]
-            assert len(told) == warn
+        _run(study, SQUARE, 8)
     finally:
         optuna.logging.disable_propagation()
+
+    assert _phases(study)[-1] == "model"
+    told = [r.message for r in caplog.records if "unused" in r.message]
+    assert len(told) == 1
+    assert "which no trial has asked for" in told[0]
+
+
+def test_workers_with_one_seed_that_start_together_draw_different_points() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    study_of(quick(), storage=storage, study_name="one")
+    workers = [
+        optuna.load_study(storage=storage, study_name="one", sampler=quick(seed=0))
+        for _ in range(4)
+    ]
+    drawn = {tuple(worker.ask(MIXED).params.values()) for worker in workers}
+
+    assert len(drawn) == 4
 
 
 # Parallel suggestions
