@@ -1,4 +1,4 @@
-"""Whether it was the user, not the configuration, that ended an objective under Optuna's loop.
+"""What Optuna's loop knows of a trial's end and tells no sampler.
 
 Optuna catches ``KeyboardInterrupt`` as it catches what an objective raises, stores the same
 ``FAIL`` for both, and tells a sampler nothing but that state. What was raised stands in a local
@@ -27,11 +27,20 @@ def objective_was_interrupted() -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
+def is_in_loop() -> bool:
+    """Tell whether ``study.optimize`` asks or tells, and not the user or another process."""
+    return _loop() is not None
+
+
 def _raised_by_objective() -> BaseException | None:
+    loop = _loop()
+    error = None if loop is None else loop.f_locals.get("func_err")
+    return error if isinstance(error, BaseException) else None
+
+
+def _loop() -> FrameType | None:
+    """Give the frame of the innermost loop that runs a trial in this thread."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code is _optimize._run_trial.__code__:
-            error = frame.f_locals.get("func_err")
-            return error if isinstance(error, BaseException) else None
+    while frame is not None and frame.f_code is not _optimize._run_trial.__code__:
         frame = frame.f_back
-    return None
+    return frame

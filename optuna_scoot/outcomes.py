@@ -20,11 +20,12 @@ from optuna.trial import TrialState
 EXTERNAL_FAILURE_ATTR = "failure_is_external"
 """User attribute, True on a failed trial that says nothing about its parameters."""
 
-HEARTBEAT_ATTR = "scoot:heartbeat"
-"""System attribute, True on a trial whose worker shows by a heartbeat that it lives."""
+WATCHED_ATTR = "scoot:watched"
+"""System attribute of a trial whose own worker says how it ends, if it still can: in the loop of
+``study.optimize``, or with a heartbeat."""
 
 TOLD_ATTR = "scoot:told"
-"""System attribute, True on a trial whose own worker has said how it ended."""
+"""System attribute, True on such a trial whose worker did say so."""
 
 PHASE_ATTR = "scoot:phase"
 _RETRY_HISTORY_ATTR = "retry_history"
@@ -99,7 +100,7 @@ def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
 
 def _is_external(trial: FrozenTrial) -> bool:
     attrs = trial.system_attrs
-    lost = is_true(attrs.get(HEARTBEAT_ATTR)) and not is_true(attrs.get(TOLD_ATTR))
+    lost = WATCHED_ATTR in attrs and not is_true(attrs.get(TOLD_ATTR))
     return lost or is_true(trial.user_attrs.get(EXTERNAL_FAILURE_ATTR))
 
 

@@ -36,6 +36,7 @@ from optuna_scoot.constraints import ConstraintSpec
 from optuna_scoot.constraints import KnownConstraints
 from optuna_scoot.design import Domain
 from optuna_scoot.feasibility import FeasibilityThreshold
+from optuna_scoot.interrupts import is_in_loop
 from optuna_scoot.interrupts import objective_was_interrupted
 from optuna_scoot.method import Method
 from optuna_scoot.observations import RELATIVE_PARAMS_ATTR
@@ -45,9 +46,9 @@ from optuna_scoot.observations import infer_singles
 from optuna_scoot.observations import known_params
 from optuna_scoot.observations import observe
 from optuna_scoot.outcomes import EXTERNAL_FAILURE_ATTR
-from optuna_scoot.outcomes import HEARTBEAT_ATTR
 from optuna_scoot.outcomes import PHASE_ATTR
 from optuna_scoot.outcomes import TOLD_ATTR
+from optuna_scoot.outcomes import WATCHED_ATTR
 from optuna_scoot.outcomes import Outcome
 from optuna_scoot.outcomes import enqueued_params
 from optuna_scoot.outcomes import is_enqueued
@@ -63,6 +64,7 @@ from optuna_scoot.threads import single_thread
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
 _RDB_VALUE_LENGTH = 2045  # the longest system attribute that Optuna's RDB storage takes
+_LOOP, _HEARTBEAT = "loop", "heartbeat"  # by which a trial's worker is watched
 _MOST_COLLISIONS = 4  # suggestions made anew because another worker shared the same point
 
 # The threads of n_jobs ask in the same instant: each must see what the one before it chose. One
@@ -196,9 +198,10 @@ class ScootSampler(BaseSampler):
             self._independent_sampler.reseed_rng()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Note whether a heartbeat will tell that the worker was lost."""
-        if is_heartbeat_enabled(study._storage):
-            study._storage.set_trial_system_attr(trial._trial_id, HEARTBEAT_ATTR, True)
+        """Note whether a failure will be told by the trial's own worker, or else it was lost."""
+        if is_in_loop() or is_heartbeat_enabled(study._storage):
+            watched = _LOOP if is_in_loop() else _HEARTBEAT
+            study._storage.set_trial_system_attr(trial._trial_id, WATCHED_ATTR, watched)
         if self._independent_sampler is not None:
             self._independent_sampler.before_trial(study, trial)
 
@@ -218,7 +221,7 @@ class ScootSampler(BaseSampler):
         if state == TrialState.FAIL:
             if objective_was_interrupted():
                 _mark_external(study, trial)
-            if HEARTBEAT_ATTR in trial.system_attrs:
+            if is_in_loop() or trial.system_attrs.get(WATCHED_ATTR) == _HEARTBEAT:
                 study._storage.set_trial_system_attr(trial._trial_id, TOLD_ATTR, True)
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)

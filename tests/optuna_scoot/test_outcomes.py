@@ -142,6 +142,33 @@ def test_a_lost_heartbeat_says_nothing_and_a_told_failure_does(tmp_path: Path) -
     assert _outcomes(study) == ["crashed", "nothing"]
 
 
+def test_a_trial_that_is_tidied_up_after_a_killed_worker_says_nothing() -> None:
+    study = study_of(quick(SPACE, seed=0))
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_int("n", 0, 9)
+        raise SystemExit  # which Optuna does not catch
+
+    with pytest.raises(SystemExit):
+        study.optimize(objective, n_trials=1)
+    assert _outcomes(study) == ["running"]
+    study.tell(0, state=TrialState.FAIL)
+
+    assert _outcomes(study) == ["nothing"]
+
+
+def test_a_failure_told_by_the_user_is_a_crash() -> None:
+    study = study_of(quick(SPACE, seed=0))
+    study.tell(study.ask(SPACE), state=TrialState.FAIL)
+    # In a process of its own that has another sampler.
+    asked = study.ask(SPACE)
+    optuna.load_study(study_name=study.study_name, storage=study._storage).tell(
+        asked.number, state=TrialState.FAIL
+    )
+
+    assert _outcomes(study) == ["crashed", "crashed"]
+
+
 def test_what_a_retry_lists_says_nothing() -> None:
     study = study_of(quick(seed=0))
     lost = add(study, {"n": 3}, None, SPACE)
