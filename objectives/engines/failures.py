@@ -47,7 +47,8 @@ _WRAPPERS = re.compile(
 )
 # Exceptions of a process whose peer has ended.
 _ECHOES = re.compile(
-    r"ConnectionResetError|BrokenPipeError|EOFError|ConnectionRefusedError|Connection closed by peer"
+    r"ConnectionResetError|BrokenPipeError|EOFError|ConnectionRefusedError"
+    r"|Connection closed by peer"
     r"|ncclRemoteError|remote process exited|ncclSystemError|unhandled system error"
     r"|ActorDiedError|RayActorError|WorkerCrashedError|died unexpectedly|'/(psm|nccl-|sem\.)"
 )
@@ -84,7 +85,8 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         ExternalReason.ENGINE_MISSING,
     ),
     (
-        r"No space left on device|os error 28\b|Errno 28\b|Disk quota exceeded|Read-only file system"
+        r"No space left on device|os error 28\b|Errno 28\b|Disk quota exceeded"
+        r"|Read-only file system"
         r"|PermissionError|Permission denied|Errno (13|30|122)\b|Input/output error"
         r"|Stale file handle|database or disk is full|File too large|not enough free disk space"
         r"|^FileNotFoundError(?!.*'/(psm|nccl|sem))|^(IsA|NotA)DirectoryError",
@@ -112,13 +114,14 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|gated repo|SafetensorError|invalid load key|PytorchStreamReader"
         r"|does not recognize this architecture|[Mm]odel architectures? .* (are|is) not supported"
         r"|has no vLLM implementation|contains custom code|No adapter found for"
-        r"|Tokenizer class \S+ does not exist|No (safetensors|model) weights|not a valid git identifier"
+        r"|Tokenizer class \S+ does not exist|No (safetensors|model) weights"
+        r"|not a valid git identifier"
         r"|couldn't find any model|modelscope\S*NotExist|Consistency check failed",
         ExternalReason.NO_SUCH_MODEL,
     ),
     (
-        r"driver on your system is too old|driver version is insufficient|NVMLError|NVML/RM version"
-        r"|(Failed to|Can't) initialize NVML"
+        r"driver on your system is too old|driver version is insufficient|NVMLError"
+        r"|NVML/RM version|(Failed to|Can't) initialize NVML"
         r"|No CUDA GPUs are available|no CUDA-capable device|Found no NVIDIA driver|No HIP GPUs"
         r"|No CUDA runtime is found|Failed to infer device type|uncorrectable|ECC error"
         r"|no kernel image is available|kernel image is invalid|unsupported toolchain"
@@ -136,7 +139,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|Error response from daemon|Docker daemon|OCI runtime|nvidia-container-cli"
         r"|could not select device driver|CDI device|CDI spec|ImagePull|manifest unknown"
         r"|manifest for \S+ not found|pull access denied|unable to find image"
-        r"|input device is not a TTY|Error: (short-name|initializing source|unable to|statfs"
+        r"|input device is not a TTY|^Error: (short-name|initializing source|unable to|statfs"
         r"|creating container|crun|runc)|cannot connect to Podman|^sudo: |slurmstepd: error"
         r"|srun: error|Unable to allocate resources",
         ExternalReason.CONTAINER_FAILED,
@@ -323,7 +326,9 @@ def _find(pattern: re.Pattern[str], group: Sequence[Statement]) -> str | None:
     return None
 
 
-def _by_exit_code(returncode: int, stated: Sequence[Statement]) -> EngineCrash | ExternalFailure | None:
+def _by_exit_code(
+    returncode: int, stated: Sequence[Statement]
+) -> EngineCrash | ExternalFailure | None:
     """What the exit code alone says; a shell and a container give signal n as 128 + n."""
     if returncode in _NEVER_RAN:
         reason = _NEVER_RAN[returncode]

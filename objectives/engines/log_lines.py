@@ -14,12 +14,15 @@ from dataclasses import dataclass
 
 LONGEST_MESSAGE = 12  # lines of an exception's message that are read after its first
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f]"
+)
 _LEVEL = r"(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 # What may stand before the words of a line, in any order and number.
 _PREFIXES = [
     re.compile(pattern)
     for pattern in (
+        r"\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[DIWEFC]) \d+ \d+\] (?:\(\S+\) )?\S+:\d+: ",  # Ray
         r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?:\s|$)",
         r"(?:stdout|stderr) [FP](?:\s|$)",  # containerd, after its time
         r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+?(?:\[\d+\])?: ",  # syslog
@@ -34,10 +37,9 @@ _PREFIXES = [
         rf"(?:- )?(?:[\w.]+ - )?{_LEVEL} - ",  # Python's logging
         rf"{_LEVEL}:(?:[\w.]+:(?!\s))?\s*",  # Python's logging; uvicorn
         rf"{_LEVEL}\s+\S+:\d+ -- ",  # Ray
-        rf"\[{_LEVEL}\](?: \([^)]*\))?:?\s+",
+        rf"(?i:\[{_LEVEL}\])(?: \([^()=]*\))?:?\s+",
         r"\[?(?P<letter>[DIWEFC])\d{3,4} \d\d:\d\d:\d\d[^]]*\]\s?",  # glog
         r"\[(?P<letter>[DIWEFC]) [^]]*\.(?:cpp|cc|h|hpp|py):\d+\]\s?",
-        r"\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[DIWEFC]) \d+ \d+\] (?:\(\S+\) )?\S+:\d+: ",  # Ray
         r"\S+:\d+:\d+ \[\d+\] (?:\S+:\d+ )?NCCL (?P<nccl>INFO|WARN|TRACE) ",
     )
 ]
@@ -87,7 +89,9 @@ def statements(log: str) -> list[Statement]:
     """What a log states, in order and each once; what only informs is left out."""
     found: dict[Statement, None] = {}
     lines = [_bare(line) for line in _split(log)]
-    harmless = told = chained = False  # in a harmless exception; it has been named; another follows
+    harmless = told = chained = (
+        False  # in a harmless exception; it has been named; another follows
+    )
     for index, line in enumerate(lines):
         if line is None or not line.strip() or _FRAME.match(line):
             continue
@@ -139,7 +143,7 @@ def _bare(line: str) -> str | None:
         return None if fields["level"].upper() in _INFORMS else fields["text"]
     while (prefix := _match_prefix(line)) is not None:
         groups = prefix.groupdict()
-        level = groups.get("level") or groups.get("letter")
+        level = (groups.get("level") or groups.get("letter") or "").upper()
         if level in _INFORMS or groups.get("nccl") in ("INFO", "TRACE"):
             return None
         line = line[prefix.end() :]
@@ -160,7 +164,9 @@ def _from_json(line: str) -> str:
         return line
     if not isinstance(entry, dict):
         return line
-    words = next((entry[k] for k in ("log", "message", "msg") if isinstance(entry.get(k), str)), None)
+    words = next(
+        (entry[k] for k in ("log", "message", "msg") if isinstance(entry.get(k), str)), None
+    )
     level = next((entry[k] for k in ("level", "levelname", "severity") if k in entry), None)
     if words is None:
         return line
