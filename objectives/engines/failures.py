@@ -298,8 +298,8 @@ def _known(
     group: Sequence[Statement], tuned: Collection[str]
 ) -> EngineCrash | ExternalFailure | None:
     """What the tables say of some statements."""
-    for pattern, reason in _EXTERNAL:
-        if (match := _find(re.compile(pattern, re.IGNORECASE), group)) is not None:
+    for words, reason in _EXTERNAL:
+        if (match := _find(re.compile(words, re.IGNORECASE), group)) is not None:
             return ExternalFailure(reason, f"{_HINTS[reason]}: {match}")
     for pattern, parameter, reason in (
         (_DEVICE_BUSY, "gpu_memory_utilization", ExternalReason.DEVICE_BUSY),

@@ -14,7 +14,7 @@ import click
 import yaml
 
 from objectives.engines.command import EngineArgumentError
-from objectives.engines.command import parse_engine_argument
+from objectives.engines.command import parse_engine_arguments
 from objectives.serving import Mode
 from objectives.workload import TooLong
 from optuna_scoot.cli.errors import InputError
@@ -76,7 +76,7 @@ def engine_arguments(
 ) -> dict[str, Any]:
     """Several `name=value` as one mapping."""
     try:
-        return dict(parse_engine_argument(value) for value in values)
+        return parse_engine_arguments(values)
     except EngineArgumentError as error:
         raise click.BadParameter(str(error), param=parameter) from None
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from objectives.engines.command import is_secret
+from objectives.redaction import is_secret
 from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.report import relative_change

@@ -15,7 +15,6 @@ from typing import Any
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
-from objectives.engines.command import is_secret
 from objectives.engines.ports import check_port
 from objectives.engines.simulated.services import ServiceError
 from objectives.engines.simulated.services import find_service
@@ -23,6 +22,7 @@ from objectives.engines.vllm import VllmEngine
 from objectives.prompts import PromptError
 from objectives.prompts import count_tokens
 from objectives.prompts import load_tokenizer
+from objectives.redaction import is_secret
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
 from objectives.traces import Trace

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
-from objectives.engines.command import is_secret
+from objectives.redaction import is_secret
 from objectives.serving import ObjectiveError
 from objectives.serving import ServingObjective
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED

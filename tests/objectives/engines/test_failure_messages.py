@@ -90,7 +90,7 @@ def test_surroundings_are_told_from_the_server_and_under_load_too(
 
 FORMS = {
     "plain": "{}",
-    "coloured": "\x1b[1;36m(EngineCore pid=7)\x1b[0;0m \x1b[31mERROR\x1b[0m 09-01 10:00:09 [a.py:1] {}",
+    "coloured": "\x1b[1;36m(EngineCore pid=7)\x1b[0;0m \x1b[31mERROR\x1b[0m 09-01 10:00 [a:1] {}",
     "0.4": "ERROR 09-01 10:00:09 worker_base.py:145] {}",
     "0.6 worker": "(VllmWorkerProcess pid=67) ERROR 09-01 10:00:09 worker_utils.py:238] {}",
     "0.8": "ERROR 09-01 10:00:09 [core.py:330] {}",

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -192,11 +193,11 @@ def test_secrets_are_shown_nowhere(make: Make, workload: Workload) -> None:
         failing.start({}, "trial-0")
 
 
-def test_missing_command_and_model(tmp_path: Path, stand_in: list[str]) -> None:
+def test_missing_command_and_model(tmp_path: Path) -> None:
     with pytest.raises(ExternalFailure, match="/no/such/python") as missing:
         VllmEngine(str(tmp_path), python="/no/such/python").start({}, "trial-0")
     assert missing.value.reason == "engine_missing"
-    engine = VllmEngine(str(tmp_path / "nope"), command=stand_in)
+    engine = VllmEngine(str(tmp_path / "nope"), python=sys.executable)
     with pytest.raises(ExternalFailure, match="there is no model folder") as no_model:
         engine.start({}, "trial-0")
     assert no_model.value.reason == "no_such_model"
