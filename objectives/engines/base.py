@@ -42,6 +42,8 @@ class CrashReason(StrEnum):
     """Too many requests were not answered in time."""
     TOO_FEW_COMPLETED = "too_few_completed"
     """Too many requests failed for other reasons than time."""
+    UNMEASURABLE = "unmeasurable"
+    """The load cannot be sent in time beside this engine, though it can beside others."""
 
 
 class ExternalReason(StrEnum):
