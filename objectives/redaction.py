@@ -28,6 +28,7 @@ _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _TELLING = (
     (re.compile(r"\b(hf_|sk-)[\w-]{16,}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic) (?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"""(["']\w*(?:key|token|secret|password)["']: ?["'])[^"']+"""), rf"\1{MASK}"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{MASK}@"),
 )
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)

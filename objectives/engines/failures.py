@@ -116,6 +116,8 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|has no vLLM implementation|contains custom code|No adapter found for"
         r"|Tokenizer class \S+ does not exist|No (safetensors|model) weights"
         r"|not a valid git identifier"
+        r"|Could not detect config format|Failed to load mistral|Could not find checkpoint files"
+        r"|Cannot find the config file for|Access to model .* is restricted"
         r"|couldn't find any model|modelscope\S*NotExist|Consistency check failed",
         ExternalReason.NO_SUCH_MODEL,
     ),
@@ -129,6 +131,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|system has unsupported display driver|GPU is lost|fallen off the bus"
         r"|Unable to determine the device handle|CUDA (driver )?initialization"
         r"|CUDA error: initialization error|compute capability (at least|of at)"
+        r"|not supported for the current GPU|requires (GPU )?compute capability"
         r"|hsa_init Failed|HSA_STATUS_ERROR_NOT_INITIALIZED|Unable to open /dev/kfd|/dev/nvidia"
         r"|ROCk module is NOT loaded|No (XPU|HPU|TPU|Intel GPU)s? (devices? )?(are|is) available"
         r"|Current node has no GPU|device kernel image|nvidia-smi has failed",
@@ -163,7 +166,9 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
     (
         r"error: unrecognized arguments|error: the following arguments are required"
         r"|trust_remote_code|Unknown quantization method|Invalid attention backend"
-        r"|can use float16 instead|invalid tool call parser|failed to be opened",
+        r"|can use float16 instead|invalid tool call parser|failed to be opened"
+        r"|User-specified max_model_len|Too large swap space|max_lora_rank"
+        r"|does not match the quantization method",
         ExternalReason.BAD_ENGINE_ARGUMENT,
     ),
 )
@@ -185,7 +190,7 @@ _HINTS = {
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OutOfMemory|No available memory for the cache blocks"
     r"|larger than the available KV cache|larger than the maximum number of tokens that can be"
-    r"|Cannot allocate memory|(can't|not enough).* allocate|bad_alloc|^MemoryError"
+    r"|Cannot allocate memory|can't allocate|bad_alloc|^MemoryError"
     r"|exit ?code:? (-9|137)\b|'EngineCore\w*': (-9|137)\b"
     r"|less than desired (GPU|CPU) memory utilization"
     r"|Failed to (map|allocate) .*memory|out of (host|device|GPU|CPU) memory|ran out of memory"
@@ -205,6 +210,7 @@ _GPU_COUNT = re.compile(
     r"|placement group|does not allocate any GPUs|total number of available GPUs",
     re.IGNORECASE,
 )
+_CORE_TIMEOUT = re.compile(r"Timed out waiting for (new )?engine (core )?process")
 _BAD_ARGUMENT = re.compile(
     rf"error: argument |for (?!{_CONFIG_OF_PARAMETERS}(?:Config|Args)\b)\w+Config\b"
 )
@@ -309,6 +315,8 @@ def _known(
             return ExternalFailure(reason, f"{_HINTS[reason]}: {match}")
     if (match := _find(_OUT_OF_MEMORY, group)) is not None:
         return EngineCrash(CrashReason.OUT_OF_MEMORY, match)
+    if (match := _find(_CORE_TIMEOUT, group)) is not None:
+        return EngineCrash(CrashReason.STARTUP_TIMEOUT, match)
     refused = _find(_BAD_ARGUMENT, group) is not None
     if refused and not names_any("\n".join(s.text for s in group), tuned):
         reason = ExternalReason.BAD_ENGINE_ARGUMENT

@@ -110,9 +110,9 @@ def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> N
             raise failure from crash
         except BaseException as error:
             if isinstance(error, ExternalFailure) and _cannot_be_measured(study, trial, error):
-                crash = EngineCrash(CrashReason.UNMEASURABLE, error.detail)
-                _note_crash(trial, crash)
-                raise crash from error
+                too_late = EngineCrash(CrashReason.UNMEASURABLE, error.detail)
+                _note_crash(trial, too_late)
+                raise too_late from error
             # Whatever this is, it is no crash of the engine's, and nothing to learn from.
             _note_external(trial, error)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from typing import cast
@@ -51,12 +52,12 @@ class TuneOptions:
     trials: int
     sampler: str
     seed: int | None
-    storage: str
+    storage: str = field(repr=False)
     study: str | None
     output: Path | None
     python: str | None
-    engine_command: str | None
-    engine_args: dict[str, Any]
+    engine_command: str | None = field(repr=False)
+    engine_args: dict[str, Any] = field(repr=False)
     n_gpus: int | None
     port: int | None
     startup_timeout: float

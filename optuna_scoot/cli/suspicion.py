@@ -159,11 +159,14 @@ def _is_settled(study: Study, trial: Trial, words: str) -> bool:
     suspected = _suspected(trials, trial)
     if suspected is not None and _words(suspected) == words:
         return True
-    return any(
-        (t.state == TrialState.COMPLETE and t.user_attrs.get(CHECK) == words)
-        or (is_crash(t) and _words(t) == words and _suspected(trials, t) is not None)
-        for t in trials
-    )
+    for other in trials:
+        if other.state == TrialState.COMPLETE and other.user_attrs.get(CHECK) == words:
+            return True
+        if is_crash(other) and _words(other) == words:
+            retried = _suspected(trials, other)
+            if retried is not None and retried.user_attrs[EXTERNAL_REASON] == SAME_WORDS:
+                return True
+    return False
 
 
 def _suspected(trials: Sequence[FrozenTrial], trial: FrozenTrial | Trial) -> FrozenTrial | None:

@@ -1,9 +1,10 @@
-"""Crashes that may be the fault of the surroundings: when a run stops over them, and what after."""
+"""Crashes that may be the fault of the surroundings: when a run stops over them, and after."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -25,7 +26,6 @@ from optuna_scoot.cli.trials import enqueue_default
 from optuna_scoot.cli.trials import is_crash
 from optuna_scoot.cli.trials import is_external
 from optuna_scoot.cli.trials import n_taken
-from optuna_scoot.cli.trials import worker_id
 from optuna_scoot.observations import is_crash as teaches_a_crash
 from optuna_scoot.observations import retried_numbers
 
@@ -54,14 +54,16 @@ def crash(words: str, reason: CrashReason = CrashReason.STARTUP_FAILED) -> Engin
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> optuna.Study:
+def study(tmp_path: Path) -> Iterator[optuna.Study]:
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"),
         sampler=optuna.samplers.RandomSampler(seed=0),
     )
     enqueue_default(study, {"x": 0.125})
-    return study
+    yield study
+    optuna.logging.set_verbosity(before)
 
 
 def run(study: optuna.Study, engine: Engine, n_trials: int) -> str:
@@ -116,13 +118,28 @@ def test_same_command_goes_on_over_a_default_that_fails_so_again(study: optuna.S
     run(study, engine, 3)
     assert [t.state for t in study.trials] == [TrialState.FAIL] * 2 + [TrialState.COMPLETE] * 2
     assert taught(study) == [1]
-    with_other_words = Engine(lambda n, x: crash("RuntimeError: another fault"))
-    fresh = optuna.create_study()
-    enqueue_default(fresh, {"x": 0.125})
-    with pytest.raises(ExternalFailure):
-        run(fresh, engine, 3)
-    with pytest.raises(ExternalFailure, match="another fault"):
-        run(fresh, with_other_words, 3)
+
+
+def test_going_on_over_the_default_is_not_going_on_over_all_that_fail_like_it(
+    study: optuna.Study,
+) -> None:
+    engine = Engine(lambda n, x: crash(DISK.format(n)))
+    for reason, n_starts in (("default_crashed", 1), ("same_words", 1 + ALIKE)):
+        with pytest.raises(ExternalFailure) as stopped:
+            run(study, engine, 9)
+        assert (stopped.value.reason, engine.n_starts) == (reason, n_starts)
+    run(study, engine, 9)
+    assert len(taught(study)) == 9
+
+
+def test_default_that_fails_otherwise_at_the_second_try_is_asked_about_again(
+    study: optuna.Study,
+) -> None:
+    with pytest.raises(ExternalFailure, match="no disk"):
+        run(study, Engine(lambda n, x: crash("OSError: no disk")), 3)
+    with pytest.raises(ExternalFailure, match="no driver"):
+        run(study, Engine(lambda n, x: crash("OSError: no driver")), 3)
+    assert taught(study) == []
 
 
 @pytest.mark.parametrize("reason", [CrashReason.OUT_OF_MEMORY, CrashReason.REQUEST_TIMEOUTS])
@@ -135,9 +152,8 @@ def test_default_that_wants_less_is_searched_around(
 
 @pytest.mark.parametrize("reason", list(CrashReason))
 def test_configurations_that_fail_alike_when_none_ever_ran_end_the_run(
-    study: optuna.Study, reason: CrashReason
+    reason: CrashReason,
 ) -> None:
-    study.trials[0]
     engine = Engine(lambda n, x: crash(DISK.format(n), reason))
     fresh = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     out = io.StringIO()
@@ -277,7 +293,3 @@ def test_first_configuration_that_cannot_be_measured_ends_one_run_and_not_two() 
         run_trials(study, late, 3, progress)
     assert taught(study)[0] == 3
     assert n_taken(study.trials) == 3
-
-
-def test_worker_of_this_process_is_of_this_machine() -> None:
-    assert worker_id(1).count(":") == 2
