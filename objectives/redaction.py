@@ -119,9 +119,12 @@ def _of_words(words: Sequence[str]) -> list[str]:
             continue
         name, value = _assignment(word)
         expected = _announces(word, name, value)
+        inner = _inner_words(word)
         if is_secret(name) and value:
             found.append(value)
-        elif (inner := _inner_words(word)) is not None:
+            # A value with blanks, or a whole command for a shell that begins so: both.
+            found += [part for part in _of_words(inner or ()) if len(part) >= SHORTEST]
+        elif inner is not None:
             found += _of_words(inner)
     return found
 

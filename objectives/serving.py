@@ -240,7 +240,7 @@ def check_completed(result: LoadResult, share: float) -> None:
         return
     failures = result.failures()
     refused = [str(record.error) for record in result.records if _is_refused(record)]
-    if 2 * len(refused) >= result.failed:
+    if refused and 2 * len(refused) >= result.failed:
         raise ExternalFailure(
             ExternalReason.REQUEST_REFUSED,
             f"the engine refused {len(refused)} of {total} requests: {refused[0]}",

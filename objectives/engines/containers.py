@@ -67,9 +67,13 @@ def run_options(words: Sequence[str]) -> list[tuple[str, str]] | None:
             break
     else:
         return None
+    before = ""
     for word in rest:
         if word == "run":
             return list(_options(rest))
+        if word != "container" and not word.startswith("-") and not before.startswith("-"):
+            return None  # another of its commands
+        before = word
     return None
 
 
