@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 from urllib.parse import quote_plus
 
@@ -77,6 +78,15 @@ def hide(text: str, secrets: Iterable[str]) -> str:
     for telling, mask in _TELLING:
         text = telling.sub(mask, text)
     return text
+
+
+def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments whose names and values are none and hold none."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if not is_secret(name) and hide(str(value), ()) == str(value)
+    }
 
 
 def redact(words: Sequence[str]) -> str:

@@ -162,6 +162,12 @@ class VllmEngine:
         else:
             ports.check_port(self.host, self.port)
         _ = self.capabilities
+        if "://" in env.get("VLLM_PORT", ""):
+            raise ExternalFailure(
+                ExternalReason.ENVIRONMENT,
+                "VLLM_PORT is set to an address, as Kubernetes does for a service named vllm, and "
+                "vLLM takes it for a port: unset it",
+            )
         if missing := gpus.missing(env):
             raise ExternalFailure(
                 ExternalReason.DEVICE_UNFIT,

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from objectives.engines.command import option
-from objectives.redaction import is_secret
+from objectives.redaction import without_secrets
 from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.report import relative_change
@@ -98,7 +98,7 @@ def best_yaml(
         flags: The options that the engine has, where they are known.
     """
     lines = [f"# {' '.join(line.split())}" for line in heading]
-    kept = {k: v for k, v in engine_args.items() if not is_secret(k)}
+    kept = without_secrets(engine_args)
     lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
     entries: dict[str, Any] = {}
     for name, value in {**kept, **params}.items():

@@ -23,7 +23,7 @@ from objectives.engines.simulated.services import find_service
 from objectives.engines.vllm import VllmEngine
 from objectives.prompts import PromptError
 from objectives.prompts import count_tokens
-from objectives.redaction import is_secret
+from objectives.redaction import without_secrets
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
 from objectives.traces import Trace
@@ -149,7 +149,7 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
             f"--engine-command sets {', '.join(twice)}, which would be tuned: give it with"
             " --engine-arg instead"
         )
-    public = {k: v for k, v in options.engine_args.items() if not is_secret(k)}
+    public = without_secrets(options.engine_args)
     return Target(
         engine=engine,
         workload=workload,

@@ -21,8 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
-from objectives.redaction import is_secret
+from objectives.redaction import MASK
 from objectives.redaction import redact
+from objectives.redaction import without_secrets
 from objectives.serving import ObjectiveError
 from objectives.serving import ServingObjective
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
@@ -282,7 +283,6 @@ def public_options(options: TuneOptions) -> dict[str, Any]:
     if options.engine_command is not None:
         shown["engine_command"] = redact(shlex.split(options.engine_command))
     shown["output"] = None if options.output is None else str(options.output)
-    shown["engine_args"] = {
-        name: "***" if is_secret(name) else value for name, value in options.engine_args.items()
-    }
+    public = without_secrets(options.engine_args)
+    shown["engine_args"] = {name: public.get(name, MASK) for name in options.engine_args}
     return shown

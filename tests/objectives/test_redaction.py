@@ -11,6 +11,7 @@ from objectives.redaction import fits_header
 from objectives.redaction import hide
 from objectives.redaction import redact
 from objectives.redaction import secrets_in
+from objectives.redaction import without_secrets
 
 
 AWKWARD = "sk/very+secret key\n'quoted\" \\ é%"
@@ -111,6 +112,12 @@ def test_shown_command_holds_no_secret(command: str) -> None:
 def test_shown_command_without_secrets_can_be_pasted() -> None:
     words = ["vllm", "serve", "a b'c", "--tokenizer", "t", "--max-num-batched-tokens=8"]
     assert shlex.split(redact(words)) == words
+
+
+def test_arguments_that_hold_a_secret_are_left_out() -> None:
+    config = '{"kv_role": "both", "api_key": "abc"}'
+    arguments = {"dtype": "auto", "hf_token": "x", "kv_transfer_config": config, "eager": True}
+    assert without_secrets(arguments) == {"dtype": "auto", "eager": True}
 
 
 @pytest.mark.parametrize(

@@ -384,6 +384,8 @@ def test_check_finds_what_is_certain_to_fail(
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "0,3"}
     with pytest.raises(ExternalFailure, match="GPUs that are not there: 3"):
         make(env=env).check(workload)
+    with pytest.raises(ExternalFailure, match="VLLM_PORT is set to an address"):
+        make(env={"VLLM_PORT": "tcp://10.0.0.7:8000"}).check(workload)
 
 
 def _refuse(*_: object) -> None:
