@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 
 LONGEST_MESSAGE = 12  # lines of an exception's message that are read after its first
+LONGEST_LINE = 4000  # characters of a line that are read
+MOST_STATEMENTS = 300  # of a kind, of those that come first, and as many of the last
 
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f]"
@@ -112,7 +114,16 @@ def statements(log: str) -> list[Statement]:
             if not harmless:
                 strong = _STATEMENT.search(line) is not None
                 found[Statement((line.strip(),), strong)] = None
-    return list(found)
+    return _first_and_last(list(found))
+
+
+def _first_and_last(found: list[Statement]) -> list[Statement]:
+    """A bounded number of statements: a program may print for ever."""
+    kept: set[Statement] = set()
+    for strong in (True, False):
+        of_kind = [s for s in found if s.strong is strong]
+        kept.update(of_kind[:MOST_STATEMENTS], of_kind[-MOST_STATEMENTS:])
+    return [s for s in found if s in kept]
 
 
 def without_colours(log: str) -> str:
@@ -121,7 +132,8 @@ def without_colours(log: str) -> str:
 
 
 def _split(log: str) -> list[str]:
-    return re.split(r"\r\n|\n|\r", without_colours(log))
+    lines = re.split(r"[\r\n]+", without_colours(log))
+    return [line[:LONGEST_LINE] for line in lines]
 
 
 def _rest_of_message(lines: list[str | None], start: int) -> list[str]:

@@ -14,6 +14,8 @@ import yaml
 from objectives.engines.base import EngineCrash
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
+from objectives.engines.log_lines import MOST_STATEMENTS
+from objectives.engines.log_lines import statements
 
 
 TUNED = (
@@ -251,3 +253,12 @@ def test_refusal_that_names_a_tuned_parameter_is_a_crash_whatever_refuses() -> N
     for config in ("ModelConfig", "CacheConfig", "VllmConfig"):
         log = of_server("pydantic_core.ValidationError: " + words.format(1, config))
         assert found(1, log) == "crash known_constraint"
+
+
+def test_a_log_without_end_is_read_within_bounds() -> None:
+    noise = "".join(f"line {i} of {i}\n" for i in range(20_000)) + "x" * 100_000 + "\n\n\n"
+    assert len(statements(noise)) <= 2 * MOST_STATEMENTS
+    assert found(1, noise + of_core("torch.OutOfMemoryError: CUDA out of memory.") + noise) == OOM
+    many = "".join(f"ValueError: {i}\n" for i in range(20_000))
+    assert len(statements(many)) <= 2 * MOST_STATEMENTS
+    assert found(1, "OSError: [Errno 28] No space left on device\n" + many) == FILES
