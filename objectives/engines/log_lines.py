@@ -91,11 +91,10 @@ def statements(log: str) -> list[Statement]:
     """What a log states, in order and each once; what only informs is left out."""
     found: dict[Statement, None] = {}
     lines = [_bare(line) for line in _split(log)]
-    harmless = told = chained = (
-        False  # in a harmless exception; it has been named; another follows
-    )
+    # In a harmless exception; it has been named; another one that it led to follows.
+    harmless = told = chained = False
     for index, line in enumerate(lines):
-        if line is None or not line.strip() or _FRAME.match(line):
+        if not line or _FRAME.match(line):
             continue
         if _HARMLESS.match(line):
             harmless, told = True, False
@@ -133,7 +132,7 @@ def without_colours(log: str) -> str:
 
 def _split(log: str) -> list[str]:
     lines = re.split(r"[\r\n]+", without_colours(log))
-    return [line[:LONGEST_LINE] for line in lines]
+    return [line[:LONGEST_LINE] for line in lines if line and not line.isspace()]
 
 
 def _rest_of_message(lines: list[str | None], start: int) -> list[str]:
@@ -142,7 +141,7 @@ def _rest_of_message(lines: list[str | None], start: int) -> list[str]:
     for line in lines[start : start + LONGEST_MESSAGE]:
         if line is None or any(p.search(line) for p in _OPENINGS):
             break
-        if line.strip() and not _FRAME.match(line):
+        if line and not _FRAME.match(line):
             rest.append(line.strip())
     return rest
 
@@ -159,7 +158,7 @@ def _bare(line: str) -> str | None:
         if level in _INFORMS or groups.get("nccl") in ("INFO", "TRACE"):
             return None
         line = line[prefix.end() :]
-    return None if _WARNING.match(line) else line
+    return None if _WARNING.match(line) else line.rstrip()
 
 
 def _match_prefix(line: str) -> re.Match[str] | None:

@@ -26,8 +26,7 @@ from optuna_scoot.cli.trials import enqueue_default
 from optuna_scoot.cli.trials import is_crash
 from optuna_scoot.cli.trials import is_external
 from optuna_scoot.cli.trials import n_taken
-from optuna_scoot.observations import is_crash as teaches_a_crash
-from optuna_scoot.observations import retried_numbers
+from optuna_scoot.cli.trials import not_retried
 
 
 DISK = "OSError: the frobnicator at /tmp/run-{0}/x{0} of process {0} says 0x7f{0}abcd{0} to {0}"
@@ -75,10 +74,8 @@ def run(study: optuna.Study, engine: Engine, n_trials: int) -> str:
 
 
 def taught(study: optuna.Study) -> list[int]:
-    """Numbers of the trials that the sampler takes for crashes."""
-    retried = retried_numbers(study.trials)
-    failed = [t for t in study.trials if t.state == TrialState.FAIL]
-    return [t.number for t in failed if teaches_a_crash(t, retried)]
+    """Numbers of the trials that count as crashes, here and for the sampler."""
+    return [t.number for t in not_retried(study.trials) if is_crash(t)]
 
 
 @pytest.mark.parametrize(
