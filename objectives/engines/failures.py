@@ -190,7 +190,10 @@ _HINTS = {
     ExternalReason.BAD_ENGINE_ARGUMENT: "the engine refuses an argument that is not tuned",
     ExternalReason.DEVICE_BUSY: "another program uses the device's memory",
     ExternalReason.FILE_SYSTEM: "the engine cannot read or write a file",
-    ExternalReason.HUB_UNREACHABLE: "the engine cannot load the model from its hub now",
+    ExternalReason.HUB_UNREACHABLE: (
+        "the engine cannot reach the model's hub now (with HF_HUB_OFFLINE=1 it takes what it has "
+        "loaded before)"
+    ),
     ExternalReason.DEVICE_UNFIT: "the engine cannot use the device or its driver",
     ExternalReason.CONTAINER_FAILED: "the engine's container or job did not start",
     ExternalReason.ENVIRONMENT: "the engine's surroundings lack something",
