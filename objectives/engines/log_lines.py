@@ -19,13 +19,14 @@ MOST_STATEMENTS = 300  # of a kind, of those that come first, and as many of the
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f]"
 )
-_LEVEL = r"(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
+_LEVEL_NAMES = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
+_LEVEL = rf"(?P<level>{_LEVEL_NAMES})"
 # What may stand before the words of a line, in any order and number.
 _PREFIXES = [
     re.compile(pattern)
     for pattern in (
         r"\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[DIWEFC]) \d+ \d+\] (?:\(\S+\) )?\S+:\d+: ",  # Ray
-        r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?:\s|$)",
+        r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?\]?:?(?:\s|$)",
         r"(?:stdout|stderr) [FP](?:\s|$)",  # containerd, after its time
         r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+?(?:\[\d+\])?: ",  # syslog
         r"\[pod/\S+\] ",
@@ -40,6 +41,9 @@ _PREFIXES = [
         rf"{_LEVEL}:(?:[\w.]+:(?!\s))?\s*",  # Python's logging; uvicorn
         rf"{_LEVEL}\s+\S+:\d+ -- ",  # Ray
         rf"(?i:\[{_LEVEL}\])(?: \([^()=]*\))?:?\s+",
+        rf"\|\s*{_LEVEL}\s*\|\s*(?:\S+ - )?",  # loguru
+        rf"\[[^][]{{1,60}}\]:?\s+(?=\([^()]*pid=|\[?{_LEVEL_NAMES}\b)",  # a tag of somebody's
+        rf"{_LEVEL}\s+",
         r"\[?(?P<letter>[DIWEFC])\d{3,4} \d\d:\d\d:\d\d[^]]*\]\s?",  # glog
         r"\[(?P<letter>[DIWEFC]) [^]]*\.(?:cpp|cc|h|hpp|py):\d+\]\s?",
         r"\S+:\d+:\d+ \[\d+\] (?:\S+:\d+ )?NCCL (?P<nccl>INFO|WARN|TRACE) ",

@@ -53,13 +53,10 @@ def crash(words: str, reason: CrashReason = CrashReason.STARTUP_FAILED) -> Engin
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[optuna.Study]:
+def study() -> Iterator[optuna.Study]:
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"),
-        sampler=optuna.samplers.RandomSampler(seed=0),
-    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     enqueue_default(study, {"x": 0.125})
     yield study
     optuna.logging.set_verbosity(before)
@@ -167,7 +164,11 @@ def test_configurations_that_fail_alike_when_none_ever_ran_end_the_run(
     assert fresh.trials[ALIKE].params == fresh.trials[ALIKE - 1].params
 
 
-def test_crashes_are_taken_back_when_what_the_run_ended_over_runs(study: optuna.Study) -> None:
+def test_crashes_are_taken_back_when_what_the_run_ended_over_runs(tmp_path: Path) -> None:
+    study = optuna.create_study(
+        storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"),
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
     memory = CrashReason.OUT_OF_MEMORY
     with pytest.raises(ExternalFailure):
         run(study, Engine(lambda n, x: crash(DISK.format(n), memory)), 6)

@@ -111,6 +111,10 @@ FORMS = {
     "slurm": "0: {}",
     "launcher": "2026-09-01 10:00:09.257 [Error] (Process) (EngineCore pid=2651) {}",
     "exception group": "    | {}",
+    "a prefix of one's own": "[tenant-1] (Worker pid=7) ERROR 09-01 10:00:09 [core.py:1] {}",
+    "loguru": "2026-09-01 10:00:09.123 | ERROR    | vllm:run:12 - {}",
+    "gunicorn": "[2026-09-01 10:00:09 +0000] [7] [ERROR] {}",
+    "a level alone": "ERROR {}",
 }
 WORDS = [
     ("OSError: [Errno 98] Address already in use", PORT),
@@ -155,6 +159,10 @@ INFORMING = [
     "INFO:     {}",
     "WARNING:root:{}",
     "2026-09-01 10:00:00,123 - root - INFO - {}",
+    "2026-09-01 10:00:00,123 INFO {}",
+    "2026-09-01 10:00:09.123 | WARNING  | vllm:run:12 - {}",
+    "[2026-09-01 10:00:09 +0000] [7] [INFO] {}",
+    "[tenant-1] (Worker pid=7) INFO 09-01 10:00:09 [core.py:1] {}",
     "/opt/torch/cuda/__init__.py:1: UserWarning: {}",
     'time="2026-09-01T10:00:00Z" level=warning msg="{}"',
 ]
