@@ -15,6 +15,7 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from optuna_scoot.cli import trials
 from optuna_scoot.cli.loop import run_trials
 from optuna_scoot.cli.progress import Progress
 from optuna_scoot.cli.progress import make_console
@@ -291,3 +292,15 @@ def test_first_configuration_that_cannot_be_measured_ends_one_run_and_not_two() 
         run_trials(study, late, 3, progress)
     assert taught(study)[0] == 3
     assert n_taken(study.trials) == 3
+
+
+def test_crashes_of_one_machine_are_taken_back_though_another_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    with pytest.raises(ExternalFailure):
+        run_without_default(study, Engine(lambda n, x: crash(DISK.format(n))), 6)
+    assert len(taught(study)) == ALIKE - 1
+    monkeypatch.setattr(trials, "_machine", lambda: "another")
+    run_without_default(study, Engine(lambda n, x: None), 6)
+    assert taught(study) == []
