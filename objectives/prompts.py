@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from objectives.redaction import fits_header
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
@@ -34,15 +35,21 @@ class PromptError(ValueError):
     """Prompts cannot be made with this tokenizer; the message says why."""
 
 
-def load_tokenizer(model: str | Path) -> Tokenizer:
+def load_tokenizer(
+    model: str | Path, *, revision: str | None = None, token: str | None = None
+) -> Tokenizer:
     """Load the tokenizer of a model.
 
     Args:
         model: A folder that holds ``tokenizer.json``, that file itself, or a name on the hub.
+        revision: Branch, tag or commit on the hub; its main branch by default.
+        token: For the hub; by default that of ``HF_TOKEN`` or of its own login.
 
     Raises:
         PromptError: When there is no such tokenizer.
     """
+    if token is not None and not fits_header(token):
+        raise PromptError("the hub's token cannot be sent: it has to be visible ASCII characters")
     path = Path(model)
     if path.is_dir():
         path = path / "tokenizer.json"
@@ -53,7 +60,7 @@ def load_tokenizer(model: str | Path) -> Tokenizer:
     try:
         if path.is_file():
             return Tokenizer.from_file(str(path))
-        return Tokenizer.from_pretrained(str(model))
+        return Tokenizer.from_pretrained(str(model), revision=revision or "main", token=token)
     except Exception as error:  # the library raises bare Exception, the hub many kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise PromptError(f"no tokenizer for model {str(model)!r}: {reason}") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +16,14 @@ from typing import Any
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
-from objectives.engines.command import is_secret
+from objectives.engines.command import options_in
 from objectives.engines.ports import check_port
 from objectives.engines.simulated.services import ServiceError
 from objectives.engines.simulated.services import find_service
 from objectives.engines.vllm import VllmEngine
 from objectives.prompts import PromptError
 from objectives.prompts import count_tokens
-from objectives.prompts import load_tokenizer
+from objectives.redaction import without_secrets
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
 from objectives.traces import Trace
@@ -86,7 +87,7 @@ class Target:
     simulated: bool
     load: str
     watch: LoadWatch
-    serve_args: dict[str, Any]
+    serve_args: dict[str, Any] = field(repr=False)
     flags: frozenset[str]
     settings: dict[str, Any]
 
@@ -135,14 +136,20 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     if options.port is not None:
         check_port(engine.host, options.port)
     capabilities = engine.capabilities
+    if options.n_gpus is not None and 0 < capabilities.n_devices < options.n_gpus:
+        raise InputError(f"--n-gpus {options.n_gpus}: the engine sees {capabilities.n_devices}")
     if any(request.prompt_tokens == 0 for request in trace.requests):
-        tokenizer = options.engine_args.get("tokenizer", options.model)
-        trace = count_tokens(trace, load_tokenizer(tokenizer))
+        trace = count_tokens(trace, engine.load_tokenizer())
     too_long = options.too_long or "refuse"
     workload = _workload(options, trace, options.rate, capabilities.max_model_len, too_long)
-    engine.prompts(workload)  # a model without a usable tokenizer is told before a trial is spent
+    engine.check(workload)
     space = vllm_space(capabilities, n_gpus=options.n_gpus, fixed=options.engine_args)
-    public = {k: v for k, v in options.engine_args.items() if not is_secret(k)}
+    if twice := sorted(space.parameters.keys() & options_in(engine.command or ())):
+        raise InputError(
+            f"--engine-command sets {', '.join(twice)}, which would be tuned: give it with"
+            " --engine-arg instead"
+        )
+    public = without_secrets(options.engine_args)
     return Target(
         engine=engine,
         workload=workload,

@@ -13,6 +13,8 @@ variable STAND_IN says how it behaves:
     die-under-load N   exits with code 1 at its request number N, saying that CUDA is out of memory
     refuse N           answers all requests after the first N with status 500
     stall N            never answers requests after the first N
+    status N           answers all requests with status N
+    other-key          wants a key that nobody was told
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(503 if BEHAVIOUR == "unhealthy" else 200, b"")
         elif self.path == "/v1/models":
             wanted = os.environ.get("VLLM_API_KEY")
+            wanted = "another" if BEHAVIOUR == "other-key" else wanted
             if wanted and self.headers.get("Authorization") != f"Bearer {wanted}":
                 self._send(401, b"")
                 return
@@ -69,7 +72,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             number = Handler.n_completions
         if number > int(WORDS[0] if WORDS else 0):
             self._misbehave()
-        if BEHAVIOUR == "refuse" and number > int(WORDS[0]):
+        if BEHAVIOUR == "status":
+            self._send(int(WORDS[0]), b"no")
+        elif BEHAVIOUR == "refuse" and number > int(WORDS[0]):
             self._send(500, b"no")
         elif body.get("stream"):
             self._stream(body)
