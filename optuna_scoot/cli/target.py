@@ -20,6 +20,8 @@ from objectives.engines.ports import check_port
 from objectives.engines.simulated.services import ServiceError
 from objectives.engines.simulated.services import find_service
 from objectives.engines.vllm import VllmEngine
+from objectives.lengths import LengthError
+from objectives.lengths import stated_length
 from objectives.prompts import PromptError
 from objectives.prompts import count_tokens
 from objectives.prompts import load_tokenizer
@@ -43,6 +45,7 @@ from optuna_scoot.space import SearchSpace
 
 if TYPE_CHECKING:
     from objectives.engines.base import Engine
+    from objectives.engines.capabilities import EngineCapabilities
     from objectives.serving import Mode
     from objectives.spaces import EngineSpace
     from objectives.workload import TooLong
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 LOG_FOLDER = "engine-logs"
 _USER_ERRORS = (
     EngineArgumentError,
+    LengthError,
     PromptError,
     ServiceError,
     SpaceError,
@@ -138,10 +142,13 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     if any(request.prompt_tokens == 0 for request in trace.requests):
         tokenizer = options.engine_args.get("tokenizer", options.model)
         trace = count_tokens(trace, load_tokenizer(tokenizer))
+    length = _model_length(capabilities, options)
     too_long = options.too_long or "refuse"
-    workload = _workload(options, trace, options.rate, capabilities.max_model_len, too_long)
+    workload = _workload(options, trace, options.rate, length, too_long)
     engine.prompts(workload)  # a model without a usable tokenizer is told before a trial is spent
-    space = vllm_space(capabilities, n_gpus=options.n_gpus, fixed=options.engine_args)
+    space = vllm_space(
+        capabilities, n_gpus=options.n_gpus, max_model_len=length, fixed=options.engine_args
+    )
     public = {k: v for k, v in options.engine_args.items() if not is_secret(k)}
     return Target(
         engine=engine,
@@ -160,6 +167,24 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
             **load_settings(options, workload),
         },
     )
+
+
+def _model_length(capabilities: EngineCapabilities, options: TuneOptions) -> int | None:
+    """The longest sequence that is served, as the engine or else the user's words tell it.
+
+    Raises:
+        InputError: Nobody tells it, and the user says what to do with longer requests.
+        LengthError: What the user says is no number of tokens.
+    """
+    length = capabilities.max_model_len
+    if length is None:
+        length = stated_length(options.engine_args, _words(options.engine_command))
+    if length is None and options.too_long is not None:
+        raise InputError(
+            f"--too-long {options.too_long}: nothing tells how long a sequence the model takes;"
+            " add --engine-arg max-model-len=N"
+        )
+    return length
 
 
 def _words(command: str | None) -> list[str] | None:
