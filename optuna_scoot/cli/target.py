@@ -125,7 +125,7 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     assert options.model is not None
     assert options.trace is not None
     watch = LoadWatch()
-    trace = load_trace(options.trace)
+    trace = load_trace(options.trace, options.trace_time_unit)
     engine = VllmEngine(
         options.model,
         python=options.python,
@@ -202,7 +202,7 @@ def _words(command: str | None) -> list[str] | None:
 def _simulated(options: TuneOptions) -> Target:
     """A ready service; options that say otherwise replace its own trace and rate."""
     service = find_service(options.service or DEFAULT_SERVICE)
-    trace = load_trace(options.trace or service.application)
+    trace = load_trace(options.trace or service.application, options.trace_time_unit)
     rate = options.rate if options.rate is not None or options.replay else service.rate
     too_long = options.too_long or "clip"
     workload = _workload(options, trace, rate, service.model.max_model_len, too_long)
@@ -247,7 +247,7 @@ def _workload(
 
 
 def describe_load(trace: Trace, workload: Workload) -> str:
-    """The load in words, with what was done to requests that were too long."""
+    """The load in words, with what was done to requests that were too long or no requests."""
     text = (
         f"trace {trace.name}, {len(workload.requests)} requests in {workload.duration:g} s"
         f" ({workload.offered_rate:.3g} requests/s)"
@@ -256,7 +256,7 @@ def describe_load(trace: Trace, workload: Workload) -> str:
         text += f", {workload.n_clipped} clipped"
     if workload.n_dropped:
         text += f", {workload.n_dropped} of the trace too long and dropped"
-    return text
+    return "".join([text, *(f"; {note}" for note in trace.notes)])
 
 
 def load_settings(options: TuneOptions, workload: Workload) -> dict[str, Any]:
@@ -264,6 +264,7 @@ def load_settings(options: TuneOptions, workload: Workload) -> dict[str, Any]:
     requests = [scheduled.request for scheduled in workload.requests]
     return {
         "trace": workload.name,
+        "trace time unit": options.trace_time_unit,
         "requests": len(requests),
         "tokens": sum(r.prompt_tokens + r.output_tokens for r in requests),
         "rate": options.rate,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from objectives.metrics import FailureKind
@@ -103,6 +105,111 @@ def test_what_no_request_defines_is_absent_and_never_zero() -> None:
     assert metrics.value("ttft_ms_mean") == pytest.approx(200)
     with pytest.raises(MetricsError, match="no metric 'tpot_ms_mean'"):
         metrics.value("tpot_ms_mean")
+
+
+def test_a_failed_request_counts_as_one_that_took_the_whole_run() -> None:
+    metrics = summarize(RECORDS, 4.0, GoodputSLO(ttft_ms=250))
+    expected = {
+        "ttft_ms_mean": 1150,  # 100, 300, 200 and 4000
+        "ttft_ms_p50": 250,
+        "e2el_ms_mean": 1400,  # 500, 900, 200 and 4000
+        "e2el_ms_p95": 3535,  # position 0.95 * 3 = 2.85 between 900 and 4000
+        "tpot_ms_mean": 4400 / 3,  # 100, 300 and, with an unknown number of tokens, 4000
+        "itl_ms_mean": 1000,  # 300, 100, 200, 400 and 4000
+        "request_throughput": 0.75,
+        "output_throughput": 2.25,
+        "total_token_throughput": 17.25,
+        "goodput": 0.5,
+        "completed": 3,
+        "failed": 1,
+    }
+    assert {name: metrics.value(name) for name in expected} == pytest.approx(expected)
+    assert metrics.as_dict()["ttft_ms_mean"] == pytest.approx(200)  # as vLLM reports it
+
+
+def test_a_failed_request_counts_as_the_latest_answer_where_a_limit_is_known() -> None:
+    failed = replace(FAILED, requested_tokens=6)
+    metrics = summarize((*RECORDS[:3], failed), 4.0, longest_s=10.0)
+    expected = {
+        "ttft_ms_mean": 2650,  # 100, 300, 200 and 10000
+        "e2el_ms_mean": 2900,
+        "tpot_ms_mean": 800,  # 100, 300 and 10000 / 5
+        "itl_ms_mean": 51000 / 9,  # 300, 100, 200, 400 and five of 10000
+        "request_throughput": 3 / 13.5,  # it was sent at 3.5 s
+        "duration_s": 13.5,
+    }
+    assert {name: metrics.value(name) for name in expected} == pytest.approx(expected)
+    assert metrics.duration_s == 4.0
+    one_token = summarize((*RECORDS[:3], replace(failed, requested_tokens=1)), 4.0, longest_s=10.0)
+    assert one_token.value("tpot_ms_mean") == pytest.approx(200)  # it never had a TPOT
+    assert one_token.value("ttft_ms_mean") == pytest.approx(2650)
+
+
+def test_without_failures_what_is_optimised_is_what_is_reported() -> None:
+    metrics = summarize(RECORDS[:3], 4.0, GoodputSLO(e2el_ms=600), longest_s=300.0)
+    assert {name: metrics.value(name) for name in metrics.as_dict()} == metrics.as_dict()
+
+
+def test_no_answer_counts_as_worse_than_a_failure() -> None:
+    slow = replace(FIVE_TOKENS, last_token=100.0)  # beyond what the caller took for the longest
+    metrics = summarize((slow, FAILED), 4.0, longest_s=10.0)
+    assert metrics.value("e2el_ms_mean") == pytest.approx(99_000)
+
+
+LIMIT = 30.0
+SLO = GoodputSLO(ttft_ms=4000, e2el_ms=15_000)
+
+
+def random_run(rng: np.random.Generator) -> list[RequestRecord]:
+    """Requests of up to LIMIT seconds, some of which fail, early or late, with and without tokens."""
+    records = []
+    for index in range(rng.integers(2, 12)):
+        sent = float(rng.uniform(0, 20))
+        n_tokens = int(rng.integers(1, 6))
+        latency = float(rng.uniform(0, 1) ** 3 * LIMIT)
+        cuts = np.sort(rng.uniform(0, latency, rng.integers(0, n_tokens)))
+        times = [*(sent + cuts).tolist(), sent + latency]
+        gaps = tuple(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+        records.append(
+            RequestRecord(
+                index, sent, sent, times[0], times[-1], 5, n_tokens, gaps, None, n_tokens
+            )
+        )
+    return [failed(record, rng) if rng.random() < 0.2 else record for record in records]
+
+
+def failed(record: RequestRecord, rng: np.random.Generator) -> RequestRecord:
+    """The same request, not answered to its end."""
+    if rng.random() < 0.5:
+        nothing = replace(record, first_token=None, last_token=None, inter_token_latencies=())
+        return replace(nothing, error="connection: refused", output_tokens=0)
+    gaps = record.inter_token_latencies[: rng.integers(0, 4)]
+    last = (record.first_token or 0.0) + sum(gaps)
+    broken = replace(record, last_token=last, inter_token_latencies=gaps, output_tokens=0)
+    return replace(broken, error="stream: broken off")
+
+
+def duration_of(records: list[RequestRecord], arrivals: float = 20.0) -> float:
+    return max(arrivals, *(record.last_token or record.sent for record in records))
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_failing_one_more_request_never_improves_what_is_optimised(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    records = random_run(rng)
+    if sum(record.completed for record in records) < 2:
+        return
+    before = summarize(records, duration_of(records), SLO, LIMIT)
+    for i, record in enumerate(records):
+        if not record.completed:
+            continue
+        worse = [*records[:i], failed(record, rng), *records[i + 1 :]]
+        after = summarize(worse, duration_of(worse), SLO, LIMIT)
+        for name in after.optimised.keys() & before.optimised.keys():
+            if name.endswith(("throughput", "goodput")):
+                assert after.value(name) <= before.value(name) * (1 + 1e-12)
+            elif name.endswith(("mean", "p50", "p90", "p95", "p99")):
+                assert after.value(name) >= before.value(name) * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("duration", [0.0, -1.0, math.nan, math.inf])

@@ -63,7 +63,8 @@ def test_lengths_alone(tmp_path: Path) -> None:
         ("", "a CSV trace has the columns"),
         ("num_prefill_tokens,num_decode_tokens\n1,2\n3,x\n", "line 3: num_decode_tokens must be"),
         ("num_prefill_tokens,num_decode_tokens\n1\n", "line 2: num_decode_tokens must be"),
-        ("num_prefill_tokens,num_decode_tokens\n1,0\n", "line 2: output_tokens must be at least"),
+        ("num_prefill_tokens,num_decode_tokens\n1,-1\n", "line 2: output_tokens must be at least"),
+        ("num_prefill_tokens,num_decode_tokens\n1,0\n", "no request .1 rows without prompt or"),
         ("num_prefill_tokens,num_decode_tokens\n", "holds no request"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\nnoon,1,2\n", "line 2: TIMESTAMP 'noon' is no"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n\n,1,2\n", "TIMESTAMP '' is not a time"),
@@ -127,13 +128,15 @@ def test_an_equal_block_at_another_place_is_not_shared() -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ('{"timestamp": 1, "input_length": 5}', "line 2: .* must be numbers"),
-        ('{"timestamp": "1", "input_length": 5, "output_length": 2}', "line 2: .* numbers"),
+        ('{"timestamp": 1, "input_length": 5}', "line 2: output_length must be a whole number"),
+        ('{"input_length": 5, "output_length": 2}', "line 2: timestamp None is not a number"),
+        ('{"timestamp": "x", "input_length": 5, "output_length": 2}', "timestamp 'x' is not a num"),
+        ('{"timestamp": NaN, "input_length": 5, "output_length": 2}', "timestamp nan is not a num"),
         (
             '{"timestamp": 1, "input_length": 5, "output_length": 2, "hash_ids": 3}',
             "line 2: hash_ids must be a list",
         ),
-        (mooncake_row(1, 0, 5, []), "line 2: prompt_tokens must be at least 1"),
+        (mooncake_row(1, -1, 5, []), "line 2: prompt_tokens must be at least 1"),
     ],
 )
 def test_a_wrong_mooncake_row_is_refused(tmp_path: Path, second: str, message: str) -> None:
