@@ -48,12 +48,14 @@ from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
+from objectives.engines.prompt_check import check_counts
+from objectives.engines.prompt_check import tokens_added
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
 from objectives.metrics import LoadResult
 from objectives.prompts import PromptError
-from objectives.prompts import build_prompts
-from objectives.prompts import load_tokenizer
+from objectives.prompts import Prompts
+from objectives.prompts import write_prompts
 from objectives.workload import Workload
 
 
@@ -141,9 +143,13 @@ class VllmEngine:
         Raises:
             ExternalFailure: The tokenizer cannot be read, or allows no prompts of these lengths.
         """
+        return self.written_prompts(workload).texts
+
+    def written_prompts(self, workload: Workload, added: int = 0) -> Prompts:
+        """The prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
         tokenizer = self.tokenizer or str(self.engine_args.get("tokenizer") or self.model)
         try:
-            return _prompts(tokenizer, workload)
+            return _prompts(tokenizer, workload, added)
         except PromptError as error:
             raise ExternalFailure(ExternalReason.NO_SUCH_MODEL, str(error)) from error
 
@@ -298,14 +304,14 @@ class RunningVllm:
             EngineCrash: The server died under the load.
             ExternalFailure: The load could not be generated, or another program answered.
         """
-        prompts = self._engine.prompts(workload)
+        prompts = self._prompts(workload)
         limits = dataclasses.replace(self._engine.load, api_key=self._address.api_key)
         try:
             result = loadgen.run(
                 self._address.url,
                 self._address.model_name,
                 workload,
-                prompts,
+                prompts.texts,
                 limits,
                 on_progress=self._engine.on_progress,
                 should_abort=lambda: None if self._returncode() is None else "the engine ended",
@@ -313,7 +319,14 @@ class RunningVllm:
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.LATE_GENERATOR, str(error)) from error
         self._check_alive(result)
+        check_counts(result, prompts)
         return result
+
+    def _prompts(self, workload: Workload) -> Prompts:
+        """The prompts of a workload, with the lengths that this server counts."""
+        prompts = self._engine.written_prompts(workload)
+        added = tokens_added(prompts, lambda text: readiness.count_tokens(self._address, text))
+        return self._engine.written_prompts(workload, added) if added else prompts
 
     def stop(self, *, wait_for_port: bool = True) -> None:
         """End the server with all its processes; wait until its port and memory are free."""
@@ -375,8 +388,8 @@ class RunningVllm:
 
 
 @functools.lru_cache(maxsize=8)
-def _prompts(tokenizer: str, workload: Workload) -> tuple[str, ...]:
-    return build_prompts(workload, load_tokenizer(tokenizer))
+def _prompts(tokenizer: str, workload: Workload, added: int) -> Prompts:
+    return write_prompts(workload, tokenizer, added)
 
 
 def _looks_like_path(model: str) -> bool:

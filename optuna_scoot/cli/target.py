@@ -23,8 +23,7 @@ from objectives.engines.vllm import VllmEngine
 from objectives.lengths import LengthError
 from objectives.lengths import stated_length
 from objectives.prompts import PromptError
-from objectives.prompts import count_tokens
-from objectives.prompts import load_tokenizer
+from objectives.prompts import count_texts
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
 from objectives.traces import Trace
@@ -139,9 +138,7 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     if options.port is not None:
         check_port(engine.host, options.port)
     capabilities = engine.capabilities
-    if any(request.prompt_tokens == 0 for request in trace.requests):
-        tokenizer = options.engine_args.get("tokenizer", options.model)
-        trace = count_tokens(trace, load_tokenizer(tokenizer))
+    trace = count_texts(trace, str(options.engine_args.get("tokenizer", options.model)))
     length = _model_length(capabilities, options)
     too_long = options.too_long or "refuse"
     workload = _workload(options, trace, options.rate, length, too_long)
