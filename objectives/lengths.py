@@ -51,7 +51,9 @@ def parse_tokens(text: str | int) -> int | None:
     )
 
 
-def stated_length(arguments: Mapping[str, Any], command: Sequence[str] | None = None) -> int | None:
+def stated_length(
+    arguments: Mapping[str, Any], command: Sequence[str] | None = None
+) -> int | None:
     """The longest sequence that the engine's arguments or its command name.
 
     Args:

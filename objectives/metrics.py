@@ -14,8 +14,8 @@ Where this differs from ``vllm bench serve`` on purpose: a metric that no reques
 instead of zero, and a run in which nothing completed is an error.
 
 These rest on the requests that completed, so that a server which drops its slowest requests looks
-fast. What is optimised, :meth:`ServingMetrics.value`, therefore takes a failed request for one that
-was answered as late as a request may be. ``docs/metrics.md`` tells more.
+fast. What is optimised, :meth:`ServingMetrics.value`, therefore takes a failed request for one
+that was answered as late as a request may be. ``docs/metrics.md`` tells more.
 """
 
 from __future__ import annotations

@@ -119,7 +119,11 @@ def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
         old.prompt_tokens not in (0, new.prompt_tokens)
         for old, new in zip(trace.requests, requests, strict=True)
     )
-    notes = (f"{n_other} texts counted anew by the model's tokenizer",) if n_other else ()
+    notes = (
+        (f"{n_other} of {len(texts)} texts counted anew by the model's tokenizer",)
+        if n_other
+        else ()
+    )
     return replace(trace, requests=requests, notes=(*trace.notes, *notes))
 
 
@@ -165,8 +169,8 @@ def build_prompts(
 
     Returns:
         One prompt a request, in the workload's order. Each encodes to its ``prompt_tokens``
-        tokens, less those that are added. A request with text of its own keeps it, cut at the end when it is longer than
-        its ``prompt_tokens``, as a clipped request's is.
+        tokens, less those that are added. A request with text of its own keeps it, cut at the end
+        when it is longer than its ``prompt_tokens``, as a clipped request's is.
 
     Raises:
         PromptError: When the tokenizer allows no prompt of some length, or a text has fewer tokens

@@ -167,11 +167,14 @@ def convert(
     requests = [dict(request) for request in lengths if request is not None]
     notes = []
     if len(rows) < len(file.rows):
-        notes.append(f"{len(file.rows) - len(rows)} rows without prompt or answer left out")
+        n_left_out = len(file.rows) - len(rows)
+        notes.append(f"{n_left_out} of {len(file.rows)} rows left out, without prompt or answer")
     if unused := table.unused():
         notes.append(f"not used: {', '.join(unused)}")
     blocks = table.blocks(rows)
-    for request, shared in zip(requests, _shared_tokens(requests, rows, blocks, table), strict=True):
+    for request, shared in zip(
+        requests, _shared_tokens(requests, rows, blocks, table), strict=True
+    ):
         request |= shared
     if table.has_time and rows:
         seconds = table.seconds(rows, requests, blocks, time_unit)

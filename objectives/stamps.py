@@ -60,9 +60,7 @@ def dates_to_seconds(stamps: Sequence[Stamp], column: str) -> list[float]:
     return [(nanoseconds - start) / 1e9 for nanoseconds, _ in read]
 
 
-def numbers_to_seconds(
-    stamps: Sequence[Stamp], column: str, unit: TimeUnit | None
-) -> list[float]:
+def numbers_to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | None) -> list[float]:
     """Turn numbers into seconds.
 
     Args:
@@ -110,7 +108,9 @@ def unit_from_1970(numbers: Sequence[Decimal | float]) -> TimeUnit | None:
 def _number(stamp: Any) -> Decimal | None:
     if isinstance(stamp, bool) or not isinstance(stamp, str | int | float):
         return None
-    if isinstance(stamp, str) and not re.fullmatch(r"[+-]?[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?", stamp):
+    if isinstance(stamp, str) and not re.fullmatch(
+        r"[+-]?[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?", stamp
+    ):
         return None
     try:
         number = Decimal(str(stamp))

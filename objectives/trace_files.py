@@ -1,7 +1,7 @@
 """Files of rows: from bytes to one mapping a row, whatever wrote the file.
 
-Tables (CSV, separated by commas, semicolons, tabs or bars) and JSON, one object a line, in UTF-8 or
-UTF-16, plain or compressed with gzip. What the columns and keys mean is not known here.
+Tables (CSV, separated by commas, semicolons, tabs or bars) and JSON, one object a line, in UTF-8
+or UTF-16, plain or compressed with gzip. What the columns and keys mean is not known here.
 """
 
 from __future__ import annotations
@@ -171,7 +171,9 @@ def _parsed(text: str, line: int) -> Any:
     except json.JSONDecodeError as error:
         raise TraceFileError(f"line {line}: not JSON ({error.msg})") from error
     except RecursionError as error:
-        raise TraceFileError(f"line {line}: not a JSON object, but brackets in brackets") from error
+        raise TraceFileError(
+            f"line {line}: not a JSON object, but brackets in brackets"
+        ) from error
     except _Repetition as error:
         raise TraceFileError(f"line {line}: the key {shown(error.args[0])} comes twice") from error
     except ValueError as error:  # Python refuses to read a number of thousands of digits

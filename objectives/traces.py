@@ -64,8 +64,8 @@ class TraceRequest:
     """One request of a trace.
 
     Attributes:
-        prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text whose tokens are
-            not counted yet (``objectives.prompts.count_tokens`` counts them).
+        prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text
+            whose tokens are not counted yet (``objectives.prompts.count_texts`` counts them).
         output_tokens: Length of the answer, from 1 to MOST_TOKENS.
         arrival_time: Seconds, >= 0; None when the trace tells no times.
         prefix_id: Requests with the same id begin with the same text.
@@ -299,9 +299,11 @@ def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
         key = name.lower()
         if key not in _KEYS or cell == "":
             continue
-        number = whole_number(cell) if _KEYS[key][0] is int else None
+        number: float | None = None
         if key == "arrival_time":
             number = _float(cell)
+        elif key in ("prompt_tokens", "output_tokens", "prefix_tokens"):
+            number = whole_number(cell)
         typed[key] = cell if number is None else number
     return typed
 
@@ -313,9 +315,7 @@ def _float(cell: str) -> float | None:
         return None
 
 
-def _in_seconds(
-    rows: Sequence[NumberedRow], time_unit: TimeUnit | None
-) -> Sequence[NumberedRow]:
+def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequence[NumberedRow]:
     """Rows with their times in seconds, which they are unless the user says otherwise."""
     stamps = [
         (line, row["arrival_time"])

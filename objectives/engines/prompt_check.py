@@ -1,10 +1,11 @@
 """Does the server count the tokens of a prompt as they were counted when it was written?
 
-It may read another tokenizer than the file that the prompts were written with, or put tokens of its
-own in front. Lengths would then be others than the trace's, and nothing would show it.
+It may read another tokenizer than the file that the prompts were written with, or put tokens of
+its own in front. Lengths would then be others than the trace's, and nothing would show it.
 
-The server is asked to count some prompts before a load: it encodes them and the model sees nothing,
-so that no cache knows them. After a load all counts are compared with those in its answers.
+The server is asked to count some prompts before a load: it encodes them and the model sees
+nothing, so that no cache knows them. After a load all counts are compared with those in its
+answers.
 """
 
 from __future__ import annotations

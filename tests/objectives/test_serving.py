@@ -178,9 +178,7 @@ def test_a_request_that_fails_counts_in_the_values_and_not_in_the_metrics(mode: 
     trial = run(Arithmetic(errors={3: "connection: reset"}), mode=mode)
     whole = run(Arithmetic(), mode=mode)
     assert trial.values == pytest.approx(values_by_hand(mode, 4, failed=[3]))
-    for value, without, direction in zip(
-        trial.values, whole.values, MODES[mode][1], strict=True
-    ):
+    for value, without, direction in zip(trial.values, whole.values, MODES[mode][1], strict=True):
         assert value < without if direction == "maximize" else value > without
     answered = [1000 * first_token_s(i, 4) for i in range(N) if i != 3]
     assert trial.user_attrs["metrics"]["ttft_ms_mean"] == pytest.approx(mean(answered))

@@ -90,9 +90,11 @@ def test_prompts_are_written_for_the_tokens_that_the_server_adds(
 def test_server_that_counts_otherwise_is_not_measured(
     make: Make, workload: Workload, behaviour: str
 ) -> None:
-    with make(behaviour).start({}, "trial-0") as running:
-        with pytest.raises(ExternalFailure, match="the server counts .* another tokenizer"):
-            running.serve(workload)
+    with (
+        make(behaviour).start({}, "trial-0") as running,
+        pytest.raises(ExternalFailure, match=r"the server counts .* another tokenizer"),
+    ):
+        running.serve(workload)
 
 
 @pytest.mark.parametrize(("n_tokens", "agrees"), [(1, True), (2, False)])
@@ -108,7 +110,7 @@ def test_counts_of_the_trace_are_compared_where_there_is_no_tokenizer(
         if agrees:
             assert [r.prompt_tokens for r in running.serve(load).records] == [3, 1]
             return
-        with pytest.raises(ExternalFailure, match="counts 1 tokens .* that has 2 as the trace"):
+        with pytest.raises(ExternalFailure, match=r"counts 1 tokens .* that has 2 as the trace"):
             running.serve(load)
 
 
