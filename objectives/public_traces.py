@@ -192,6 +192,10 @@ class _Table:
         self._format = trace_format
         self._names = names_of(file)
         self._text = next((t for t in TEXTS if t in self._names), None)
+        self._columns = {
+            "prompt_tokens": self._names.get(trace_format.prompt, trace_format.prompt),
+            "output_tokens": self._names.get(trace_format.output, trace_format.output),
+        }
         self.has_time = trace_format.time in self._names
 
     def unused(self) -> list[str]:
@@ -211,16 +215,14 @@ class _Table:
         text = None if self._text is None else self._cell(row, self._text)
         if isinstance(text, str) and text.strip():
             request["prompt"] = text
-        columns = {"output_tokens": self._format.output}
-        if "prompt" not in request or self._cell(row, self._format.prompt) not in (None, ""):
-            columns = {"prompt_tokens": self._format.prompt, **columns}
-        for name, column in columns.items():
-            cell = self._cell(row, column)
+        for name, column in self._columns.items():
+            cell = row.get(column)
+            if name == "prompt_tokens" and "prompt" in request and cell in (None, ""):
+                continue
             number = whole_number(cell)
             if number is None:
-                shown_name = self._names.get(column, column)
                 raise PublicTraceError(
-                    f"line {line}: {shown_name} must be a whole number, not {shown(cell)}"
+                    f"line {line}: {column} must be a whole number, not {shown(cell)}"
                 )
             if number < 0:
                 raise PublicTraceError(f"line {line}: {name} must be at least 1, not {number}")
@@ -228,7 +230,8 @@ class _Table:
         return None if 0 in request.values() else request
 
     def _check_turns(self, line: int, row: Mapping[str, Any]) -> None:
-        if self._format is MOONCAKE and self._cell(row, "delay") not in (None, ""):
+        waits = self._format is MOONCAKE and "delay" in self._names
+        if waits and self._cell(row, "delay") not in (None, ""):
             raise PublicTraceError(
                 f"line {line}: delay waits for the answer before, which no open load does: give "
                 "every row a timestamp"

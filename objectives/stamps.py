@@ -29,6 +29,7 @@ _DATE = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?:[.,]([0-9]+))?\s*(Z|z|UTC|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
 )
+_NUMBER = re.compile(r"[+-]?[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?")
 
 Stamp = tuple[int, Any]  # the line, and what stands there
 
@@ -108,9 +109,7 @@ def unit_from_1970(numbers: Sequence[Decimal | float]) -> TimeUnit | None:
 def _number(stamp: Any) -> Decimal | None:
     if isinstance(stamp, bool) or not isinstance(stamp, str | int | float):
         return None
-    if isinstance(stamp, str) and not re.fullmatch(
-        r"[+-]?[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?", stamp
-    ):
+    if isinstance(stamp, str) and not _NUMBER.fullmatch(stamp):
         return None
     try:
         number = Decimal(str(stamp))

@@ -195,6 +195,8 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def whole_number(value: Any) -> int | None:
     """A whole number in a cell or a JSON value, also as `5.0`; None when it is none."""
     if isinstance(value, str):
+        if value.isascii() and value.isdigit() and len(value) < 19:
+            return int(value)
         match = re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", value)
         return None if match is None else int(value.partition(".")[0])
     if isinstance(value, float):

@@ -89,11 +89,14 @@ class TraceRequest:
             raise TraceError(f"prompt_tokens must be at least 1, not {self.prompt_tokens}")
         if self.output_tokens < 1:
             raise TraceError(f"output_tokens must be at least 1, not {self.output_tokens}")
-        for name in ("prompt_tokens", "output_tokens"):
-            if getattr(self, name) > MOST_TOKENS:
+        for name, length in (
+            ("prompt_tokens", self.prompt_tokens),
+            ("output_tokens", self.output_tokens),
+        ):
+            if length > MOST_TOKENS:
                 raise TraceError(f"{name} must be at most {MOST_TOKENS}")
-        for name in ("prompt", "prefix_id"):
-            if _is_broken(getattr(self, name)):
+        for name, text in (("prompt", self.prompt), ("prefix_id", self.prefix_id)):
+            if text is not None and _is_broken(text):
                 raise TraceError(
                     f"{name} holds half a character (a lone surrogate), which no server takes"
                 )
@@ -358,10 +361,10 @@ def _request(row: Mapping[str, Any]) -> TraceRequest:
     return TraceRequest(**{"prompt_tokens": 0, **row})
 
 
-def _is_broken(text: str | None) -> bool:
+def _is_broken(text: str) -> bool:
     """Whether a text cannot be sent: JSON can write one half of a pair of surrogates alone."""
     try:
-        (text or "").encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return True
     return False
