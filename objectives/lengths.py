@@ -14,7 +14,7 @@ from typing import Any
 
 _DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_OPTION = re.compile(r"--max[-_]model[-_]len[\s=]+([^\s'\"]+)")
+_OPTION = re.compile(r"--max[-_]model[-_]len[\s=]+['\"]?([^\s'\"]+)")
 
 
 class LengthError(ValueError):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -162,27 +163,26 @@ def convert(
     """
     table = _Table(file, trace_format)
     lengths = [table.lengths(line, row) for line, row in file.rows]
-    kept = [i for i, request in enumerate(lengths) if request is not None]
-    rows = [file.rows[i] for i in kept]
-    requests = [dict(request) for request in lengths if request is not None]
-    notes = []
-    if len(rows) < len(file.rows):
-        n_left_out = len(file.rows) - len(rows)
-        notes.append(f"{n_left_out} of {len(file.rows)} rows left out, without prompt or answer")
-    if unused := table.unused():
-        notes.append(f"not used: {', '.join(unused)}")
+    rows = [row for row, request in zip(file.rows, lengths, strict=True) if request is not None]
+    requests = [request for request in lengths if request is not None]
     blocks = table.blocks(rows)
-    for request, shared in zip(
-        requests, _shared_tokens(requests, rows, blocks, table), strict=True
-    ):
-        request |= shared
+    if blocks is not None:
+        requests = _with_shared_tokens(requests, blocks, table)
     if table.has_time and rows:
         seconds = table.seconds(rows, requests, blocks, time_unit)
         order = sorted(range(len(rows)), key=seconds.__getitem__)  # stable
         rows = [rows[i] for i in order]
         requests = [{**requests[i], "arrival_time": seconds[i]} for i in order]
     lines = [line for line, _ in rows]
-    return list(zip(lines, requests, strict=True)), tuple(notes)
+    return list(zip(lines, requests, strict=True)), tuple(_notes(file, len(rows), table))
+
+
+def _notes(file: TraceFile, n_kept: int, table: _Table) -> Iterator[str]:
+    n_left_out = len(file.rows) - n_kept
+    if n_left_out:
+        yield f"{n_left_out} of {len(file.rows)} rows left out, without prompt or answer"
+    if unused := table.unused():
+        yield f"not used: {', '.join(unused)}"
 
 
 class _Table:
@@ -321,29 +321,22 @@ def names_of(file: TraceFile) -> dict[str, str]:
     return {name.lower(): name for name in names}
 
 
-def _shared_tokens(
-    requests: Sequence[Mapping[str, Any]],
-    rows: Sequence[NumberedRow],
-    blocks: Sequence[Sequence[int]] | None,
-    table: _Table,
+def _with_shared_tokens(
+    requests: Sequence[dict[str, Any]], blocks: Sequence[Sequence[int]], table: _Table
 ) -> list[dict[str, Any]]:
-    """The shared beginning of each request, by its hash ids; a text shares what it shares."""
-    nothing: list[dict[str, Any]] = [{} for _ in rows]
-    if blocks is None or any("prompt" in request for request in requests):
-        return nothing
+    """Requests with the beginning that they share, by its hash ids; a text shares what it does."""
+    blocks = [[] if "prompt" in r else ids for r, ids in zip(requests, blocks, strict=True)]
     prefixes = shared_prefixes(blocks)
     if all(prefix_id is None for prefix_id, _ in prefixes):
-        return nothing
+        return list(requests)
     size = table.block_tokens(requests, blocks)
-    return [
-        {}
-        if prefix_id is None
-        else {
-            "prefix_id": prefix_id,
-            "prefix_tokens": min(n_blocks * size, request["prompt_tokens"]),
-        }
-        for request, (prefix_id, n_blocks) in zip(requests, prefixes, strict=True)
-    ]
+    shared = []
+    for request, (prefix_id, n_blocks) in zip(requests, prefixes, strict=True):
+        if prefix_id is not None:
+            tokens = min(n_blocks * size, request["prompt_tokens"])
+            request = {**request, "prefix_id": prefix_id, "prefix_tokens": tokens}
+        shared.append(request)
+    return shared
 
 
 def block_size(lengths: Sequence[int], n_blocks: Sequence[int]) -> int:
