@@ -23,8 +23,7 @@ from itertools import pairwise
 from typing import Any
 
 from objectives.stamps import TimeUnit
-from objectives.stamps import dates_to_seconds
-from objectives.stamps import numbers_to_seconds
+from objectives.stamps import to_seconds
 from objectives.trace_files import NumberedRow
 from objectives.trace_files import TraceFile
 from objectives.trace_files import shown
@@ -56,7 +55,6 @@ class TraceFormat:
         time: Arrival; None: the format has none.
         needs_time: Whether a file without that column is in another format.
         unit: Of a number in that column; None: to be proven or said.
-        dates: Whether that column holds dates.
         blocks: The column of the hash ids.
         known: Further columns of the source, which change nothing about the load or follow from
             the others.
@@ -68,7 +66,6 @@ class TraceFormat:
     time: str | None = None
     needs_time: bool = False
     unit: TimeUnit | None = None
-    dates: bool = False
     blocks: str | None = None
     known: frozenset[str] = frozenset()
 
@@ -79,9 +76,7 @@ class TraceFormat:
         return has_prompt and has_time and self.output in names
 
 
-AZURE = TraceFormat(
-    "Azure", "contexttokens", "generatedtokens", "timestamp", needs_time=True, dates=True
-)
+AZURE = TraceFormat("Azure", "contexttokens", "generatedtokens", "timestamp", needs_time=True)
 BURST_GPT = TraceFormat(
     "BurstGPT",
     "request tokens",
@@ -285,14 +280,12 @@ class _Table:
         assert self._format.time is not None
         column = self._names[self._format.time]
         stamps = [(line, row.get(column)) for line, row in rows]
-        if self._format.dates and time_unit is None:
-            return dates_to_seconds(stamps, column)
         unit = time_unit or self._format.unit
         if self._text == AIPERF_TEXT:
             unit = unit or "ms"
         if unit is None and self._is_mooncakes_own([s for _, s in stamps], requests, blocks):
             unit = "ms"
-        return numbers_to_seconds(stamps, column, unit)
+        return to_seconds(stamps, column, unit)
 
     def _is_mooncakes_own(
         self,

@@ -26,8 +26,8 @@ _PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**
 # Seconds since 1970 of the years 2001 to 2100: in another unit they are 1000 times as many.
 _FROM_1970 = (10**9, 4_102_444_800)
 _DATE = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
-    r"(?:[.,]([0-9]+))?\s*(Z|z|UTC|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)"
+    r"(?:[.,]([0-9]+))?\s*([Zz]|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
 )
 _NUMBER = re.compile(r"[+-]?[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?")
 
@@ -38,20 +38,33 @@ class StampError(ValueError):
     """Stamps that are no times, or of which nothing tells the unit."""
 
 
+def to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | None) -> list[float]:
+    """Turn dates into seconds from the earliest, or numbers into seconds as their unit says.
+
+    Args:
+        stamps: Dates in all rows, or numbers in all.
+        column: Their name, for messages.
+        unit: That of numbers, as the format or the user says; None: not known.
+
+    Raises:
+        StampError: As `dates_to_seconds` and `numbers_to_seconds`.
+    """
+    if any(isinstance(stamp, str) and _DATE.fullmatch(stamp) for _, stamp in stamps):
+        return dates_to_seconds(stamps, column)
+    return numbers_to_seconds(stamps, column, unit)
+
+
 def dates_to_seconds(stamps: Sequence[Stamp], column: str) -> list[float]:
-    """Turn dates, or numbers that count from 1970, into seconds from the earliest.
+    """Turn dates into seconds from the earliest.
 
     Args:
         stamps: ISO 8601 with any number of decimals, kept to the nanosecond, with a zone in all
-            of them or in none; or numbers.
+            of them or in none.
         column: Their name, for messages.
 
     Raises:
-        StampError: One is no time, some have a zone and others none, or the numbers do not count
-            from 1970.
+        StampError: One is no time, or some have a zone and others none.
     """
-    if stamps and all(_number(stamp) is not None for _, stamp in stamps):
-        return numbers_to_seconds(stamps, column, None)
     read = [_date(line, stamp, column) for line, stamp in stamps]
     zoned = [zone for _, zone in read]
     if any(zoned) and not all(zoned):
@@ -78,7 +91,7 @@ def numbers_to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | No
     numbers = [_number(stamp) for _, stamp in stamps]
     for (line, stamp), number in zip(stamps, numbers, strict=True):
         if number is None:
-            raise StampError(f"line {line}: {column} {shown(stamp)} is not a number")
+            raise StampError(f"line {line}: {column} {shown(stamp)} is not a time")
     known = [number for number in numbers if number is not None]
     epoch = unit_from_1970(known)
     if epoch is not None and unit is not None and epoch != unit:
@@ -125,7 +138,7 @@ def _date(line: int, stamp: Any, column: str) -> tuple[int, bool]:
         if match is None:
             raise ValueError(stamp)
         day, clock, fraction, zone = match.groups()
-        named = "+00:00" if zone in ("Z", "z", "UTC", None) else zone
+        named = "+00:00" if zone in ("Z", "z", "UTC", "GMT", None) else zone
         moment = datetime.fromisoformat(f"{day}T{clock}{named}").astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise StampError(f"line {line}: {column} {shown(stamp)} is not a time") from error

@@ -66,8 +66,8 @@ def check_counts(result: LoadResult, prompts: Prompts) -> None:
 def _differs(counted: int, meant: int, prompts: Prompts) -> ExternalFailure:
     if prompts.counted_here:
         words = (
-            "tokenizer.json says: it reads another tokenizer; name that one with --engine-arg "
-            "tokenizer=..., or save it as the model's tokenizer.json"
+            "tokenizer.json says: it reads another tokenizer, or adds to it; name the right one "
+            "with --engine-arg tokenizer=..., or save it as the model's tokenizer.json"
         )
     else:
         words = "the trace says: count its texts with the model's tokenizer"

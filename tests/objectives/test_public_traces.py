@@ -132,9 +132,15 @@ def test_an_equal_block_at_another_place_is_not_shared() -> None:
     ("second", "message"),
     [
         ('{"timestamp": 1, "input_length": 5}', "line 2: output_length must be a whole number"),
-        ('{"input_length": 5, "output_length": 2}', "line 2: timestamp None is not a number"),
-        ('{"timestamp": "x", "input_length": 5, "output_length": 2}', "timestamp 'x' is not a"),
-        ('{"timestamp": NaN, "input_length": 5, "output_length": 2}', "timestamp nan is not a"),
+        ('{"input_length": 5, "output_length": 2}', "line 2: timestamp None is not a time"),
+        (
+            '{"timestamp": "x", "input_length": 5, "output_length": 2}',
+            "timestamp 'x' is not a time",
+        ),
+        (
+            '{"timestamp": NaN, "input_length": 5, "output_length": 2}',
+            "timestamp nan is not a time",
+        ),
         (
             '{"timestamp": 1, "input_length": 5, "output_length": 2, "hash_ids": 3}',
             "line 2: hash_ids must be a list",
@@ -190,6 +196,12 @@ def rows_of(*rows: dict[str, Any]) -> str:
         (
             "timestamp, contexttokens, generatedtokens\n1715299200, 9, 4\n1715299199, 8, 3\n",
             (TraceRequest(8, 3, arrival_time=0.0), TraceRequest(9, 4, arrival_time=1.0)),
+            (),
+        ),
+        (  # dates wherever times stand
+            "arrived_at\tnum_prefill_tokens\tnum_decode_tokens\n"
+            "2025-05-10T00:00Z\t9\t4\n2025-05-10t02:01+02:00\t8\t3\n",
+            (TraceRequest(9, 4, arrival_time=0.0), TraceRequest(8, 3, arrival_time=60.0)),
             (),
         ),
         (  # this project's own columns
@@ -306,7 +318,7 @@ def test_rows_of_aiperf(tmp_path: Path) -> None:
         ),
         ('{"prompt_tokens": 1000000000, "output_tokens": 5}', "prompt_tokens must be at most"),
         ('{"prompt_tokens": 5, "output_tokens": 1000000000}', "output_tokens must be at most"),
-        ('{"timestamp": "a", "input_length": 5, "output_length": 2}', "'a' is not a number"),
+        ('{"timestamp": "a", "input_length": 5, "output_length": 2}', "'a' is not a time"),
         (
             rows_of(*({**row, "timestamp": str(row["timestamp"])} for row in MOONCAKES)),
             "nothing tells the unit",

@@ -8,8 +8,8 @@ import pytest
 
 from objectives.stamps import StampError
 from objectives.stamps import TimeUnit
-from objectives.stamps import dates_to_seconds
 from objectives.stamps import numbers_to_seconds
+from objectives.stamps import to_seconds
 from objectives.stamps import unit_from_1970
 
 
@@ -34,13 +34,12 @@ def lines(stamps: tuple[Any, ...]) -> list[tuple[int, Any]]:
         (("1715299200250", "1715299201250"), [0.0, 1.0]),
         (("1715299200250000", "1715299201250000"), [0.0, 1.0]),
         (("1715299200000000250", "1715299200000000500"), [0.0, 2.5e-7]),
-        ((), []),
     ],
 )
 def test_dates_are_seconds_from_the_earliest(
     stamps: tuple[str, ...], seconds: list[float]
 ) -> None:
-    assert dates_to_seconds(lines(stamps), "T") == seconds
+    assert to_seconds(lines(stamps), "T", None) == seconds
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_dates_are_seconds_from_the_earliest(
 )
 def test_what_is_no_date_is_refused(stamps: tuple[Any, ...], message: str) -> None:
     with pytest.raises(StampError, match=message):
-        dates_to_seconds(lines(stamps), "T")
+        to_seconds(lines(stamps), "T", None)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +86,11 @@ def test_numbers_are_in_their_unit(
     ("stamps", "unit", "message"),
     [
         ((1, 2), None, "nothing tells the unit of T"),
-        ((1, float("nan")), "s", "line 3: T nan is not a number"),
-        ((1, "inf"), "s", "line 3: T 'inf' is not a number"),
-        ((1, True), "s", "line 3: T True is not a number"),
-        ((1, "x" * 1000), "s", r"line 3: T 'x+\.\.\.x+' is not a number"),
-        ((1, [2]), "s", "line 3: T .2. is not a number"),
+        ((1, float("nan")), "s", "line 3: T nan is not a time"),
+        ((1, "inf"), "s", "line 3: T 'inf' is not a time"),
+        ((1, True), "s", "line 3: T True is not a time"),
+        ((1, "x" * 1000), "s", r"line 3: T 'x+\.\.\.x+' is not a time"),
+        ((1, [2]), "s", "line 3: T .2. is not a time"),
         ((1_715_299_200_000, 1_715_299_200_500), "s", "T counts ms since 1970 .* read in s"),
     ],
 )
