@@ -26,6 +26,7 @@ from objectives.stamps import TimeUnit
 from objectives.stamps import to_seconds
 from objectives.trace_files import NumberedRow
 from objectives.trace_files import TraceFile
+from objectives.trace_files import as_words
 from objectives.trace_files import shown
 from objectives.trace_files import whole_number
 
@@ -197,7 +198,7 @@ class _Table:
         """Columns that were not used, though nobody knows that they do not matter."""
         f = self._format
         used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | _INDEX
-        return [name for lower, name in self._names.items() if lower not in used]
+        return [as_words(name) for lower, name in self._names.items() if lower not in used]
 
     def lengths(self, line: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Lengths and text of a request; None when it has no prompt or no answer.

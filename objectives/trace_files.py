@@ -28,6 +28,7 @@ from typing import TextIO
 TABLES = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
 _SEPARATORS = ",;\t|"
+_LFS_POINTER = "version https://git-lfs"
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb": "utf-8-sig"}
 
@@ -78,9 +79,13 @@ def read_file(path: Path, kind: str) -> TraceFile:
     """
     try:
         with _open_text(path) as stream:
+            first = stream.readline()
+            if first.startswith(_LFS_POINTER):
+                raise TraceFileError("Git LFS left a pointer in its place: run git lfs pull")
+            lines = itertools.chain([first], stream)
             if kind in TABLES:
-                return _table(stream)
-            return TraceFile((), list(_rows_of_lines(stream)))
+                return _table(lines)
+            return TraceFile((), list(_rows_of_lines(lines)))
     except UnicodeDecodeError as error:
         raise TraceFileError(f"not UTF-8: {error}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -90,6 +95,11 @@ def read_file(path: Path, kind: str) -> TraceFile:
 def shown(value: object) -> str:
     """A value in a message: never longer than a line."""
     return _SHORT.repr(value)
+
+
+def as_words(name: str) -> str:
+    """The name of a column in a message, on one line."""
+    return " ".join(name.split())[:60]
 
 
 @contextlib.contextmanager
@@ -102,11 +112,11 @@ def _open_text(path: Path) -> Iterator[TextIO]:
             yield io.TextIOWrapper(binary, encoding=encoding, newline="")
 
 
-def _table(stream: TextIO) -> TraceFile:
-    lines = enumerate(stream, start=1)
-    number, header = next(((n, line) for n, line in lines if line.strip()), (1, ""))
+def _table(lines: Iterator[str]) -> TraceFile:
+    numbered = enumerate(lines, start=1)
+    number, header = next(((n, line) for n, line in numbered if line.strip()), (1, ""))
     separator = max(_SEPARATORS, key=header.count)
-    rest = (line for _, line in lines)
+    rest = (line for _, line in numbered)
     limit = csv.field_size_limit(sys.maxsize)  # it is the whole process's
     try:
         rows = _cells(itertools.chain([header], rest), separator, number)
@@ -155,8 +165,8 @@ def _under_header(
         yield line, {name: cell for name, cell in zip(columns, cells, strict=False) if name}
 
 
-def _rows_of_lines(stream: TextIO) -> Iterator[NumberedRow]:
-    for number, line in enumerate(stream, start=1):
+def _rows_of_lines(lines: Iterator[str]) -> Iterator[NumberedRow]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         row = _parsed(line, number)

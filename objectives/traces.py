@@ -32,6 +32,7 @@ from objectives.stamps import unit_from_1970
 from objectives.trace_files import TABLES
 from objectives.trace_files import NumberedRow
 from objectives.trace_files import TraceFile
+from objectives.trace_files import as_words
 from objectives.trace_files import kind_of
 from objectives.trace_files import read_file
 from objectives.trace_files import shown
@@ -283,7 +284,7 @@ def _own_rows(
             columns = ", ".join(map(shown, sorted(file.columns)[:20]))
             formats = public_traces.describe_formats()
             raise TraceError(f"a CSV trace has the columns {formats}, not {columns}")
-        unused = [name for lower, name in names.items() if lower not in _KEYS]
+        unused = [as_words(name) for lower, name in names.items() if lower not in _KEYS]
         rows = [(line, _typed(row)) for line, row in file.rows]
         notes = (f"not used: {', '.join(unused)}",) if unused else ()
         return _in_seconds(rows, time_unit), notes

@@ -111,6 +111,7 @@ def test_json_lines_are_the_same_however_they_are_written(
             '{"a": 1}\n{"a": 1, "b": {"c": 1, "c": 2}}',
             "line 2: the key 'c' comes twice",
         ),
+        ("t.csv", "version https://git-lfs.github.com/spec/v1\nsize 9\n", "run git lfs pull"),
         ("t.jsonl", "[" * 100_000, "line 1: not a JSON object, but brackets"),
         ("t.jsonl", '{"a": ' + "9" * 5000 + "}", "line 1: a number of too many digits"),
         ("t.jsonl", '[{"a": 1}]', "line 1: not a JSON object"),
