@@ -300,7 +300,7 @@ class _Table:
         if blocks is None or not all(blocks):
             return False
         in_512 = all(
-            len(ids) == math.ceil(request.get("prompt_tokens", 0) / MOONCAKE_BLOCK)
+            len(ids) == -(-request.get("prompt_tokens", 0) // MOONCAKE_BLOCK)
             for request, ids in zip(requests, blocks, strict=True)
         )
         return in_512 and max(stamps) - min(stamps) >= LEAST_GAP_MS * (len(stamps) - 1)
@@ -350,7 +350,7 @@ def block_size(lengths: Sequence[int], n_blocks: Sequence[int]) -> int:
     low, high = 1, math.inf
     for length, n in zip(lengths, n_blocks, strict=True):
         if n > 0:
-            low = max(low, math.ceil(length / n))
+            low = max(low, -(-length // n))
         if n > 1:
             high = min(high, (length - 1) // (n - 1))
     if high == math.inf:

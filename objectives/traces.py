@@ -12,7 +12,6 @@ classification and recommendation. ``objectives.synthetic_traces`` makes them.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from objectives.trace_files import whole_number
 
 
 BUNDLED = ("sql", "bot", "cls", "rec")
+LATEST_ARRIVAL = 1e15  # seconds; no clock of any trace counts as far
 MOST_TOKENS = 10**8  # of a prompt or an answer: no model takes as many
 
 _KEYS: Mapping[str, tuple[Any, str]] = {
@@ -68,7 +68,7 @@ class TraceRequest:
         prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text
             whose tokens are not counted yet (``objectives.prompts.count_texts`` counts them).
         output_tokens: Length of the answer, from 1 to MOST_TOKENS.
-        arrival_time: Seconds, >= 0; None when the trace tells no times.
+        arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace tells no times.
         prefix_id: Requests with the same id begin with the same text.
         prefix_tokens: Length of that text in this prompt, <= prompt_tokens. Of two requests with
             the same id, the shorter prefix is the beginning of the longer.
@@ -101,8 +101,11 @@ class TraceRequest:
                 raise TraceError(
                     f"{name} holds half a character (a lone surrogate), which no server takes"
                 )
-        if self.arrival_time is not None and not 0 <= self.arrival_time < math.inf:
-            raise TraceError(f"arrival_time must be >= 0 seconds, not {self.arrival_time}")
+        if self.arrival_time is not None and not 0 <= self.arrival_time <= LATEST_ARRIVAL:
+            raise TraceError(
+                f"arrival_time must be >= 0 seconds and below {LATEST_ARRIVAL:g}, "
+                f"not {shown(self.arrival_time)}"
+            )
         if (self.prefix_id is None) != (self.prefix_tokens == 0):
             raise TraceError("prefix_id and a positive prefix_tokens go together")
         if not 0 <= self.prefix_tokens <= self.prompt_tokens:
@@ -350,7 +353,9 @@ def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequ
 def _request(row: Mapping[str, Any]) -> TraceRequest:
     """Make a request of a row of this project's JSONL, checking names and types."""
     if unknown := sorted(set(row) - set(_KEYS)):
-        wrong = ", ".join(key if key.isidentifier() else shown(key) for key in unknown[:20])
+        wrong = ", ".join(
+            key if key.isidentifier() and len(key) < 60 else shown(key) for key in unknown[:20]
+        )
         raise TraceError(f"unknown keys {wrong}; known are {', '.join(_KEYS)}")
     required = ("output_tokens",) if "prompt" in row else ("prompt_tokens", "output_tokens")
     if missing := [key for key in required if key not in row]:

@@ -318,6 +318,10 @@ def test_rows_of_aiperf(tmp_path: Path) -> None:
         ),
         ('{"prompt_tokens": 1000000000, "output_tokens": 5}', "prompt_tokens must be at most"),
         ('{"prompt_tokens": 5, "output_tokens": 1000000000}', "output_tokens must be at most"),
+        (
+            rows_of(*[{**MOONCAKES[0], "input_length": 10**400}] * 2),
+            "prompt_tokens must be at most 100000000",
+        ),
         ('{"timestamp": "a", "input_length": 5, "output_length": 2}', "'a' is not a time"),
         (
             rows_of(*({**row, "timestamp": str(row["timestamp"])} for row in MOONCAKES)),
