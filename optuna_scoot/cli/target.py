@@ -167,15 +167,16 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
 
 
 def _model_length(capabilities: EngineCapabilities, options: TuneOptions) -> int | None:
-    """The longest sequence that is served, as the engine or else the user's words tell it.
+    """The longest sequence that is served: as the user's words tell it, else the engine.
+
+    An engine that is asked does not know of the words of the command that starts it.
 
     Raises:
         InputError: Nobody tells it, and the user says what to do with longer requests.
         LengthError: What the user says is no number of tokens.
     """
-    length = capabilities.max_model_len
-    if length is None:
-        length = stated_length(options.engine_args, _words(options.engine_command))
+    stated = stated_length(options.engine_args, _words(options.engine_command))
+    length = stated or capabilities.max_model_len
     if length is None and options.too_long is not None:
         raise InputError(
             f"--too-long {options.too_long}: nothing tells how long a sequence the model takes;"

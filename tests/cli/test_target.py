@@ -11,12 +11,14 @@ from tokenizers import Tokenizer
 from tokenizers import models
 from tokenizers import pre_tokenizers
 
+from objectives.engines.capabilities import EngineCapabilities
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
 from objectives.workload import build_workload
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.target import Target
+from optuna_scoot.cli.target import _model_length
 from optuna_scoot.cli.target import describe_load
 from optuna_scoot.cli.target import make_target
 from optuna_scoot.cli.tune import tune
@@ -78,6 +80,24 @@ def test_the_models_length_is_known_from_arguments_and_commands(
     params = {**clipped.space.default, "max_num_seqs": 8, "enable_chunked_prefill": False}
     assert known.satisfied({**params, "max_num_batched_tokens": 2048})
     assert not known.satisfied({**params, "max_num_batched_tokens": 2047})
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "expected"),
+    [
+        ("vllm serve", [], 8192),
+        ("vllm serve", ["--engine-arg", "max-model-len=auto"], 8192),
+        ("vllm serve --max-model-len 4K", [], 4096),  # of which the engine was not asked
+        ("vllm serve --max-model-len 4K", ["--engine-arg", "max-model-len=2K"], 2048),
+    ],
+)
+def test_the_words_of_a_command_go_before_what_the_engine_says(
+    command: str, more: list[str], expected: int
+) -> None:
+    arguments = ["--model", "m", "--trace", "bot", "--rate", "1", "--engine-command", command]
+    options = TuneOptions(**tune.make_context("tune", [*arguments, *more]).params)
+    asked = EngineCapabilities(version="0.32.0", flags=frozenset(), max_model_len=8192)
+    assert _model_length(asked, options) == expected
 
 
 @pytest.mark.parametrize("too_long", ["clip", "drop", "refuse"])
