@@ -80,9 +80,23 @@ def test_goodput_counts_the_requests_within_every_limit(slo: GoodputSLO, good: i
 def test_a_limit_that_is_met_exactly_is_met() -> None:
     record = RequestRecord(0, 0.0, 0.0, 0.25, 0.5, 1, 2, (0.25,))
     assert GoodputSLO(ttft_ms=250, tpot_ms=250, e2el_ms=500).met_by(record)
+    for missed in ({"ttft_ms": 249.9}, {"tpot_ms": 249.9}, {"e2el_ms": 499.9}):
+        assert not GoodputSLO(**missed).met_by(record)
 
 
-@pytest.mark.parametrize("limits", [{}, {"ttft_ms": 0.0}, {"e2el_ms": math.nan}])
+def test_a_failed_request_keeps_no_limit() -> None:
+    assert not GoodputSLO(e2el_ms=1e9).met_by(FAILED)
+
+
+def test_a_limit_may_be_below_a_millisecond() -> None:
+    assert not GoodputSLO(tpot_ms=0.5).met_by(FIVE_TOKENS)
+    assert GoodputSLO(tpot_ms=0.5).met_by(ONE_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"ttft_ms": 0.0}, {"e2el_ms": math.nan}, {"ttft_ms": 100.0, "tpot_ms": -1.0}],
+)
 def test_an_slo_without_positive_limits_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(MetricsError):
         GoodputSLO(**limits)
@@ -243,6 +257,30 @@ def test_a_record_without_tokens_has_no_latency() -> None:
     assert record.tpot is None
     assert not record.completed
     assert record.failure_kind is FailureKind.CONNECTION
+
+
+def test_the_text_of_an_error_opens_with_its_kind() -> None:
+    texts = {
+        "connection": FailureKind.CONNECTION,
+        "http status": FailureKind.HTTP_STATUS,
+        "stream": FailureKind.STREAM,
+        "timeout": FailureKind.TIMEOUT,
+        "drain timeout": FailureKind.DRAIN_TIMEOUT,
+        "aborted": FailureKind.ABORTED,
+        "client": FailureKind.CLIENT,
+    }
+    assert set(texts.values()) == set(FailureKind)
+    for text, kind in texts.items():
+        assert replace(FAILED, error=f"{text}: why: more").failure_kind is kind
+    assert replace(FAILED, error="unheard of").failure_kind is FailureKind.STREAM
+    assert FIVE_TOKENS.failure_kind is None
+
+
+def test_a_load_result_that_is_told_nothing_was_in_time_and_as_asked() -> None:
+    result = LoadResult(RECORDS, 4.0)
+    assert (result.max_lateness_s, result.p99_lateness_s, result.too_late) == (0.0, 0.0, False)
+    assert (result.short_outputs, result.prompt_length_mismatches) == (0, 0)
+    assert result.longest_s is None
 
 
 def test_a_load_result_counts_what_failed_and_why() -> None:
