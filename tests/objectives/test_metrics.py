@@ -106,6 +106,16 @@ def test_without_a_duration_the_last_token_ends_the_run() -> None:
     assert summarize(RECORDS).duration_s == 3.2  # the failed request's last token does not count
 
 
+def test_a_run_may_be_shorter_than_a_second() -> None:
+    quick = RequestRecord(0, 0.0, 0.0, 0.1, 0.2, 1, 2, (0.1,))
+    never = RequestRecord(1, 0.1, 0.1, None, None, 1, 0, (), "connection: refused")
+    metrics = summarize((quick, never), 0.25)
+    assert metrics.request_throughput == 4
+    assert metrics.value("duration_s") == 0.25
+    assert metrics.value("e2el_ms_mean") == pytest.approx((200 + 250) / 2)
+    assert summarize((quick, never), 0.25, longest_s=0.3).value("duration_s") == 0.4
+
+
 def test_nothing_completed_is_an_error_and_never_zeros() -> None:
     with pytest.raises(NoCompletedRequests, match=r"none of 1 requests completed \(timeout: no"):
         summarize([FAILED], 4.0)
