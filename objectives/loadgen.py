@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import field
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +35,8 @@ import numpy as np
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
 from objectives.metrics import RequestRecord
+from objectives.redaction import fits_header
+from objectives.redaction import hide
 from objectives.sse import SSEDecoder
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
@@ -62,7 +65,7 @@ class LoadOptions:
         extra_body: Further fields of the request's body.
 
     Raises:
-        LoadError: When a time is not positive.
+        LoadError: When a time is not positive, or no HTTP header can carry the key.
     """
 
     request_timeout_s: float = 300.0
@@ -75,6 +78,11 @@ class LoadOptions:
         for name in ("request_timeout_s", "drain_timeout_s", "lateness_limit_s"):
             if not getattr(self, name) > 0:
                 raise LoadError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.api_key is not None and not fits_header(self.api_key):
+            raise LoadError(
+                "the API key cannot be sent in an HTTP header: it has to be visible ASCII "
+                "characters, without a line end or blanks around them"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +167,7 @@ async def run_workload(
     if not endpoint.startswith(("http://", "https://")):
         raise LoadError(f"the endpoint must begin with http:// or https://: {endpoint!r}")
     options = options or LoadOptions()
-    raise_file_limit(len(prompts) + _SPARE_FILES)
+    check_limits(len(prompts))
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
     headers = {"Content-Type": "application/json"}
     if options.api_key is not None:
@@ -189,6 +197,25 @@ def _no_long_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def check_limits(n_requests: int) -> None:
+    """Let this process have a connection open for every request.
+
+    Raises:
+        LoadError: When it may not.
+    """
+    raise_file_limit(n_requests + _SPARE_FILES)
+
+
+def blames_request(status: int) -> bool:
+    """Whether an HTTP status says that the request is at fault, not the load on the server."""
+    passing = (
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    )
+    return 400 <= status < 500 and status not in passing
 
 
 def raise_file_limit(n_files: int) -> None:
@@ -398,9 +425,7 @@ class _Run:
 
     def _clean(self, error: str) -> str:
         """Make a server's words fit to record: one line, not long, and without the key."""
-        if self._options.api_key:
-            error = error.replace(self._options.api_key, "***")
-        line = " ".join(error.split())
+        line = " ".join(hide(error, [self._options.api_key or ""]).split())
         return line if len(line) <= _LONGEST_DETAIL else line[:_LONGEST_DETAIL] + " ..."
 
     def _progress(self) -> Progress:

@@ -54,11 +54,15 @@ class Prompts:
     counted_here: bool = True
 
 
-def load_tokenizer(model: str | Path) -> Tokenizer:
+def load_tokenizer(
+    model: str | Path, *, revision: str | None = None, token: str | None = None
+) -> Tokenizer:
     """Load the tokenizer of a model.
 
     Args:
         model: A folder that holds ``tokenizer.json``, that file itself, or a name on the hub.
+        revision: Branch, tag or commit on the hub; its main branch by default.
+        token: For the hub; by default that of ``HF_TOKEN`` or of its own login.
 
     Raises:
         NoTokenizer: When there is no such tokenizer.
@@ -74,7 +78,9 @@ def load_tokenizer(model: str | Path) -> Tokenizer:
         if path.is_file():
             tokenizer = Tokenizer.from_file(str(path))
         else:
-            tokenizer = Tokenizer.from_pretrained(str(model))
+            tokenizer = Tokenizer.from_pretrained(
+                str(model), revision=revision or "main", token=token
+            )
         # The file may keep what somebody once trained or exported with; a server does neither.
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -84,10 +90,18 @@ def load_tokenizer(model: str | Path) -> Tokenizer:
         raise NoTokenizer(f"no tokenizer for model {str(model)!r}: {reason}") from error
 
 
-def count_texts(trace: Trace, model: str | Path) -> Trace:
+def count_texts(
+    trace: Trace, model: str | Path, *, revision: str | None = None, token: str | None = None
+) -> Trace:
     """Count the texts of a trace with a model's tokenizer, where there are any.
 
     Without a tokenizer the trace's own counts stand, to be compared with the server's.
+
+    Args:
+        trace: Any trace.
+        model: As for `load_tokenizer`.
+        revision: As for `load_tokenizer`.
+        token: As for `load_tokenizer`.
 
     Raises:
         NoTokenizer: There is none, and some texts are not counted.
@@ -96,7 +110,7 @@ def count_texts(trace: Trace, model: str | Path) -> Trace:
     if not texts:
         return trace
     try:
-        return count_tokens(trace, load_tokenizer(model))
+        return count_tokens(trace, load_tokenizer(model, revision=revision, token=token))
     except NoTokenizer:
         if any(request.prompt_tokens == 0 for request in texts):
             raise
@@ -127,7 +141,14 @@ def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
     return replace(trace, requests=requests, notes=(*trace.notes, *notes))
 
 
-def write_prompts(workload: Workload, model: str | Path, added: int = 0) -> Prompts:
+def write_prompts(
+    workload: Workload,
+    model: str | Path,
+    added: int = 0,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+) -> Prompts:
     """Make the prompts of a workload with a model's tokenizer.
 
     Args:
@@ -135,13 +156,15 @@ def write_prompts(workload: Workload, model: str | Path, added: int = 0) -> Prom
         model: As for `load_tokenizer`; not needed where every request has its text and its count,
             and none is shortened.
         added: Tokens that the server counts in every prompt beyond the tokenizer's.
+        revision: As for `load_tokenizer`.
+        token: As for `load_tokenizer`.
 
     Raises:
         NoTokenizer: There is none, and it is needed.
         PromptError: The tokenizer allows no prompts of these lengths.
     """
     try:
-        tokenizer = load_tokenizer(model)
+        tokenizer = load_tokenizer(model, revision=revision, token=token)
     except NoTokenizer as error:
         texts = [scheduled.request.prompt for scheduled in workload.requests]
         whole = tuple(text for text in texts if text is not None)

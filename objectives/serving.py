@@ -13,6 +13,7 @@ applications, p95 latency for other online ones, throughput for periodic ones.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
@@ -26,6 +27,7 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.loadgen import blames_request
 from objectives.metrics import FailureKind
 from objectives.metrics import summarize
 from objectives.spaces import suggest
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from objectives.engines.base import Engine
     from objectives.metrics import GoodputSLO
     from objectives.metrics import LoadResult
+    from objectives.metrics import RequestRecord
     from objectives.metrics import ServingMetrics
     from objectives.spaces import EngineSpace
     from objectives.workload import Workload
@@ -230,11 +233,18 @@ def check_completed(result: LoadResult, share: float) -> None:
 
     Raises:
         EngineCrash: With the more frequent cause, time or another, as its reason.
+        ExternalFailure: The server refused the requests themselves.
     """
     total = len(result.records)
     if result.completed >= share * total and result.completed > 0:
         return
     failures = result.failures()
+    refused = [str(record.error) for record in result.records if _is_refused(record)]
+    if refused and 2 * len(refused) >= result.failed:
+        raise ExternalFailure(
+            ExternalReason.REQUEST_REFUSED,
+            f"the engine refused {len(refused)} of {total} requests: {refused[0]}",
+        )
     timeouts = sum(failures[kind] for kind in _TIMEOUTS)
     reason = (
         CrashReason.REQUEST_TIMEOUTS
@@ -244,6 +254,12 @@ def check_completed(result: LoadResult, share: float) -> None:
     raise EngineCrash(
         reason, f"{result.completed} of {total} requests completed: {_an_error(result)}"
     )
+
+
+def _is_refused(record: RequestRecord) -> bool:
+    """Whether the server said that the request itself is at fault."""
+    status = re.match(rf"{FailureKind.HTTP_STATUS}: (\d+)", record.error or "")
+    return status is not None and blames_request(int(status[1]))
 
 
 def _an_error(result: LoadResult) -> str:

@@ -42,6 +42,8 @@ class CrashReason(StrEnum):
     """Too many requests were not answered in time."""
     TOO_FEW_COMPLETED = "too_few_completed"
     """Too many requests failed for other reasons than time."""
+    UNMEASURABLE = "unmeasurable"
+    """The load cannot be sent in time beside this engine, though it can beside others."""
 
 
 class ExternalReason(StrEnum):
@@ -57,6 +59,18 @@ class ExternalReason(StrEnum):
     """The engine does not know an argument, or not its value, that the user passes to it."""
     DEVICE_BUSY = "device_busy"
     """Another program holds the device's memory."""
+    DEVICE_UNFIT = "device_unfit"
+    """There is no device, or it or its driver does not work."""
+    FILE_SYSTEM = "file_system"
+    """A file is not there, or cannot be read or written: a full disk, no permission."""
+    HUB_UNREACHABLE = "hub_unreachable"
+    """The model's hub does not answer, or not now."""
+    CONTAINER_FAILED = "container_failed"
+    """The container or job that should hold the engine did not start."""
+    ENVIRONMENT = "environment"
+    """Something else around the engine: a limit, a variable, shared memory, a compiler."""
+    REQUEST_REFUSED = "request_refused"
+    """The engine serves, but not such requests: another key, another kind of model."""
     LATE_GENERATOR = "late_generator"
     """The load generator could not send the requests when they were due."""
     INTERRUPTED = "interrupted"

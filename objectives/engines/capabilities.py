@@ -25,9 +25,12 @@ from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.command import interpreter_of
 from objectives.engines.command import option
-from objectives.engines.command import redact
+from objectives.engines.failures import DETAIL_CHARACTERS
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
+from objectives.redaction import hide
+from objectives.redaction import redact
+from objectives.redaction import secrets_in
 
 
 if TYPE_CHECKING:
@@ -97,14 +100,21 @@ def _ask(
     environment = {**os.environ, **dict(env)}
     if interpreter is None:
         return _from_help(command, environment)
-    with tempfile.TemporaryDirectory(prefix="vllm-probe-") as folder:
-        result = Path(folder) / "answer.json"
-        words = [interpreter, vllm_probe.__file__, str(result), "--model", model, *options]
-        log = _run(words, environment)
-        answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
-    if answer is None:
+    try:
+        with tempfile.TemporaryDirectory(prefix="vllm-probe-") as folder:
+            result = Path(folder) / "answer.json"
+            words = [interpreter, vllm_probe.__file__, str(result), "--model", model, *options]
+            log = _run(words, environment)
+            answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
+    except OSError as error:
         raise ExternalFailure(
-            ExternalReason.BAD_ENGINE_ARGUMENT, f"the engine said nothing: {log}"
+            ExternalReason.FILE_SYSTEM,
+            f"no file can be written in {tempfile.gettempdir()}: {error.strerror}",
+        ) from error
+    if answer is None:
+        said = hide(" ".join(log.split())[-DETAIL_CHARACTERS:], secrets_in(environment, words))
+        raise ExternalFailure(
+            ExternalReason.BAD_ENGINE_ARGUMENT, f"the engine said nothing of itself: {said}"
         )
     return EngineCapabilities(**{**answer, "flags": frozenset(answer["flags"])})
 
@@ -141,17 +151,18 @@ def _run(words: list[str], env: dict[str, str]) -> str:
         )
     except OSError as error:
         raise ExternalFailure(
-            ExternalReason.ENGINE_MISSING, f"cannot run {words[0]}: {error.strerror}"
-        ) from error
-    except subprocess.TimeoutExpired as error:
+            ExternalReason.ENGINE_MISSING, f"cannot run {redact(words[:1])}: {error.strerror}"
+        ) from None
+    except subprocess.TimeoutExpired:
         raise ExternalFailure(
             ExternalReason.ENGINE_MISSING,
             f"no answer within {PROBE_TIMEOUT_SECONDS:.0f} s: {redact(words)}",
-        ) from error
+        ) from None
     text = done.stdout.decode(errors="replace")
     if done.returncode != 0:
         failure = classify_exit(done.returncode, text, Phase.STARTING, tuned=())
+        detail = hide(failure.detail, secrets_in(env, words))
         if isinstance(failure, EngineCrash):  # nothing is tuned yet: these are the user's options
-            failure = ExternalFailure(ExternalReason.BAD_ENGINE_ARGUMENT, failure.detail)
-        raise failure
+            raise ExternalFailure(ExternalReason.BAD_ENGINE_ARGUMENT, detail)
+        raise ExternalFailure(failure.reason, detail)
     return text

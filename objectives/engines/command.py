@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
+
+from objectives.redaction import fits_header
+from objectives.redaction import is_secret
 
 
 if TYPE_CHECKING:
@@ -25,52 +29,136 @@ if TYPE_CHECKING:
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 # What this project itself sets for every trial, so that a user cannot set it.
 RESERVED = frozenset({"model", "served_model_name", "host", "port", "uds", "config"})
+# TLS, which the load generator does not speak.
+UNSUPPORTED = frozenset(
+    {
+        "enable_ssl_refresh",
+        "ssl_ca_certs",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_ciphers",
+        "ssl_keyfile",
+    }
+)
+# Short forms of options whose long name has to be known here.
+ALIASES = {
+    "tp": "tensor_parallel_size",
+    "pp": "pipeline_parallel_size",
+    "dp": "data_parallel_size",
+    "q": "quantization",
+    "asc": "api_server_count",
+    "cc": "compilation_config",
+    "ac": "attention_config",
+    "sc": "speculative_config",
+    "O": "optimization_level",
+}
+# Arguments that take several values: behind one option, or with an option for each.
+LISTS = frozenset(
+    {
+        "allowed_media_domains",
+        "collect_detailed_traces",
+        "cpu_offload_params",
+        "cudagraph_capture_sizes",
+        "ignore_patterns",
+        "kv_cache_dtype_skip_layers",
+        "logits_processors",
+        "lora_modules",
+        "lora_target_modules",
+        "middleware",
+        "offload_params",
+        "prompt_adapters",
+    }
+)
+REPEATED_OPTIONS = frozenset({"middleware"})
 # Options that hold a secret, with the environment variable that the engine reads it from.
 SECRET_VARIABLES = {"api_key": "VLLM_API_KEY", "hf_token": "HF_TOKEN"}
-_SECRET_NAME = re.compile(r"(^|_)(api_key|key|token|secret|password)$")
 
 
 class EngineArgumentError(ValueError):
     """An argument for the engine that cannot be used; the message says what to do."""
 
 
+def parse_engine_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """Read several `name=value` of a command line.
+
+    Args:
+        texts: As `parse_engine_argument` reads them. An argument that takes several values, such
+            as `lora-modules`, may be given several times.
+
+    Raises:
+        EngineArgumentError: As for one, or when one is given twice with different values.
+    """
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        name, value = parse_engine_argument(text)
+        if name in LISTS and name in arguments:
+            before = arguments[name]
+            arguments[name] = [*(before if isinstance(before, list) else [before]), value]
+        elif arguments.setdefault(name, value) != value:
+            raise EngineArgumentError(
+                f"engine argument {name!r} is given twice, with different values"
+            )
+    return arguments
+
+
 def parse_engine_argument(text: str) -> tuple[str, Any]:
     """Read one `name=value` of a command line; a name alone stands for true.
 
     Args:
-        text: As in `"max-model-len=2048"`, `"enforce_eager"`, `"enable-prefix-caching=false"`.
-            Leading dashes are allowed.
+        text: As in `"max-model-len=2048"`, `"enforce_eager"`, `"enable-prefix-caching=false"`,
+            `"compilation-config.cudagraph_mode=NONE"`. Leading dashes are allowed, and so are
+            short forms such as `-tp=2`.
 
     Returns:
-        The name as a Python identifier, and the value: a bool for `true` and `false`, else text.
+        The name as a Python identifier, with a key behind a dot where one is set of several, and
+        the value: a bool for `true` and `false`, else text.
 
     Raises:
-        EngineArgumentError: When this is not an argument, or one that each trial sets itself.
+        EngineArgumentError: When this is not an argument, or one that each trial sets itself. The
+            message holds no value, which may be a secret.
     """
-    name, separator, value = text.partition("=")
-    identifier = name.strip().lstrip("-").replace("-", "_")
-    if not identifier.isidentifier():
-        raise EngineArgumentError(f"{text!r} is not an engine argument: write name=value")
-    if separator and not value:
-        raise EngineArgumentError(f"engine argument {text!r} has no value after its '='")
-    if identifier.startswith("no_") and not separator:
-        identifier, value = identifier.removeprefix("no_"), "false"
+    given, separator, value = text.partition("=")
+    word = given.strip().lstrip("-")
+    if match := re.fullmatch(r"O(\d)", word):  # -O3
+        word, separator, value = "O", "=", match[1]
+    head, dot, key = word.partition(".")
+    name = head.replace("-", "_")
+    name = ALIASES.get(name, name) + dot + key
+    shown = re.split(r"\s", given.strip(), maxsplit=1)[0]
+    if not _is_name(name):
+        raise EngineArgumentError(f"{shown!r} is not an engine argument: write name=value")
+    if given.strip().startswith("-") and not given.strip().startswith("--") and head == name:
+        raise EngineArgumentError(f"{shown!r} is a short option: write its long name")
+    if (separator and not value) or (is_secret(name) and name != "hf_token" and not separator):
+        raise EngineArgumentError(f"engine argument {shown!r} has no value: write {shown}=value")
+    if name.startswith("no_") and not separator:
+        name, value = name.removeprefix("no_"), "false"
     parsed: Any = {"true": True, "false": False, "": True}.get(value.lower(), value)
-    check_engine_arguments({identifier: parsed})
-    return identifier, parsed
+    check_engine_arguments({name: parsed})
+    return name, parsed
+
+
+def _is_name(name: str) -> bool:
+    """Whether this names an argument, or a key of one: `compilation_config.cudagraph_mode`."""
+    head, *keys = name.split(".")
+    return head.isidentifier() and all(re.fullmatch(r"[\w-]+", key) for key in keys)
 
 
 def check_engine_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse what each trial sets itself, and names that are not Python identifiers.
+    """Refuse what each trial sets itself, what is not measured, and names that are none.
 
     Raises:
         EngineArgumentError: When an argument cannot be used.
     """
     for name in arguments:
-        if not name.isidentifier():
+        if not _is_name(name):
             raise EngineArgumentError(f"{name!r} is not the name of an engine argument")
         if name in RESERVED:
             raise EngineArgumentError(f"engine argument {name!r} is set for every trial: drop it")
+        if name in UNSUPPORTED:
+            raise EngineArgumentError(
+                f"engine argument {name!r} asks for TLS, which is not measured: drop it"
+            )
 
 
 def engine_command(python: str | Path | None, command: Sequence[str] | None) -> list[str]:
@@ -96,28 +184,105 @@ def engine_command(python: str | Path | None, command: Sequence[str] | None) -> 
         return [str(word) for word in command]
     if python is None and (vllm := shutil.which("vllm")) is not None:
         return [vllm, "serve"]
-    return [str(python or sys.executable), "-m", API_SERVER_MODULE, "--model"]
+    interpreter = str(python or sys.executable)
+    if python is not None and shutil.which(interpreter) and not _is_python(interpreter):
+        interpreter = interpreter_of([interpreter]) or interpreter  # a script, such as vllm itself
+    return [interpreter, "-m", API_SERVER_MODULE, "--model"]
+
+
+def split_variables(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Part a command into the variables that it sets first, as a shell reads them, and the rest.
+
+    Args:
+        words: As in `["VLLM_USE_V1=1", "vllm", "serve"]`, also behind `env`.
+    """
+    rest = list(words)
+    if len(rest) > 1 and Path(rest[0]).name == "env" and not rest[1].startswith("-"):
+        rest.pop(0)
+    variables: dict[str, str] = {}
+    while len(rest) > 1 and re.match(r"[A-Za-z_]\w*=", rest[0]):
+        name, _, value = rest.pop(0).partition("=")
+        variables[name] = value
+    return variables, rest
+
+
+def check_command(words: Sequence[str]) -> None:
+    """Refuse a command that gives the engine what only an argument of its own can.
+
+    Raises:
+        EngineArgumentError: It holds the API key, which the load generator needs too, or asks for
+            TLS. The message does not show the key.
+    """
+    for word in words:
+        if re.search(r"(^|\s)--api[-_]key\b|(^|[\s=e])VLLM_API_KEY=", word):
+            raise EngineArgumentError(
+                "the engine's command holds its API key, which the load generator needs too and "
+                "every user of the machine can read: leave it out, and set VLLM_API_KEY in the "
+                "environment (a container is passed it with -e VLLM_API_KEY)"
+            )
+        if match := re.search(r"(^|\s)--((enable-)?ssl-[\w-]+)", word.replace("_", "-")):
+            raise EngineArgumentError(
+                f"the engine's command has --{match[2]}, which asks for TLS, which is not "
+                "measured: leave it out"
+            )
+
+
+def options_in(words: Sequence[str]) -> set[str]:
+    """The arguments that a command sets itself, by the names of parameters."""
+    names = [re.sub(r"[=.].*", "", word) for word in words if word.startswith("-")]
+    identifiers = {name.lstrip("-").replace("-", "_") for name in names}
+    return {ALIASES.get(name, name).removeprefix("no_") for name in identifiers}
 
 
 def interpreter_of(words: Sequence[str]) -> str | None:
     """The Python interpreter that a command runs, None when that cannot be told.
 
-    It is the first word itself, or the one on the first line of a script such as `vllm`.
+    It is the first word itself, or the one that a script such as `vllm` names at its head: in its
+    first line, through `env`, or, as pip and uv write it for long paths, in a second line that
+    the shell executes.
     """
     found = shutil.which(words[0])
     if found is None:
         return None
-    if re.fullmatch(r"(python|pypy)[\d.]*(\.exe)?", Path(found).name):
+    if _is_python(found) or list(words[1:3]) == ["-m", API_SERVER_MODULE]:
         return found
-    with Path(found).open("rb") as file:
-        first_line = file.readline(1024)
-    match = re.fullmatch(rb"#!\s*(/\S*python[\d.]*)\s*", first_line)
-    return match[1].decode() if match else None
+    try:
+        with Path(found).open("rb") as file:
+            first, second = (file.readline(4096).decode(errors="replace") for _ in range(2))
+    except OSError:
+        return None
+    if not first.startswith("#!"):
+        return None
+    try:
+        named = shlex.split(first[2:])
+        if named and Path(named[0]).name == "env":
+            named = [word for word in named[1:] if not re.match(r"-|\w+=", word)]
+        if named and Path(named[0]).name in ("sh", "bash") and second.startswith("'''exec' "):
+            named = _executed(second, found)
+    except ValueError:
+        return None
+    if not named or not _is_python(named[0]):
+        return None
+    return named[0] if Path(named[0]).is_absolute() else shutil.which(named[0])
+
+
+def _executed(line: str, script: str) -> list[str]:
+    """What `'''exec' PROGRAM "$0" "$@"` runs; it may be given by the script's own folder."""
+    program = line.removeprefix("'''exec' ").rpartition(' "$0"')[0]
+    beside = re.fullmatch(r"""["']?\$\(dirname .*\)["']*/(?P<name>.*)""", program)
+    if beside is not None:
+        return [str(Path(script).resolve().parent / beside["name"].strip("\"'"))]
+    return shlex.split(program)
+
+
+def _is_python(path: str) -> bool:
+    return re.fullmatch(r"(python|pypy)[\d.]*(\.exe)?", Path(path).name) is not None
 
 
 def option(name: str) -> str:
     """The option of a parameter: `--max-num-seqs` for `max_num_seqs`."""
-    return "--" + name.replace("_", "-")
+    head, dot, key = name.partition(".")
+    return "--" + head.replace("_", "-") + dot + key
 
 
 def options(arguments: Mapping[str, Any], flags: Collection[str] = ()) -> list[str]:
@@ -139,6 +304,8 @@ def options(arguments: Mapping[str, Any], flags: Collection[str] = ()) -> list[s
                 words.append(word)
         elif isinstance(value, dict):
             words += [option(name), json.dumps(value)]
+        elif isinstance(value, (list, tuple)) and name in REPEATED_OPTIONS:
+            words += [word for item in value for word in (option(name), str(item))]
         elif isinstance(value, (list, tuple)):
             words += [option(name), *(str(item) for item in value)]
         elif value is not None:
@@ -155,7 +322,16 @@ def split_secrets(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     shown: dict[str, Any] = {}
     environment: dict[str, str] = {}
     for name, value in arguments.items():
+        if value is None:
+            continue
+        if name == "hf_token" and value is True:
+            continue  # the token of the hub's own login, which is taken anyhow
         if name in SECRET_VARIABLES:
+            if not isinstance(value, str) or not fits_header(value):
+                raise EngineArgumentError(
+                    f"engine argument {name!r} cannot be sent in an HTTP header: it is one text "
+                    "of visible ASCII characters, without a line end or blanks around it"
+                )
             environment[SECRET_VARIABLES[name]] = str(value)
         elif is_secret(name):
             raise EngineArgumentError(
@@ -165,33 +341,3 @@ def split_secrets(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         else:
             shown[name] = value
     return shown, environment
-
-
-def is_secret(name: str) -> bool:
-    """Whether the value of an argument or environment variable must not be shown."""
-    return _SECRET_NAME.search(name.lower()) is not None
-
-
-def redact(words: Sequence[str]) -> str:
-    """Write a command line to show.
-
-    The user's own command may hold secrets: what follows an option or a `NAME=` that looks like
-    one is replaced by `***`.
-    """
-    shown: list[str] = []
-    hide_next = False
-    for word in words:
-        name, separator, _ = word.lstrip("-").replace("-", "_").partition("=")
-        secret = is_secret(name)
-        shown.append("***" if hide_next else word)
-        if secret and separator and not hide_next:
-            shown[-1] = word.partition("=")[0] + "=***"
-        hide_next = secret and not separator and word.startswith("-")
-    return " ".join(_quoted(word) for word in shown)
-
-
-def _quoted(word: str) -> str:
-    """Quote as a shell needs it, so that a person can paste the line; keep *** readable."""
-    if re.fullmatch(r"[\w@%+=:,./*-]+", word):
-        return word
-    return "'" + word.replace("'", "'\"'\"'") + "'"

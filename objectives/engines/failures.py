@@ -1,8 +1,8 @@
 """Why an engine ended: from its exit code and its log to a class and one line for a person.
 
-The patterns are vLLM's own messages, of version 0.4 to 0.32. They are sought only in lines that
-state an error, as anything may stand in an informational line. The order of the tables matters:
-the first match decides.
+The patterns are messages of vLLM 0.4 to 0.32 and of what it runs on: PyTorch, CUDA, ROCm, NCCL,
+Ray, the model hub, containers, the shell. An exception that the log states decides, else what is
+said less plainly, else the exit code. The order of the tables matters: the first match decides.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.engines.log_lines import Statement
+from objectives.engines.log_lines import statements
+from objectives.engines.log_lines import without_colours
 
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from collections.abc import Sequence
 
 
 class Phase(Enum):
@@ -33,57 +37,207 @@ class Phase(Enum):
 LOG_BYTES = 1_000_000  # read from the head, and as much from the tail, of a log
 DETAIL_CHARACTERS = 300
 
-# "(EngineCore pid=7) ERROR 11-22 13:32:09 [core.py:1510] " before the words of an engine process.
-_PREFIX = re.compile(r"^(\([^)]*pid=\d+\) )?((ERROR|CRITICAL) [\d-]+ [\d:.]+ \[[^]]*\] ?)?")
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Failure|NotFound)\b(: |$)")
-_STATEMENT = re.compile(r"^  Value error, |^[\w./-]+: error: |: No module named |^\w+: fatal")
 # Exceptions that only say that another one happened.
 _WRAPPERS = re.compile(
     r"Engine core initialization failed|EngineDeadError|See stack trace|See root cause"
     r"|\d+ validation errors? for |AsyncEngineDeadError|^concurrent\.|Engine process failed"
+    r"|WorkerProc initialization failed|Executor failed|ChildFailedError|ProcessRaisedException"
+    r"|^ray\.exceptions\.RayTaskError|^SystemExit|^KeyboardInterrupt|CancelledError"
+    r"|^Engine core proc |failed core proc"
 )
-_WORKER_WRAPPER = re.compile(r"Worker failed with error '(.*)', please check the stack trace.*")
+# Exceptions of a process whose peer has ended.
+_ECHOES = re.compile(
+    r"ConnectionResetError|BrokenPipeError|EOFError|ConnectionRefusedError"
+    r"|Connection closed by peer"
+    r"|ncclRemoteError|remote process exited|ncclSystemError|unhandled system error"
+    r"|ActorDiedError|RayActorError|WorkerCrashedError|died unexpectedly|'/(psm|nccl-|sem\.)"
+)
+_WORKER_WRAPPER = re.compile(
+    r"Worker failed with error (?P<quote>['\"])(?P<cause>.*?)(?P=quote), please check the stack"
+    r" trace.*",
+    re.DOTALL,
+)
+_CONFIG_OF_PARAMETERS = r"(?:Vllm|Scheduler|Cache|Parallel|Engine|AsyncEngine)"
 
+# About the surroundings, whatever is tuned.
 _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
-    (r"address already in use", ExternalReason.PORT_TAKEN),
+    (
+        r"address already in use|EADDRINUSE|port \d+ is (already )?(in use|allocated)"
+        r"|port is already allocated",
+        ExternalReason.PORT_TAKEN,
+    ),
+    (
+        r"Error in memory profiling"
+        r"|(all CUDA-capable devices|CUDA-capable device\(s\)) (are|is/are) busy",
+        ExternalReason.DEVICE_BUSY,
+    ),
     (
         r"No module named '?vllm|No package metadata was found for vllm"
-        r"|PackageNotFoundError: vllm",
+        r"|PackageNotFoundError: vllm|^ModuleNotFoundError|^ImportError"
+        r"|error while loading shared libraries|cannot open shared object file"
+        r"|version [`'](GLIBC|CXXABI|GLIBCXX)\w*\S*' not found|undefined symbol"
+        r"|Torch not compiled with CUDA|not compiled with CUDA enabled"
+        r"|(is|are) not installed\b|please (pip )?install |failed to be inspected"
+        r"|can't open file '|Illegal instruction|exec format error|executable file not found"
+        r"|^(\S*/|-)?(ba|da|z|k)?sh: .*: (command )?not found|^\S*(\.sh|exec): .*not found"
+        r"|^\S+: (line )?\d+: .*No such file or directory|^env: .*No such file or directory"
+        r"|Not a conda environment|Failed to spawn",
         ExternalReason.ENGINE_MISSING,
     ),
     (
-        r"HFValidationError|RepositoryNotFoundError|LocalEntryNotFoundError|GatedRepoError"
-        r"|RevisionNotFoundError|OfflineModeIsEnabled|Invalid repository ID or local directory"
-        r"|not a local folder and is not a valid model identifier|Can't load tokenizer"
+        r"No space left on device|os error 28\b|Errno 28\b|Disk quota exceeded"
+        r"|Read-only file system"
+        r"|PermissionError|Permission denied|Errno (13|30|122)\b|Input/output error"
+        r"|Stale file handle|database or disk is full|File too large|not enough free disk space"
+        r"|^FileNotFoundError(?!.*'/(psm|nccl|sem))|^(IsA|NotA)DirectoryError",
+        ExternalReason.FILE_SYSTEM,
+    ),
+    (
+        r"\b(429|50[0234]) (Client|Server) Error|Too Many Requests|\b(429|50[0234])\b.* for url"
+        r"|Service Unavailable|Bad Gateway|Gateway Time-?out|Max retries exceeded"
+        r"|HTTPS?ConnectionPool|^requests\.exceptions\.(Connect|Read|SSL|Proxy|Chunked|Timeout)\w*"
+        r"|^urllib3\.exceptions|^http(x|core)\.\w*(Connect|Read|Write|Timeout|Protocol|Proxy|Network)"
+        r"|^aiohttp\.client_exceptions|CERTIFICATE_VERIFY_FAILED|ProxyError|RemoteDisconnected"
+        r"|IncompleteRead|name resolution|Name or service not known|nodename nor servname"
+        r"|couldn't connect to ['\"]?http|specific connection error|CAS service error"
+        r"|^botocore\.exceptions|^google\.auth\.exceptions|Network is unreachable"
+        r"|No route to host",
+        ExternalReason.HUB_UNREACHABLE,
+    ),
+    (
+        r"HFValidationError|RepositoryNotFoundError|LocalEntryNotFoundError|Gated ?Repo"
+        r"|RevisionNotFoundError|EntryNotFoundError|OfflineModeIsEnabled|BadRequestError"
+        r"|Invalid repository ID or local directory|HfHubHTTPError|DisabledRepoError"
+        r"|\b40[134] Client Error|not a valid model identifier|Can't load tokenizer"
         r"|Couldn't instantiate the backend tokenizer|does not appear to have a file named"
         r"|Can't load the configuration of|Unrecognized model in|Cannot find any model weights"
-        r"|couldn't connect to 'https://huggingface",
+        r"|gated repo|SafetensorError|invalid load key|PytorchStreamReader"
+        r"|does not recognize this architecture|[Mm]odel architectures? .* (are|is) not supported"
+        r"|has no vLLM implementation|contains custom code|No adapter found for"
+        r"|Tokenizer class \S+ does not exist|No (safetensors|model) weights"
+        r"|not a valid git identifier"
+        r"|Could not detect config format|Failed to load mistral|Could not find checkpoint files"
+        r"|Cannot find the config file for|Access to model .* is restricted"
+        r"|couldn't find any model|modelscope\S*NotExist|Consistency check failed",
         ExternalReason.NO_SUCH_MODEL,
     ),
-    (r"error: unrecognized arguments", ExternalReason.BAD_ENGINE_ARGUMENT),
+    (
+        r"driver on your system is too old|driver version is insufficient|NVMLError"
+        r"|NVML/RM version|(Failed to|Can't) initialize NVML"
+        r"|No CUDA GPUs are available|no CUDA-capable device|Found no NVIDIA driver|No HIP GPUs"
+        r"|No CUDA runtime is found|Failed to infer device type|uncorrectable|ECC error"
+        r"|no kernel image is available|kernel image is invalid|unsupported toolchain"
+        r"|forward compatibility was attempted|CUDA unknown error|system not yet initialized"
+        r"|system has unsupported display driver|GPU is lost|fallen off the bus"
+        r"|Unable to determine the device handle|CUDA (driver )?initialization"
+        r"|CUDA error: initialization error|compute capability (at least|of at)"
+        r"|not supported for the current GPU|requires (GPU )?compute capability"
+        r"|hsa_init Failed|HSA_STATUS_ERROR_NOT_INITIALIZED|Unable to open /dev/kfd|/dev/nvidia"
+        r"|ROCk module is NOT loaded|No (XPU|HPU|TPU|Intel GPU)s? (devices? )?(are|is) available"
+        r"|Current node has no GPU|device kernel image|nvidia-smi has failed",
+        ExternalReason.DEVICE_UNFIT,
+    ),
+    (
+        r"^(docker|podman|nerdctl|docker-compose|apptainer|singularity|kubectl|crictl|enroot): "
+        r"|Error response from daemon|Docker daemon|OCI runtime|nvidia-container-cli"
+        r"|could not select device driver|CDI device|CDI spec|ImagePull|manifest unknown"
+        r"|manifest for \S+ not found|pull access denied|unable to find image"
+        r"|input device is not a TTY|^Error: (short-name|initializing source|unable to|statfs"
+        r"|creating container|crun|runc)|cannot connect to Podman|^sudo: |slurmstepd: error"
+        r"|srun: error|Unable to allocate resources",
+        ExternalReason.CONTAINER_FAILED,
+    ),
+    (
+        r"VLLM_(PORT|HOST_IP)\b|Too many open files|can't start new thread"
+        r"|Resource temporarily unavailable|pthread_create|Thread creation failed"
+        r"|Failed to find C compiler|No working C\+\+ compiler|InvalidCxxCompiler"
+        r"|Python\.h: No such file|^\w+: fatal error|CUDA_HOME|Could not find nvcc|ninja\b"
+        r"|out of shared memory|insufficient shared memory|shared memory segment"
+        r"|shared memory object|allocate shared memory|shared memory\(shm\)|Bus error"
+        r"|SIGBUS|exit ?code:? -7\b|uid not found|Operation not permitted(?! when)"
+        r"|Cannot assign requested address|Errno 99\b"
+        r"|Address family not supported|gaierror|invalid literal for int\(\) with base 10: 'tcp:"
+        r"|Could not find any running Ray|connect to (the )?(GCS|Ray)|Ray instance"
+        r"|Version mismatch: The cluster|failed to register worker"
+        r"|node timed out during startup|Memlock|RLIMIT|LD_LIBRARY_PATH"
+        r"|^SyntaxError|unsupported locale",
+        ExternalReason.ENVIRONMENT,
+    ),
+    (
+        r"error: unrecognized arguments|error: the following arguments are required"
+        r"|trust_remote_code|Unknown quantization method|Invalid attention backend"
+        r"|can use float16 instead|invalid tool call parser|failed to be opened"
+        r"|User-specified max_model_len|Too large swap space|max_lora_rank"
+        r"|does not match the quantization method",
+        ExternalReason.BAD_ENGINE_ARGUMENT,
+    ),
 )
 _HINTS = {
     ExternalReason.PORT_TAKEN: "another program took the engine's port",
-    ExternalReason.ENGINE_MISSING: "vLLM is not there; name the interpreter of its environment",
-    ExternalReason.NO_SUCH_MODEL: "the engine finds no such model or tokenizer",
+    ExternalReason.ENGINE_MISSING: (
+        "the engine, or something that it needs, is not installed there; name the interpreter or "
+        "command of its environment"
+    ),
+    ExternalReason.NO_SUCH_MODEL: "the engine finds no such model or tokenizer, or cannot use it",
     ExternalReason.BAD_ENGINE_ARGUMENT: "the engine refuses an argument that is not tuned",
-    ExternalReason.DEVICE_BUSY: "another program holds the device's memory",
+    ExternalReason.DEVICE_BUSY: "another program uses the device's memory",
+    ExternalReason.FILE_SYSTEM: "the engine cannot read or write a file",
+    ExternalReason.HUB_UNREACHABLE: "the engine cannot load the model from its hub now",
+    ExternalReason.DEVICE_UNFIT: "the engine cannot use the device or its driver",
+    ExternalReason.CONTAINER_FAILED: "the engine's container or job did not start",
+    ExternalReason.ENVIRONMENT: "the engine's surroundings lack something",
 }
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OutOfMemory|No available memory for the cache blocks"
     r"|larger than the available KV cache|larger than the maximum number of tokens that can be"
-    r"|Cannot allocate memory|(can't|not enough).* allocate|bad_alloc|^MemoryError"
-    r"|exit ?code:? -9|'EngineCore\w*': -9|less than desired (GPU|CPU) memory utilization"
-    r"|Failed to (map|allocate) .*memory",
+    r"|Cannot allocate memory|can't allocate|bad_alloc|^MemoryError"
+    r"|exit ?code:? (-9|137)\b|'EngineCore\w*': (-9|137)\b"
+    r"|less than desired (GPU|CPU) memory utilization"
+    r"|Failed to (map|allocate) .*memory|out of (host|device|GPU|CPU) memory|ran out of memory"
+    r"|(BLAS|DNN|SOLVER|SPARSE)\w*_STATUS_ALLOC_FAILED|BLAS_STATUS_NOT_INITIALIZED"
+    r"|DEVICE_ALLOCATION_FAILED|rocblas_status_memory_error|ErrorMemoryAllocation"
+    r"|ERROR_OUT_OF_RESOURCES|RESULT_ERROR_OUT_OF|OUT_OF_(HOST_|DEVICE_)?MEMORY"
+    r"|RESOURCE_EXHAUSTED|Unable to allocate .* for an array|ArrayMemoryError"
+    r"|running low on memory|due to memory pressure|OOMKilled|oom-kill|oom_kill"
+    r"|Killed process \d+|NVML_SUCCESS ==|not enough (GPU |CPU |device |host )?memory"
+    r"|insufficient (GPU |CPU |device |host )?memory|memory is insufficient",
     re.IGNORECASE,
 )
 _DEVICE_BUSY = re.compile(r"less than desired (GPU|CPU) memory utilization")
+# About the number of GPUs: the user's, unless it is tuned.
+_GPU_COUNT = re.compile(
+    r"invalid device ordinal|number of (available|required) GPUs|larger than the number of"
+    r"|placement group|does not allocate any GPUs|total number of available GPUs",
+    re.IGNORECASE,
+)
+_CORE_TIMEOUT = re.compile(r"Timed out waiting for (new )?engine (core )?process")
+_BAD_ARGUMENT = re.compile(
+    rf"error: argument |for (?!{_CONFIG_OF_PARAMETERS}(?:Config|Args)\b)\w+Config\b"
+)
 _CORE_STARTED = re.compile(r"\(EngineCore[^)]*pid=|Starting to load model|Loading model weights")
 # What follows this in a log is the consequence of a signal to the server.
 _SHUTDOWN = re.compile(
     r"\[shutdown\] API server: shutdown triggered|KeyboardInterrupt: terminated"
 )
+_OF_BEING_STOPPED = re.compile(r"^(KeyboardInterrupt|SystemExit)|CancelledError")
 _ORDERLY_STOPS = {0, -signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT}
+# What a shell or a container's runtime ends with where the program did not run at all.
+_NEVER_RAN = {
+    125: ExternalReason.CONTAINER_FAILED,
+    126: ExternalReason.ENGINE_MISSING,
+    127: ExternalReason.ENGINE_MISSING,
+}
+_BY_SIGNAL = {
+    signal.SIGBUS: (
+        ExternalReason.ENVIRONMENT,
+        "ended by a bus error, as of too little shared memory: give a container --ipc=host or a "
+        "larger --shm-size, or make room in /dev/shm",
+    ),
+    signal.SIGILL: (
+        ExternalReason.ENGINE_MISSING,
+        "ended by an illegal instruction: this build of the engine is for another processor",
+    ),
+}
 
 
 def read_log(path: Path) -> str:
@@ -111,53 +265,110 @@ def classify_exit(
         The exception to raise. What matches nothing is a crash: an engine that ends by itself
         does so because of what it was told, unless something else is known.
     """
-    errors = error_lines(log)
-    detail = _shorten(_root_cause(errors) or _last_line(log) or "it wrote nothing")
-    text = "\n".join(errors)
-    external = _external_reason(text, tuned)
-    if external is not None:
-        return ExternalFailure(external, f"{_HINTS[external]}: {detail}")
-    if returncode == 0 and not errors and phase is Phase.STARTING:
-        return ExternalFailure(
-            ExternalReason.BAD_ENGINE_ARGUMENT,
-            "the engine's command ended without an error before it could serve: it has to stay in "
-            "the foreground",
-        )
-    if returncode in _ORDERLY_STOPS and not error_lines(_SHUTDOWN.split(log)[0]):
+    log = without_colours(log)
+    stated = [_unwrapped(statement) for statement in statements(log)]
+    strong = [s for s in stated if s.strong]
+    if returncode in _ORDERLY_STOPS and not _errors(statements(_SHUTDOWN.split(log)[0])):
+        if returncode == 0 and not _errors(stated) and phase is Phase.STARTING:
+            return ExternalFailure(
+                ExternalReason.BAD_ENGINE_ARGUMENT,
+                "the engine's command ended without an error before it could serve: it has to "
+                "stay in the foreground",
+            )
         return ExternalFailure(
             ExternalReason.INTERRUPTED, f"somebody ended the engine (exit code {returncode})"
         )
-    if returncode == -signal.SIGKILL and not _OUT_OF_MEMORY.search(text):
-        return EngineCrash(
-            CrashReason.OUT_OF_MEMORY, "killed by signal 9, as a kernel out of memory does"
-        )
-    return EngineCrash(_crash_reason(log, text, phase, tuned), detail)
+    for group in _by_weight(stated):
+        if (failure := _known(group, tuned)) is not None:
+            return failure
+    if (failure := _by_exit_code(returncode, stated)) is not None:
+        return failure
+    detail = _cause(strong) or _last_line(log) or "it wrote nothing"
+    text = "\n".join(s.text for s in strong)
+    return EngineCrash(_crash_reason(log, text, phase, tuned), _shorten(detail))
 
 
-def error_lines(log: str) -> list[str]:
-    """The lines that state an error, without the engine's prefixes, in order and each once."""
-    found: dict[str, None] = {}
-    for line in log.splitlines():
-        bare = _PREFIX.sub("", line)
-        if _EXCEPTION.match(bare) or _STATEMENT.search(bare) or _OUT_OF_MEMORY.search(bare):
-            found[_WORKER_WRAPPER.sub(r"\1", bare).strip()] = None
-    return list(found)
+def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
+    """The groups of statements that may decide, the plainest first.
+
+    What is said less plainly counts only where no exception gives a cause of its own: a library
+    also prints what it then copes with.
+    """
+    strong = [s for s in stated if s.strong]
+    if any(not _WRAPPERS.search(s.head) and not _ECHOES.search(s.text) for s in strong):
+        return [strong]
+    return [strong, [s for s in stated if not s.strong]]
 
 
-def _external_reason(errors: str, tuned: Collection[str]) -> ExternalReason | None:
-    for pattern, reason in _EXTERNAL:
-        if re.search(pattern, errors, re.IGNORECASE):
-            return reason
-    if _DEVICE_BUSY.search(errors) and "gpu_memory_utilization" not in tuned:
-        return ExternalReason.DEVICE_BUSY
-    if re.search(r"error: argument |for ModelConfig", errors) and not names_any(errors, tuned):
-        return ExternalReason.BAD_ENGINE_ARGUMENT
+def _known(
+    group: Sequence[Statement], tuned: Collection[str]
+) -> EngineCrash | ExternalFailure | None:
+    """What the tables say of some statements."""
+    for words, reason in _EXTERNAL:
+        if (match := _find(re.compile(words, re.IGNORECASE), group)) is not None:
+            return ExternalFailure(reason, f"{_HINTS[reason]}: {match}")
+    for pattern, parameter, reason in (
+        (_DEVICE_BUSY, "gpu_memory_utilization", ExternalReason.DEVICE_BUSY),
+        (_GPU_COUNT, "tensor_parallel_size", ExternalReason.BAD_ENGINE_ARGUMENT),
+    ):
+        if parameter not in tuned and (match := _find(pattern, group)) is not None:
+            return ExternalFailure(reason, f"{_HINTS[reason]}: {match}")
+    if (match := _find(_OUT_OF_MEMORY, group)) is not None:
+        return EngineCrash(CrashReason.OUT_OF_MEMORY, match)
+    if (match := _find(_CORE_TIMEOUT, group)) is not None:
+        return EngineCrash(CrashReason.STARTUP_TIMEOUT, match)
+    refused = _find(_BAD_ARGUMENT, group) is not None
+    if refused and not names_any("\n".join(s.text for s in group), tuned):
+        reason = ExternalReason.BAD_ENGINE_ARGUMENT
+        return ExternalFailure(reason, f"{_HINTS[reason]}: {_shorten(_cause(group))}")
     return None
 
 
+def _find(pattern: re.Pattern[str], group: Sequence[Statement]) -> str | None:
+    """The first statement that a pattern fits, fit to be shown: its first line and that line."""
+    for statement in group:
+        for line in statement.lines:
+            if pattern.search(line):
+                head = statement.head
+                return _shorten(head if pattern.search(head) else f"{head} {line}")
+    return None
+
+
+def _by_exit_code(
+    returncode: int, stated: Sequence[Statement]
+) -> EngineCrash | ExternalFailure | None:
+    """What the exit code alone says; a shell and a container give signal n as 128 + n."""
+    if returncode in _NEVER_RAN:
+        reason = _NEVER_RAN[returncode]
+        said = stated[0].head if stated else f"exit code {returncode}"
+        return ExternalFailure(reason, f"{_HINTS[reason]}: {_shorten(said)}")
+    number = -returncode if returncode < 0 else returncode - 128
+    if number == signal.SIGKILL:
+        return EngineCrash(
+            CrashReason.OUT_OF_MEMORY, "killed by signal 9, as a kernel out of memory does"
+        )
+    if number in _BY_SIGNAL:
+        reason, detail = _BY_SIGNAL[signal.Signals(number)]
+        return ExternalFailure(reason, detail)
+    return None
+
+
+def _errors(stated: Sequence[Statement]) -> list[Statement]:
+    """The statements that are errors for certain, and not of being stopped."""
+    return [
+        s
+        for s in stated
+        if (s.strong or _OUT_OF_MEMORY.search(s.text)) and not _OF_BEING_STOPPED.search(s.head)
+    ]
+
+
+def _unwrapped(statement: Statement) -> Statement:
+    """The same without the words that wrap a worker's error."""
+    text = _WORKER_WRAPPER.sub(lambda match: match["cause"], statement.text)
+    return Statement(tuple(text.splitlines()) or ("",), statement.strong)
+
+
 def _crash_reason(log: str, errors: str, phase: Phase, tuned: Collection[str]) -> CrashReason:
-    if _OUT_OF_MEMORY.search(errors):
-        return CrashReason.OUT_OF_MEMORY
     if phase is Phase.SERVING:
         return CrashReason.DIED_UNDER_LOAD
     if not _CORE_STARTED.search(log) and names_any(errors, tuned):
@@ -174,10 +385,13 @@ def names_any(text: str, parameters: Collection[str]) -> bool:
     )
 
 
-def _root_cause(errors: list[str]) -> str:
+def _cause(group: Sequence[Statement]) -> str:
     """The first error that is not merely the echo of another one."""
-    causes = [line for line in errors if not _WRAPPERS.search(line)]
-    return (causes or errors or [""])[0]
+    for unfit in ((_WRAPPERS, _ECHOES), (_WRAPPERS,)):
+        for statement in group:
+            if not any(pattern.search(statement.text) for pattern in unfit):
+                return statement.head
+    return group[0].head if group else ""
 
 
 def _last_line(log: str) -> str:

@@ -27,6 +27,33 @@ def used_memory_mib(env: Mapping[str, str]) -> int | None:
     Returns:
         MiB over all these GPUs; None where there is no `nvidia-smi`, or it does not answer.
     """
+    rows = _query(env)
+    if rows is None:
+        return None
+    try:
+        return sum(int(used) for index, uuid, used in rows if _visible(index, uuid, env))
+    except ValueError:
+        return None
+
+
+def missing(env: Mapping[str, str]) -> list[str]:
+    """The GPUs that CUDA_VISIBLE_DEVICES names and the machine does not have.
+
+    Returns:
+        Their names as given; none where there is no `nvidia-smi`. CUDA itself says nothing: it
+        uses those that stand before the first missing one.
+    """
+    rows = _query(env) if env.get("CUDA_VISIBLE_DEVICES") else None
+    names = _names(env["CUDA_VISIBLE_DEVICES"]) if rows else []
+    return [
+        name
+        for name in names
+        if not name.startswith("MIG") and not any(_is(name, row[0], row[1]) for row in rows or [])
+    ]
+
+
+def _query(env: Mapping[str, str]) -> list[list[str]] | None:
+    """Index, UUID and MiB in use of every GPU; None where that cannot be asked."""
     if shutil.which("nvidia-smi", path=env.get("PATH")) is None:
         return None
     try:
@@ -38,10 +65,10 @@ def used_memory_mib(env: Mapping[str, str]) -> int | None:
             timeout=QUERY_TIMEOUT_SECONDS,
             check=True,
         )
-        rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
-        return sum(int(used) for index, uuid, used in rows if _is_visible(index, uuid, env))
-    except (OSError, subprocess.SubprocessError, ValueError):
+    except (OSError, subprocess.SubprocessError):
         return None
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
+    return rows if rows and all(len(row) == 3 for row in rows) else None
 
 
 def wait_until_released(before: int | None, env: Mapping[str, str]) -> bool:
@@ -65,10 +92,17 @@ def wait_until_released(before: int | None, env: Mapping[str, str]) -> bool:
     return True
 
 
-def _is_visible(index: str, uuid: str, env: Mapping[str, str]) -> bool:
+def _visible(index: str, uuid: str, env: Mapping[str, str]) -> bool:
     """Whether CUDA_VISIBLE_DEVICES, a list of indices or of openings of UUIDs, has this GPU."""
     visible = env.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return True
-    names = [name.strip() for name in visible.split(",") if name.strip()]
-    return any(name == index or (len(name) > 3 and uuid.startswith(name)) for name in names)
+    return any(_is(name, index, uuid) for name in _names(visible))
+
+
+def _names(visible: str) -> list[str]:
+    return [name.strip() for name in visible.split(",") if name.strip()]
+
+
+def _is(name: str, index: str, uuid: str) -> bool:
+    return name == index or (len(name) > 3 and uuid.startswith(name))

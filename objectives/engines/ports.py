@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import time
@@ -28,20 +29,31 @@ def choose_port(host: str) -> int:
     """
     for _ in range(ATTEMPTS):
         port = _random.randint(FIRST_PORT, LAST_PORT)
-        if _can_bind(host, port, reuse=False):
+        refusal = _refusal(host, port, reuse=False)
+        if not refusal:
             return port
+        if refusal == errno.EADDRNOTAVAIL:
+            check_port(host, port)
     raise ExternalFailure(
         ExternalReason.PORT_TAKEN, f"no free port from {FIRST_PORT} to {LAST_PORT} on {host}"
     )
 
 
 def check_port(host: str, port: int) -> None:
-    """Make sure that nobody listens on a port that the user chose.
+    """Make sure that an engine can listen on a port that the user chose.
 
     Raises:
-        ExternalFailure: When somebody does.
+        ExternalFailure: When somebody else does, or it is not allowed.
     """
-    if not is_free(host, port):
+    refusal = _refusal(host, port, reuse=True)
+    if refusal in (errno.EACCES, errno.EPERM):
+        raise ExternalFailure(
+            ExternalReason.ENVIRONMENT,
+            f"this user may not listen on port {port}: choose one from 1024",
+        )
+    if refusal == errno.EADDRNOTAVAIL:
+        raise ExternalFailure(ExternalReason.ENVIRONMENT, f"{host} is no address of this machine")
+    if refusal:
         raise ExternalFailure(
             ExternalReason.PORT_TAKEN,
             f"another program holds port {port} on {host}: end it, or let a port be chosen",
@@ -50,7 +62,7 @@ def check_port(host: str, port: int) -> None:
 
 def is_free(host: str, port: int) -> bool:
     """Whether nobody listens; connections that are merely fading away do not count."""
-    return _can_bind(host, port, reuse=True)
+    return not _refusal(host, port, reuse=True)
 
 
 def wait_until_free(host: str, port: int) -> bool:
@@ -63,7 +75,8 @@ def wait_until_free(host: str, port: int) -> bool:
     return True
 
 
-def _can_bind(host: str, port: int, *, reuse: bool) -> bool:
+def _refusal(host: str, port: int, *, reuse: bool) -> int:
+    """Why one cannot listen there, as an error number; 0 when one can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as candidate:
         if reuse:
@@ -73,6 +86,6 @@ def _can_bind(host: str, port: int, *, reuse: bool) -> bool:
             # Binding beside a program that listens is possible with SO_REUSEADDR on some
             # systems, listening is not.
             candidate.listen()
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.errno or errno.EADDRINUSE
+    return 0

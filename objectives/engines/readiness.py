@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from objectives.loadgen import blames_request
+
 
 POLL_SECONDS = 0.1
 POLL_TIMEOUT_SECONDS = 0.8  # so that the end of the process is noticed within a second
@@ -30,6 +32,7 @@ class Answer(Enum):
     NOBODY = "nobody"
     NOT_READY = "not ready"
     STRANGER = "stranger"
+    KEY_REFUSED = "key refused"
     OURS = "ours"
 
 
@@ -51,6 +54,10 @@ class StartupTimeout(NotReady):
 
 class StrangerOnPort(NotReady):
     """Another program answers."""
+
+
+class RequestRefused(NotReady):
+    """It serves, but says of a request that it is at fault."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +96,19 @@ def wait_until_ready(
         if (code := returncode()) is not None:
             raise EngineExited(code)
         answer = who_answers(address, POLL_TIMEOUT_SECONDS)
-        if answer is Answer.STRANGER:
+        if answer in (Answer.STRANGER, Answer.KEY_REFUSED):
             # A server that dies of the clash says so itself, which explains more.
             time.sleep(POLL_SECONDS)
             if (code := returncode()) is not None:
                 raise EngineExited(code)
-            raise StrangerOnPort(f"another program answers on {address.url}")
+            if answer is Answer.KEY_REFUSED:
+                raise RequestRefused(
+                    "it does not accept the API key: the engine's own is expected in the "
+                    "environment variable VLLM_API_KEY"
+                )
+            raise StrangerOnPort(
+                f"another program answers on {address.url}, or the engine speaks TLS"
+            )
         if answer is Answer.OURS and returncode() is None:
             return
         if time.monotonic() > deadline:
@@ -113,6 +127,8 @@ def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answ
         return Answer.STRANGER  # whatever this is, it does not speak HTTP
     except OSError:
         return Answer.NOBODY
+    if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+        return Answer.KEY_REFUSED
     names = _model_names(body) if status == http.client.OK else []
     return Answer.OURS if address.model_name in names else Answer.STRANGER
 
@@ -121,7 +137,7 @@ def warm_up(address: Address, returncode: Callable[[], int | None], deadline: fl
     """Have one tiny request answered, as the first one of a fresh engine compiles and allocates.
 
     Raises:
-        NotReady: When it is not answered.
+        NotReady: When it is not answered; `RequestRefused` when the request is at fault.
     """
     body = {
         "model": address.model_name,
@@ -141,7 +157,8 @@ def warm_up(address: Address, returncode: Callable[[], int | None], deadline: fl
         raise NotReady(f"it did not answer a first request: {error!r}") from error
     if status != http.client.OK:
         text = " ".join(answer.decode(errors="replace").split())[:200]
-        raise NotReady(f"it answered a first request with {status}: {text}")
+        kind = RequestRefused if blames_request(status) else NotReady
+        raise kind(f"it answered a first request with {status}: {text}")
 
 
 def get_version(address: Address) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import shutil
 import time
 import uuid
 import warnings
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 from typing import Self
+from typing import TypeVar
 
 from objectives import loadgen
 from objectives.engines import gpus
@@ -38,12 +40,17 @@ from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.capabilities import EngineCapabilities
 from objectives.engines.capabilities import ask_engine
+from objectives.engines.command import check_command
 from objectives.engines.command import check_engine_arguments
 from objectives.engines.command import engine_command
-from objectives.engines.command import is_secret
+from objectives.engines.command import interpreter_of
 from objectives.engines.command import options
-from objectives.engines.command import redact
+from objectives.engines.command import options_in
 from objectives.engines.command import split_secrets
+from objectives.engines.command import split_variables
+from objectives.engines.containers import container_fault
+from objectives.engines.containers import container_variables
+from objectives.engines.containers import host_path
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
@@ -53,16 +60,24 @@ from objectives.engines.prompt_check import tokens_added
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
 from objectives.metrics import LoadResult
+from objectives.prompts import NoTokenizer
 from objectives.prompts import PromptError
 from objectives.prompts import Prompts
+from objectives.prompts import count_texts
 from objectives.prompts import write_prompts
+from objectives.redaction import fits_header
+from objectives.redaction import hide
+from objectives.redaction import redact
+from objectives.redaction import secrets_in
+from objectives.traces import Trace
 from objectives.workload import Workload
 
+
+T = TypeVar("T")
 
 PORT_TAKEN = ExternalReason.PORT_TAKEN.value
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
 DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
-SHORTEST_SECRET = 6  # shorter ones are too likely to occur in any text
 
 
 @dataclass(frozen=True)
@@ -74,12 +89,15 @@ class VllmEngine:
         python: Interpreter of the environment that holds vLLM. Without it and without `command`:
             `vllm serve` where it is on the PATH, else this interpreter.
         command: Instead of `python`, the words that start the server; the model's name and the
-            options are appended. A container needs the host's network, and a runtime that passes
-            SIGTERM on, as `docker run --rm --init --network host` does.
+            options are appended. Words such as `NAME=value` before them are variables of its
+            environment. A container needs the host's network, and a runtime that passes SIGTERM
+            on, as `docker run --rm --init --network host` does.
         engine_args: Options for every trial, named with underscores; none that is tuned. Secrets
             among them (`api_key`, `hf_token`) reach the engine by its environment.
         env: Environment variables for the engine, over this process's own.
-        tokenizer: Where the model's tokenizer is; the model itself by default.
+        tokenizer: Where the model's tokenizer is, on this machine or on the hub; by default what
+            the engine takes, with its revision and token. A folder of a container is looked for
+            where its mounts say.
         log_dir: Folder of the engines' logs, one a start.
         host: Address that the engine binds and is asked on.
         port: Port to use; by default a free one is chosen for every start.
@@ -89,12 +107,12 @@ class VllmEngine:
         on_progress: Called a few times a second while a workload runs.
 
     Raises:
-        EngineArgumentError: An engine argument that cannot be used.
+        EngineArgumentError: An engine argument or a command that cannot be used.
     """
 
     model: str
     python: str | Path | None = None
-    command: Sequence[str] | None = None
+    command: Sequence[str] | None = field(default=None, repr=False)
     engine_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     tokenizer: str | None = None
@@ -109,7 +127,7 @@ class VllmEngine:
     def __post_init__(self) -> None:
         check_engine_arguments(self.engine_args)
         split_secrets(self.engine_args)
-        engine_command(self.python, self.command)
+        check_command(engine_command(self.python, self.command))
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -118,13 +136,59 @@ class VllmEngine:
         Raises:
             ExternalFailure: It is not installed, or cannot serve this model with these arguments.
         """
-        if _looks_like_path(self.model) and not Path(self.model).expanduser().is_dir():
+        variables, command = self._command()
+        if (fault := container_fault(command)) is not None:
+            raise ExternalFailure(ExternalReason.CONTAINER_FAILED, fault)
+        # What runs by an interpreter sees this machine's files; a container or a script may not.
+        elsewhere = interpreter_of(command) is None and shutil.which(command[0]) is not None
+        if not elsewhere and _is_missing_path(self.model):
             raise ExternalFailure(
                 ExternalReason.NO_SUCH_MODEL, f"there is no model folder {self.model}"
             )
         shown, secrets = split_secrets(self.engine_args)
-        command = engine_command(self.python, self.command)
-        return ask_engine(command, self.model, options(shown), {**self.env, **secrets})
+        env = {**variables, **self.env, **secrets}
+        return ask_engine(command, self.model, options(shown), env)
+
+    def check(self, workload: Workload) -> None:
+        """Find out what is certain to fail, before any engine is started.
+
+        Args:
+            workload: What engines will be asked to serve.
+
+        Raises:
+            ExternalFailure: Something is missing or too little; one line says what.
+        """
+        env = self.environment()
+        self._api_key(env)
+        if self.port is None:
+            ports.choose_port(self.host)
+        else:
+            ports.check_port(self.host, self.port)
+        _ = self.capabilities
+        if "://" in env.get("VLLM_PORT", ""):
+            raise ExternalFailure(
+                ExternalReason.ENVIRONMENT,
+                "VLLM_PORT is set to an address, as Kubernetes does for a service named vllm, and "
+                "vLLM takes it for a port: unset it",
+            )
+        if missing := gpus.missing(env):
+            raise ExternalFailure(
+                ExternalReason.DEVICE_UNFIT,
+                f"CUDA_VISIBLE_DEVICES names GPUs that are not there: {', '.join(missing)}",
+            )
+        try:
+            loadgen.check_limits(len(workload.requests))
+        except loadgen.LoadError as error:
+            raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
+        self.prompts(workload)
+
+    def count_texts(self, trace: Trace) -> Trace:
+        """A trace with its texts counted by the tokenizer, as `objectives.prompts.count_texts`.
+
+        Raises:
+            ExternalFailure: The tokenizer cannot be read, and some texts are not counted.
+        """
+        return self._with_tokenizer(functools.partial(_count_texts, trace))
 
     @property
     def description(self) -> str:
@@ -134,8 +198,13 @@ class VllmEngine:
 
     def environment(self) -> dict[str, str]:
         """The whole environment of the engine, secrets included: never to be shown."""
+        variables, _ = self._command()
         _, secrets = split_secrets(self.engine_args)
-        return {**os.environ, **self.env, **secrets}
+        return {**os.environ, **variables, **self.env, **secrets}
+
+    def without_secrets(self, text: str) -> str:
+        """A text as it may be shown, whoever wrote it."""
+        return hide(text, secrets_in(self.environment(), self.command or ()))
 
     def prompts(self, workload: Workload) -> tuple[str, ...]:
         """The prompts of a workload, made once in a process.
@@ -147,11 +216,45 @@ class VllmEngine:
 
     def written_prompts(self, workload: Workload, added: int = 0) -> Prompts:
         """The prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
-        tokenizer = self.tokenizer or str(self.engine_args.get("tokenizer") or self.model)
+        return self._with_tokenizer(functools.partial(_prompts, workload, added))
+
+    def _with_tokenizer(self, use: Callable[[str, str | None, str | None], T]) -> T:
+        """Call with the tokenizer's place, revision and token, as the engine takes them."""
+        variables, command = self._command()
+        _, secrets = split_secrets(self.engine_args)
+        args = self.engine_args
+        place = self.tokenizer or str(args.get("tokenizer") or self.model)
+        if self.tokenizer is None and not Path(place).exists():
+            place = str(host_path(command, place))
+        revision = args.get("tokenizer_revision") or args.get("revision")
+        own = {**variables, **self.env, **secrets, **container_variables(command)}
+        token = _hub_token(own)  # None: the hub's library finds what this process has
+        for value in (token, _hub_token(os.environ)):
+            if value is not None and not fits_header(value):
+                raise ExternalFailure(
+                    ExternalReason.BAD_ENGINE_ARGUMENT,
+                    "HF_TOKEN cannot be sent in an HTTP header: it has to be visible ASCII "
+                    "characters",
+                )
         try:
-            return _prompts(tokenizer, workload, added)
+            return use(place, None if revision is None else str(revision), token)
         except PromptError as error:
-            raise ExternalFailure(ExternalReason.NO_SUCH_MODEL, str(error)) from error
+            if isinstance(error, NoTokenizer) and _is_missing_path(place):
+                raise ExternalFailure(
+                    ExternalReason.NO_SUCH_MODEL,
+                    f"there is no {place} on this machine, where the prompts are written: give a "
+                    "container the model under the same path, or name the tokenizer on the hub "
+                    "(engine argument tokenizer)",
+                ) from None
+            raise ExternalFailure(
+                ExternalReason.NO_SUCH_MODEL,
+                f"{self.without_secrets(str(error))} (the engine argument tokenizer names another "
+                "folder or hub name)",
+            ) from None
+
+    def _command(self) -> tuple[dict[str, str], list[str]]:
+        """Variables and words of the command that starts the server."""
+        return split_variables(engine_command(self.python, self.command))
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningVllm:
         """Start a server with these parameters and wait until it can serve.
@@ -182,6 +285,12 @@ class VllmEngine:
                 f"tuned and fixed at once: {', '.join(twice)}; drop them from the engine's "
                 "arguments or from the space",
             )
+        if twice := sorted(set(params) & options_in(self.command or ())):
+            raise ExternalFailure(
+                ExternalReason.BAD_ENGINE_ARGUMENT,
+                f"tuned and set in the engine's command at once: {', '.join(twice)}; give it as "
+                "an engine argument instead (--engine-arg)",
+            )
         if unknown := sorted(p for p in params if not self._accepts(p)):
             raise ExternalFailure(
                 ExternalReason.BAD_ENGINE_ARGUMENT,
@@ -194,19 +303,24 @@ class VllmEngine:
 
     def _start_once(self, params: Mapping[str, Any], label: str) -> RunningVllm:
         env = self.environment()
+        key = self._api_key(env)
         port = self.port or ports.choose_port(self.host)
         ports.check_port(self.host, port)
         identity = uuid.uuid4().hex[:12]
-        address = readiness.Address(
-            self.host, port, f"scoot-{identity}", env.get("VLLM_API_KEY") or None
-        )
+        address = readiness.Address(self.host, port, f"scoot-{identity}", key)
         log = Path(self.log_dir) / f"{label}-{identity}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
         words = self._words(params, address)
         memory = gpus.used_memory_mib(env)
         begin = time.monotonic()
-        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
-        info = {"engine": self.description, "command": redact(words), "log": str(log)}
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
+        except OSError as error:
+            raise ExternalFailure(
+                ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
+            ) from error
+        shown = self.without_secrets(redact(words))
+        info = {"engine": self.description, "command": shown, "log": str(log)}
         running = RunningVllm(self, process, address, log, tuple(params), memory, info)
         try:
             running.wait_until_ready(begin + self.startup_timeout)
@@ -232,8 +346,24 @@ class VllmEngine:
             "host": address.host,
             "port": address.port,
         }
-        command = [*engine_command(self.python, self.command), self.model]
-        return command + options({**own, **shown, **params}, self.capabilities.flags)
+        _, command = self._command()
+        arguments = options({**own, **shown, **params}, self.capabilities.flags)
+        return [*command, self.model, *arguments]
+
+    def _api_key(self, env: Mapping[str, str]) -> str | None:
+        """The key that the engine wants, None when it wants none.
+
+        Raises:
+            ExternalFailure: No HTTP header can carry it.
+        """
+        key = env.get("VLLM_API_KEY") or None
+        if key is not None and not fits_header(key):
+            raise ExternalFailure(
+                ExternalReason.BAD_ENGINE_ARGUMENT,
+                "the API key (VLLM_API_KEY) cannot be sent in an HTTP header: it has to be "
+                "visible ASCII characters, without a line end or blanks around them",
+            )
+        return key
 
 
 class RunningVllm:
@@ -294,8 +424,14 @@ class RunningVllm:
             ) from error
         except readiness.StrangerOnPort as error:
             raise ExternalFailure(PORT_TAKEN, str(error)) from error
+        except readiness.RequestRefused as error:
+            raise ExternalFailure(
+                ExternalReason.REQUEST_REFUSED, self._engine.without_secrets(str(error))
+            ) from None
         except readiness.NotReady as error:
-            raise EngineCrash(CrashReason.STARTUP_FAILED, str(error)) from error
+            raise EngineCrash(
+                CrashReason.STARTUP_FAILED, self._engine.without_secrets(str(error))
+            ) from None
 
     def serve(self, workload: Workload) -> LoadResult:
         """Send the workload's requests at their times.
@@ -317,7 +453,7 @@ class RunningVllm:
                 should_abort=lambda: None if self._returncode() is None else "the engine ended",
             )
         except loadgen.LoadError as error:
-            raise ExternalFailure(ExternalReason.LATE_GENERATOR, str(error)) from error
+            raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
         self._check_alive(result)
         check_counts(result, prompts)
         return result
@@ -368,7 +504,7 @@ class RunningVllm:
             if answer is readiness.Answer.OURS:
                 return
             if time.monotonic() > deadline:
-                if answer is readiness.Answer.STRANGER:
+                if answer in (readiness.Answer.STRANGER, readiness.Answer.KEY_REFUSED):
                     raise ExternalFailure(
                         PORT_TAKEN, f"another program answers on {self._address.url}"
                     )
@@ -378,19 +514,28 @@ class RunningVllm:
     def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
         """The exception for a server that ended by itself, without secrets."""
         failure = classify_exit(code, read_log(self._log), phase, self._tuned)
-        detail = failure.detail
-        for name, value in self._engine.environment().items():
-            if is_secret(name) and len(value) >= SHORTEST_SECRET:
-                detail = detail.replace(value, "***")
+        detail = self._engine.without_secrets(failure.detail)
         if isinstance(failure, EngineCrash):
             return EngineCrash(failure.reason, detail)
         return ExternalFailure(failure.reason, detail)
 
 
 @functools.lru_cache(maxsize=8)
-def _prompts(tokenizer: str, workload: Workload, added: int) -> Prompts:
-    return write_prompts(workload, tokenizer, added)
+def _prompts(
+    workload: Workload, added: int, place: str, revision: str | None, token: str | None
+) -> Prompts:
+    return write_prompts(workload, place, added, revision=revision, token=token)
 
 
-def _looks_like_path(model: str) -> bool:
-    return model.startswith(("/", "./", "../", "~"))
+def _count_texts(trace: Trace, place: str, revision: str | None, token: str | None) -> Trace:
+    return count_texts(trace, place, revision=revision, token=token)
+
+
+def _hub_token(env: Mapping[str, str]) -> str | None:
+    names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+    return next((value for name in names if (value := env.get(name, "").strip())), None)
+
+
+def _is_missing_path(model: str) -> bool:
+    """Whether this is a path, no name on a hub, and nothing is there."""
+    return model.startswith(("/", "./", "../", "~")) and not Path(model).expanduser().exists()

@@ -10,15 +10,26 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from optuna.trial import TrialState
+
+from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.serving import CRASH_DETAIL
+from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import FAILURE_IS_EXTERNAL
+from optuna_scoot.cli.suspicion import DEFAULT_CRASHED
+from optuna_scoot.cli.suspicion import SAME_WORDS
+from optuna_scoot.cli.suspicion import suspect
+from optuna_scoot.cli.suspicion import take_back
 from optuna_scoot.cli.trials import claim
 from optuna_scoot.cli.trials import fail_lost_trials
 from optuna_scoot.cli.trials import fail_own_trials
+from optuna_scoot.cli.trials import is_external
 from optuna_scoot.cli.trials import n_taken
+from optuna_scoot.cli.trials import ran_here
 from optuna_scoot.cli.trials import try_again
 
 
@@ -31,7 +42,11 @@ if TYPE_CHECKING:
     from optuna_scoot.cli.progress import Progress
 
 
-TRANSIENT = (ExternalReason.LATE_GENERATOR, ExternalReason.PORT_TAKEN)
+TRANSIENT = (
+    ExternalReason.LATE_GENERATOR,
+    ExternalReason.PORT_TAKEN,
+    ExternalReason.DEVICE_BUSY,
+)
 """Failures that may not come again, as of a machine that was busy for a moment."""
 MOST_RETRIES = 2
 
@@ -44,7 +59,9 @@ def run_trials(
     """Run trials until `n_trials` of the study have completed or crashed or are running.
 
     A trial that failed for a passing reason outside its configuration is tried again, twice at
-    most in a row.
+    most in a row. A configuration beside which the load generator is late each time, though it
+    was not beside others, cannot be measured here, which counts as a crash. Crashes that may be
+    the fault of the surroundings end the run: see `optuna_scoot.cli.suspicion`.
 
     Args:
         study: With its sampler and what is enqueued.
@@ -85,19 +102,26 @@ def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> N
             claim(trial)
             progress.trial_began(trial.number)
             return objective(trial)
-        except EngineCrash:
-            raise
+        except EngineCrash as crash:
+            _note_crash(trial, crash)
+            if (failure := suspect(study, trial, crash)) is None:
+                raise
+            _note_external(trial, failure)
+            raise failure from crash
         except BaseException as error:
+            if isinstance(error, ExternalFailure) and _cannot_be_measured(study, trial, error):
+                too_late = EngineCrash(CrashReason.UNMEASURABLE, error.detail)
+                _note_crash(trial, too_late)
+                raise too_late from error
             # Whatever this is, it is no crash of the engine's, and nothing to learn from.
-            trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
-            trial.set_user_attr(EXTERNAL_REASON, _external_reason(error))
+            _note_external(trial, error)
             raise
 
     try:
         study.optimize(watched, n_trials=1, catch=(EngineCrash,))
     except ExternalFailure as failure:
         trial = _finished(study, began)
-        if trial is not None and failure.reason in TRANSIENT:
+        if trial is not None and failure.reason in (*TRANSIENT, DEFAULT_CRASHED, SAME_WORDS):
             try_again(study, trial)
         raise
     finally:
@@ -105,12 +129,44 @@ def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> N
         trial = _finished(study, began)
         if trial is not None:
             progress.trial_ended(trial)
+            if n_retried := take_back(study, trial):
+                progress.note(f"{n_retried} crashes were of the surroundings: tried again")
 
 
 def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None:
     """The trial that ended, None when none began."""
     trials = study.get_trials(deepcopy=False)
     return next((t for t in trials if t.number in numbers and t.state.is_finished()), None)
+
+
+def _cannot_be_measured(
+    study: optuna.Study, trial: optuna.Trial, failure: ExternalFailure
+) -> bool:
+    """Whether it is the trial's configuration that makes the load generator late.
+
+    It is late each time it is tried, though others were measured here; or still when the run is
+    started again over it.
+    """
+    if failure.reason != ExternalReason.LATE_GENERATOR:
+        return False
+    others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+    before = [t for t in others if is_external(t) and t.params == trial.params]
+    late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) == failure.reason]
+    ran = any(t.state == TrialState.COMPLETE and ran_here(t) for t in others)
+    return len(late) > MOST_RETRIES or (ran and len(late) == MOST_RETRIES)
+
+
+def _note_crash(trial: optuna.Trial, crash: EngineCrash) -> None:
+    """Have the trial say why it crashed, and that this counts."""
+    trial.set_user_attr(CRASH_REASON, crash.reason.value)
+    trial.set_user_attr(CRASH_DETAIL, crash.detail)
+    if trial.user_attrs.get(FAILURE_IS_EXTERNAL):
+        trial.set_user_attr(FAILURE_IS_EXTERNAL, False)
+
+
+def _note_external(trial: optuna.Trial, error: BaseException) -> None:
+    trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
+    trial.set_user_attr(EXTERNAL_REASON, _external_reason(error))
 
 
 def _external_reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from typing import cast
@@ -14,7 +15,7 @@ import click
 import yaml
 
 from objectives.engines.command import EngineArgumentError
-from objectives.engines.command import parse_engine_argument
+from objectives.engines.command import parse_engine_arguments
 from objectives.serving import Mode
 from objectives.stamps import UNITS
 from objectives.stamps import TimeUnit
@@ -54,12 +55,12 @@ class TuneOptions:
     trials: int
     sampler: str
     seed: int | None
-    storage: str
+    storage: str = field(repr=False)
     study: str | None
     output: Path | None
     python: str | None
-    engine_command: str | None
-    engine_args: dict[str, Any]
+    engine_command: str | None = field(repr=False)
+    engine_args: dict[str, Any] = field(repr=False)
     n_gpus: int | None
     port: int | None
     startup_timeout: float
@@ -79,7 +80,7 @@ def engine_arguments(
 ) -> dict[str, Any]:
     """Several `name=value` as one mapping."""
     try:
-        return dict(parse_engine_argument(value) for value in values)
+        return parse_engine_arguments(values)
     except EngineArgumentError as error:
         raise click.BadParameter(str(error), param=parameter) from None
 

@@ -18,6 +18,7 @@ from optuna_scoot.cli.trials import counts
 from optuna_scoot.cli.trials import find_default
 from optuna_scoot.cli.trials import is_crash
 from optuna_scoot.cli.trials import is_external
+from optuna_scoot.cli.trials import not_retried
 
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def make_report(study: Study, trials: Sequence[FrozenTrial] | None = None) -> Re
             `default_configuration`.
         trials: Its trials, when they are at hand; else they are read.
     """
-    trials = study.get_trials(deepcopy=False) if trials is None else trials
+    trials = not_retried(study.get_trials(deepcopy=False) if trials is None else trials)
     metrics = study_metrics(study)
     completed = [t for t in trials if t.state == TrialState.COMPLETE]
     default = find_default(trials)

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from objectives.engines.command import is_secret
+from objectives.engines.command import option
+from objectives.redaction import without_secrets
 from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.report import relative_change
@@ -38,6 +40,32 @@ SCHEMA_VERSION = 1
 BEST_FILE = "best.yaml"
 RESULT_FILE = "result.json"
 TRIALS_FILE = "trials.csv"
+LEAST_FREE_BYTES = 20_000_000  # an engine's log takes about 100 kB, its traceback more
+
+
+def check_output_dir(path: Path) -> None:
+    """See that the output folder can be made and has room, without making it.
+
+    Raises:
+        InputError: It cannot be made or written to.
+    """
+    existing = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
+    if not existing.is_dir():
+        raise InputError(f"--output {path}: {existing} is no folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"--output {path}: files cannot be written in {existing}")
+    check_room(existing, f"--output {path}")
+
+
+def check_room(folder: Path, what: str) -> None:
+    """See that a folder's disk has room for logs, results and a small database.
+
+    Raises:
+        InputError: It has not; `what` opens the message.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        raise InputError(f"{what}: the disk has {free // 1_000_000} MB left: make room")
 
 
 def make_output_dir(path: Path) -> Path:
@@ -70,7 +98,7 @@ def best_yaml(
         flags: The options that the engine has, where they are known.
     """
     lines = [f"# {' '.join(line.split())}" for line in heading]
-    kept = {k: v for k, v in engine_args.items() if not is_secret(k)}
+    kept = without_secrets(engine_args)
     lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
     entries: dict[str, Any] = {}
     for name, value in {**kept, **params}.items():
@@ -93,7 +121,7 @@ def _plain(value: Any) -> Any:
 
 def hyphenated(name: str) -> str:
     """A parameter's name as the engine's command line spells it."""
-    return name.replace("_", "-")
+    return option(name).removeprefix("--")
 
 
 def result_json(report: Report, facts: Mapping[str, Any]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
@@ -15,6 +17,7 @@ from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
 from optuna_scoot.cli.errors import InputError
+from optuna_scoot.cli.result_files import check_room
 
 
 if TYPE_CHECKING:
@@ -44,6 +47,29 @@ def mask_url(url: str) -> str:
         # Not a URL: what stands before an @ may still be a password.
         return re.sub(r"(//)?[^/@]*@", r"\1***@", url.partition("?")[0])
     return parsed.set(query={}).render_as_string(hide_password=True)
+
+
+def check_storage(url: str) -> None:
+    """See what can be seen of a storage without opening it, which would make its tables.
+
+    Raises:
+        InputError: The URL is no URL, or names a file where none can be.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InputError(f"storage {mask_url(url)}: not a storage URL; use {EXAMPLES}") from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return
+    if parsed.database.startswith((":", "file:")):
+        return
+    folder = Path(parsed.database).absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"storage {mask_url(url)}: unable to open database file: no files can be made in"
+            f" {folder}"
+        )
+    check_room(folder, f"storage {mask_url(url)}")
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import Any
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
-from objectives.engines.command import is_secret
+from objectives.engines.command import options_in
 from objectives.engines.ports import check_port
 from objectives.engines.simulated.services import ServiceError
 from objectives.engines.simulated.services import find_service
@@ -23,7 +24,7 @@ from objectives.engines.vllm import VllmEngine
 from objectives.lengths import LengthError
 from objectives.lengths import stated_length
 from objectives.prompts import PromptError
-from objectives.prompts import count_texts
+from objectives.redaction import without_secrets
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
 from objectives.traces import Trace
@@ -89,7 +90,7 @@ class Target:
     simulated: bool
     load: str
     watch: LoadWatch
-    serve_args: dict[str, Any]
+    serve_args: dict[str, Any] = field(repr=False)
     flags: frozenset[str]
     settings: dict[str, Any]
 
@@ -138,15 +139,22 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     if options.port is not None:
         check_port(engine.host, options.port)
     capabilities = engine.capabilities
-    trace = count_texts(trace, str(options.engine_args.get("tokenizer", options.model)))
+    if options.n_gpus is not None and 0 < capabilities.n_devices < options.n_gpus:
+        raise InputError(f"--n-gpus {options.n_gpus}: the engine sees {capabilities.n_devices}")
+    trace = engine.count_texts(trace)
     length = _model_length(capabilities, options)
     too_long = options.too_long or "refuse"
     workload = _workload(options, trace, options.rate, length, too_long)
-    engine.prompts(workload)  # a model without a usable tokenizer is told before a trial is spent
+    engine.check(workload)
     space = vllm_space(
         capabilities, n_gpus=options.n_gpus, max_model_len=length, fixed=options.engine_args
     )
-    public = {k: v for k, v in options.engine_args.items() if not is_secret(k)}
+    if twice := sorted(space.parameters.keys() & options_in(engine.command or ())):
+        raise InputError(
+            f"--engine-command sets {', '.join(twice)}, which would be tuned: give it with"
+            " --engine-arg instead"
+        )
+    public = without_secrets(options.engine_args)
     return Target(
         engine=engine,
         workload=workload,

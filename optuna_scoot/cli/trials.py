@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 WORKER = "worker"
 """User attribute: which process runs the trial."""
+RETRY_OF = "retry_of"
+"""User attribute: the number of the trial that failed for an outside reason and is tried again."""
+CHECK = "check_of"
+"""User attribute: the words over which a configuration that ran before is tried again."""
 
 
 def is_external(trial: FrozenTrial) -> bool:
@@ -51,7 +55,13 @@ def counts(trial: FrozenTrial) -> bool:
 
 def n_taken(trials: Sequence[FrozenTrial]) -> int:
     """Observations made or being made now by any worker of the study."""
-    return sum(counts(trial) or trial.state == TrialState.RUNNING for trial in trials)
+    return sum(counts(t) or t.state == TrialState.RUNNING for t in not_retried(trials))
+
+
+def not_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials but those that a later one lists as retried: they are taken back."""
+    retried = {n for trial in trials for n in trial.system_attrs.get("retry_history", ())}
+    return [trial for trial in trials if trial.number not in retried]
 
 
 def find_default(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
@@ -90,8 +100,9 @@ def enqueue_wanted(
 
 def try_again(study: Study, trial: FrozenTrial) -> None:
     """Have the configuration of a trial that failed for an outside reason tried next."""
-    attrs = {DEFAULT_CONFIGURATION: True} if trial.user_attrs.get(DEFAULT_CONFIGURATION) else {}
-    study.enqueue_trial(dict(trial.params), user_attrs={**attrs, "retry_of": trial.number})
+    kept = (DEFAULT_CONFIGURATION, CHECK)
+    attrs = {name: trial.user_attrs[name] for name in kept if name in trial.user_attrs}
+    study.enqueue_trial(dict(trial.params), user_attrs={**attrs, RETRY_OF: trial.number})
 
 
 def claim(trial: Trial) -> None:
@@ -137,6 +148,12 @@ def _fail_externally(study: Study, trial_id: int, reason: str) -> bool:
 def worker_id(pid: int) -> str:
     """A process's name among all machines and times: machine, process id and start time."""
     return f"{_machine()}:{pid}:{_start_time(pid)}"
+
+
+def ran_here(trial: FrozenTrial) -> bool:
+    """Whether the trial ran on this machine, as far as it says where."""
+    worker = trial.user_attrs.get(WORKER)
+    return worker is None or str(worker).startswith(f"{_machine()}:")
 
 
 def is_gone(worker: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
-from objectives.engines.command import is_secret
+from objectives.redaction import MASK
+from objectives.redaction import redact
+from objectives.redaction import without_secrets
 from objectives.serving import ObjectiveError
 from objectives.serving import ServingObjective
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
@@ -39,11 +42,13 @@ from optuna_scoot.cli.result_files import BEST_FILE
 from optuna_scoot.cli.result_files import RESULT_FILE
 from optuna_scoot.cli.result_files import TRIALS_FILE
 from optuna_scoot.cli.result_files import best_yaml
+from optuna_scoot.cli.result_files import check_output_dir
 from optuna_scoot.cli.result_files import make_output_dir
 from optuna_scoot.cli.result_files import result_json
 from optuna_scoot.cli.result_files import trials_csv
 from optuna_scoot.cli.result_files import write_file
 from optuna_scoot.cli.samplers import make_sampler
+from optuna_scoot.cli.storage import check_storage
 from optuna_scoot.cli.storage import database_message
 from optuna_scoot.cli.storage import mask_url
 from optuna_scoot.cli.storage import open_storage
@@ -115,10 +120,13 @@ class _Session:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         name = study_name(options)
-        self._output = make_output_dir(options.output or Path("runs") / name)
-        storage = open_storage(options.storage)
+        self._output = options.output or Path("runs") / name
+        # Whatever is certain to fail is found before anything is left behind.
+        check_output_dir(self._output)
+        check_storage(options.storage)
         self._target = make_target(options, self._output)
         self._objective = make_objective(self._target)
+        storage = open_storage(options.storage)
         self._study = open_study(
             storage,
             name,
@@ -127,6 +135,7 @@ class _Session:
         )
         self._objective.prepare(self._study)
         check_settings(self._study, self._target)
+        make_output_dir(self._output)
 
     def run(self) -> int:
         """Run the trials that are missing, show and write the result; return the exit code."""
@@ -271,8 +280,9 @@ def public_options(options: TuneOptions) -> dict[str, Any]:
     """The options without secrets, fit for a file."""
     shown = asdict(options)
     shown["storage"] = mask_url(options.storage)
+    if options.engine_command is not None:
+        shown["engine_command"] = redact(shlex.split(options.engine_command))
     shown["output"] = None if options.output is None else str(options.output)
-    shown["engine_args"] = {
-        name: "***" if is_secret(name) else value for name, value in options.engine_args.items()
-    }
+    public = without_secrets(options.engine_args)
+    shown["engine_args"] = {name: public.get(name, MASK) for name in options.engine_args}
     return shown

@@ -248,6 +248,10 @@ def test_unexpected_lengths_are_counted() -> None:
 def test_the_key_is_sent_and_never_shown() -> None:
     key = "sk-very-secret"
     options = LoadOptions(api_key=key)
+    for unfit in (key + "\n", key + "é", " " + key):
+        with pytest.raises(LoadError, match="cannot be sent in an HTTP header") as refused:
+            LoadOptions(api_key=unfit)
+        assert "secret" not in str(refused.value)
     with CompletionsServer(lambda _n, _b: Answer(status=401, text=f"bad key {key}")) as server:
         result = run(server.url, "m", workload([0.0]), ["x"], options)
     assert server.headers[0]["Authorization"] == f"Bearer {key}"

@@ -259,6 +259,28 @@ def test_too_few_completed_requests_are_a_crash(errors: list[str], reason: str |
         assert trial.values is None
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 422])
+def test_requests_that_the_server_refuses_say_nothing_of_the_parameters(status: int) -> None:
+    refusals = dict.fromkeys(range(0, N, 2), f"http status: {status} so it is")
+    trial = run_into(ExternalFailure, Arithmetic(errors=refusals))
+    assert trial.user_attrs["external_reason"] == "request_refused"
+    assert trial.user_attrs["external_detail"] == (
+        f"the engine refused 10 of 20 requests: http status: {status} so it is"
+    )
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_requests_that_the_server_cannot_bear_are_a_crash(status: int) -> None:
+    errors = dict.fromkeys(range(N), f"http status: {status} too much")
+    trial = run(Arithmetic(errors=errors))
+    assert trial.user_attrs["crash_reason"] == "too_few_completed"
+
+
+def test_few_refusals_among_other_failures_are_a_crash() -> None:
+    errors = dict.fromkeys(range(9), "http status: 500 no") | {9: "http status: 400 no"}
+    assert run(Arithmetic(errors=errors)).user_attrs["crash_reason"] == "too_few_completed"
+
+
 def test_share_that_has_to_complete_can_be_chosen() -> None:
     errors = dict.fromkeys(range(10), "stream: x")
     assert run(Arithmetic(errors=errors), min_completed_share=0.5).state == TrialState.COMPLETE

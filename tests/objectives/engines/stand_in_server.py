@@ -16,6 +16,8 @@ variable STAND_IN says how it behaves:
     count N            counts N tokens more in every prompt
     count-words        counts two tokens for every word
     count-late N       counts N tokens more in every prompt, and none unasked
+    status N           answers all requests with status N
+    other-key          wants a key that nobody was told
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(503 if BEHAVIOUR == "unhealthy" else 200, b"")
         elif self.path == "/v1/models":
             wanted = os.environ.get("VLLM_API_KEY")
+            wanted = "another" if BEHAVIOUR == "other-key" else wanted
             if wanted and self.headers.get("Authorization") != f"Bearer {wanted}":
                 self._send(401, b"")
                 return
@@ -77,7 +80,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             number = Handler.n_completions
         if number > int(WORDS[0] if WORDS else 0):
             self._misbehave()
-        if BEHAVIOUR == "refuse" and number > int(WORDS[0]):
+        if BEHAVIOUR == "status":
+            self._send(int(WORDS[0]), b"no")
+        elif BEHAVIOUR == "refuse" and number > int(WORDS[0]):
             self._send(500, b"no")
         elif body.get("stream"):
             self._stream(body)

@@ -55,3 +55,13 @@ def test_release_is_awaited_within_a_bound(smi: Path, monkeypatch: pytest.Monkey
     assert "700" in rows.read_text(encoding="utf-8")
     monkeypatch.setattr(gpus, "RELEASE_BOUND_SECONDS", 0.0)
     assert not gpus.wait_until_released(100, env(smi))
+
+
+def test_gpus_that_are_named_and_not_there(smi: Path) -> None:
+    rows = "0, GPU-aa11, 100\n1, GPU-bb22, 20\n"
+    (smi / "rows").write_text(rows, encoding="utf-8")
+    assert gpus.missing(env(smi)) == []
+    assert gpus.missing(env(smi, CUDA_VISIBLE_DEVICES="")) == []
+    assert gpus.missing(env(smi, CUDA_VISIBLE_DEVICES="1,GPU-aa")) == []
+    assert gpus.missing(env(smi, CUDA_VISIBLE_DEVICES="0, 2,GPU-cc,MIG-x")) == ["2", "GPU-cc"]
+    assert gpus.missing({"PATH": "/nowhere", "CUDA_VISIBLE_DEVICES": "7"}) == []

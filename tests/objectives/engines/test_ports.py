@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 
 import pytest
@@ -47,3 +48,20 @@ def test_connections_that_fade_away_do_not_hold_a_port() -> None:
             accepted, _ = server.accept()
             accepted.close()  # the server's side closes first, and waits in TIME_WAIT
     assert ports.wait_until_free(HOST, port)
+
+
+def test_address_of_another_machine() -> None:
+    other = "203.0.113.7"
+    for use in (lambda: ports.check_port(other, 20001), lambda: ports.choose_port(other)):
+        with pytest.raises(ExternalFailure, match="no address of this machine"):
+            use()
+
+
+def test_port_that_this_user_may_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Tests may run as root, who may use all: the kernel's answer is put in its place.
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(ExternalFailure, match="may not listen on port 80: choose one from 1024"):
+        ports.check_port(HOST, 80)

@@ -5,15 +5,21 @@ The tests with vLLM itself are in tests/vllm.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -233,11 +239,11 @@ def test_secrets_are_shown_nowhere(make: Make, workload: Workload) -> None:
         failing.start({}, "trial-0")
 
 
-def test_missing_command_and_model(tmp_path: Path, stand_in: list[str]) -> None:
+def test_missing_command_and_model(tmp_path: Path) -> None:
     with pytest.raises(ExternalFailure, match="/no/such/python") as missing:
         VllmEngine(str(tmp_path), python="/no/such/python").start({}, "trial-0")
     assert missing.value.reason == "engine_missing"
-    engine = VllmEngine(str(tmp_path / "nope"), command=stand_in)
+    engine = VllmEngine(str(tmp_path / "nope"), python=sys.executable)
     with pytest.raises(ExternalFailure, match="there is no model folder") as no_model:
         engine.start({}, "trial-0")
     assert no_model.value.reason == "no_such_model"
@@ -300,3 +306,137 @@ def test_no_engine_outlives_a_killed_worker(make: Make) -> None:
     while Path(f"/proc/{pid.value}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-verysecret\n", " sk-verysecret", "sk-verysécret", "sk\rverysecret"]
+)
+def test_key_that_no_header_carries_is_found_before_a_start_and_not_shown(
+    make: Make, workload: Workload, tmp_path: Path, key: str
+) -> None:
+    engine = make(env={"VLLM_API_KEY": key})
+    for use in (lambda: engine.check(workload), lambda: engine.start({}, "trial-0")):
+        with pytest.raises(ExternalFailure, match="cannot be sent in an HTTP header") as failure:
+            use()
+        shown = "".join(traceback.format_exception(failure.value))
+        assert "verys" not in shown + repr(engine) + repr(failure.value)
+    assert not (tmp_path / "logs").exists()
+    with pytest.raises(EngineArgumentError) as refused:
+        make(engine_args={"api_key": key})
+    assert "verys" not in str(refused.value)
+    token = make(env={"HF_TOKEN": "hf_verysécret"})
+    with pytest.raises(ExternalFailure, match="HF_TOKEN cannot be sent") as failure:
+        token.check(workload)
+    assert "verys" not in str(failure.value)
+
+
+@pytest.mark.parametrize("form", [quote, repr, str, json.dumps])
+def test_what_an_engine_says_of_its_key_is_shown_without_it(
+    make: Make, form: Callable[[str], str]
+) -> None:
+    key = "sk very'secret/+"
+    said = f"die 1 ValueError: key {form(key)} is wrong"
+    with pytest.raises(EngineCrash, match="is wrong") as crash:
+        make(said, env={"VLLM_API_KEY": key}).start({"max_num_seqs": 8}, "trial-0")
+    shown = "".join(traceback.format_exception(crash.value)) + str(crash.value.info)
+    assert "secret" not in shown
+
+
+def test_engine_that_wants_another_key_is_no_stranger_and_no_crash(make: Make) -> None:
+    with pytest.raises(ExternalFailure, match="does not accept the API key") as failure:
+        make("other-key").start({}, "trial-0")
+    assert failure.value.reason == "request_refused"
+    assert nothing_is_left()
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 422])
+def test_first_request_that_is_refused_says_nothing_of_the_parameters(
+    make: Make, status: int
+) -> None:
+    with pytest.raises(ExternalFailure, match=f"first request with {status}: no") as failure:
+        make(f"status {status}").start({}, "trial-0")
+    assert failure.value.reason == "request_refused"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_first_request_that_fails_is_a_crash(make: Make, status: int) -> None:
+    with pytest.raises(EngineCrash, match=f"first request with {status}") as crash:
+        make(f"status {status}").start({}, "trial-0")
+    assert crash.value.reason == "startup_failed"
+
+
+def test_variables_before_the_command_are_the_engines(
+    stand_in: list[str], model_dir: Path, tmp_path: Path
+) -> None:
+    words = ["STAND_IN=die 1 ValueError: told hf_verysecret", "HF_TOKEN=hf_verysecret", *stand_in]
+    engine = VllmEngine(str(model_dir), command=words, log_dir=tmp_path)
+    with pytest.raises(EngineCrash, match=r"told \*\*\*") as crash:
+        engine.start({}, "trial-0")
+    assert crash.value.info["command"].startswith(stand_in[0])
+    assert "verysecret" not in repr(engine)
+    missing = VllmEngine(str(model_dir), command=["HF_TOKEN=hf_verysecret"], log_dir=tmp_path)
+    with pytest.raises(ExternalFailure) as failure:
+        missing.start({}, "trial-0")
+    assert "verysecret" not in "".join(traceback.format_exception(failure.value))
+
+
+def test_model_within_a_container_is_not_looked_for_here(
+    stand_in: list[str], workload: Workload, model_dir: Path, tmp_path: Path
+) -> None:
+    engine = VllmEngine("/models/llama", command=stand_in, log_dir=tmp_path)
+    assert engine.capabilities.accepts("max_num_seqs")
+    with pytest.raises(ExternalFailure, match="no /models/llama on this machine"):
+        engine.prompts(workload)
+    docker = tmp_path / "docker"
+    docker.symlink_to(stand_in[0])
+    words = [str(docker), "run", "--network", "host", "-v", f"{model_dir}:/models/llama", "image"]
+    container = VllmEngine("/models/llama", command=words, log_dir=tmp_path)
+    assert len(container.prompts(workload)) == len(workload.requests)
+    with pytest.raises(ExternalFailure, match="needs --network host") as failure:
+        VllmEngine("m", command=["docker", "run", "image"]).start({}, "trial-0")
+    assert failure.value.reason == "container_failed"
+
+
+def test_parameter_that_the_command_sets_is_not_tuned(make: Make, stand_in: list[str]) -> None:
+    engine = dataclasses.replace(make(), command=[*stand_in, "--max-num-seqs=4"])
+    with pytest.raises(
+        ExternalFailure, match=r"set in the engine's command at once: max_num_seqs"
+    ):
+        engine.start({"max_num_seqs": 8}, "trial-0")
+    with engine.start({"block_size": 16}, "trial-1"):
+        pass
+
+
+def test_check_finds_what_is_certain_to_fail(
+    make: Make, workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make().check(workload)
+    assert not (tmp_path / "logs").exists()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (16, 16))
+    monkeypatch.setattr(resource, "setrlimit", _refuse)
+    with pytest.raises(ExternalFailure, match="may open 16 files at most"):
+        make().check(workload)
+    monkeypatch.undo()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 0, GPU-aa, 1\n", encoding="utf-8")
+    smi.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "0,3"}
+    with pytest.raises(ExternalFailure, match="GPUs that are not there: 3"):
+        make(env=env).check(workload)
+    with pytest.raises(ExternalFailure, match="VLLM_PORT is set to an address"):
+        make(env={"VLLM_PORT": "tcp://10.0.0.7:8000"}).check(workload)
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError("not allowed to raise maximum limit")
+
+
+def test_log_that_cannot_be_written_is_no_fault_of_the_parameters(
+    make: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ExternalFailure, match=r"log .* cannot be written") as failure:
+        make(log_dir=tmp_path / "file" / "logs").start({}, "trial-0")
+    assert failure.value.reason == "file_system"

@@ -1,0 +1,197 @@
+"""Secrets: which values are some, whether a header can carry them, and texts without them.
+
+A secret comes back in other people's words: in an error of the server's, a log's last line, a
+URL, the `repr` of a header. Every text that is shown, logged or kept goes through `hide`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+from urllib.parse import quote_plus
+
+
+MASK = "***"
+SHORTEST = 6  # shorter values are hidden only where they stand alone as a word
+_KNOWN_VARIABLES = ("VLLM_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_SECRET_NAME = re.compile(
+    r"(^|[_.])(api_?keys?|keys?|token|secrets?|password|passwd|passphrase|credentials?)$"
+)
+# What an HTTP header carries unchanged: visible ASCII, with blanks only inside.
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+# What is a secret by its looks, whoever shows it: tokens, and passwords within URLs.
+_TELLING = (
+    (re.compile(r"\b(hf_|sk-)[\w-]{16,}"), MASK),
+    (re.compile(r"(?i)\b(bearer|basic) (?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"""(["']\w*(?:key|token|secret|password)["']: ?["'])[^"']+"""), rf"\1{MASK}"),
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{MASK}@"),
+)
+_ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of an argument or environment variable must not be shown."""
+    return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
+
+
+def fits_header(value: str) -> bool:
+    """Whether an HTTP header can carry a value so that it arrives unchanged."""
+    return _HEADER_VALUE.fullmatch(value) is not None
+
+
+def secrets_in(
+    variables: Mapping[str, str] | None = None, words: Sequence[str] = ()
+) -> frozenset[str]:
+    """The secret values among environment variables and the words of a command.
+
+    Args:
+        variables: Names and values. Short values are taken for none, as they occur in any text,
+            but for those of the variables that are passed on here.
+        words: A command line; what its words hold for a shell is looked into too.
+    """
+    found = {
+        value
+        for name, value in (variables or {}).items()
+        if is_secret(name) and (len(value.strip()) >= SHORTEST or name in _KNOWN_VARIABLES)
+    }
+    return frozenset(found | set(_of_words(words)))
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """A text in which no secret stands, however it is quoted.
+
+    Args:
+        text: Anything.
+        secrets: Their values.
+    """
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        escaped = re.escape(form)
+        pattern = escaped if len(form) >= SHORTEST else rf"(?<!\w){escaped}(?!\w)"
+        text = re.sub(pattern, MASK, text, flags=re.IGNORECASE if "%" in form else 0)
+    for telling, mask in _TELLING:
+        text = telling.sub(mask, text)
+    return text
+
+
+def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments whose names and values are none and hold none."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if not is_secret(name) and hide(str(value), ()) == str(value)
+    }
+
+
+def redact(words: Sequence[str]) -> str:
+    """Write a command line to show.
+
+    The user's own command may hold secrets: what follows an option or a `NAME=` that looks like
+    one is replaced by `***`, also within a word that is itself a command for a shell.
+    """
+    shown = " ".join(_quoted(word) for word in _shown(words))
+    return hide(shown, _of_words(words))
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as others write it: its lines, URL-encoded, escaped by Python, JSON or a shell."""
+    forms: set[str] = set()
+    for value in {secret, secret.strip(), *secret.splitlines()}:
+        forms |= {
+            value,
+            quote(value),
+            quote(value, safe=""),
+            quote_plus(value),
+            repr(value)[1:-1],
+            ascii(value)[1:-1],
+            repr(value.encode(errors="replace"))[2:-1],
+            json.dumps(value)[1:-1],
+            shlex.quote(value),
+            _quoted(value),
+        }
+    return {form for form in forms if form.strip()}
+
+
+def _of_words(words: Sequence[str]) -> list[str]:
+    """The secret values that stand in the words of a command."""
+    found: list[str] = []
+    expected = False
+    for word in words:
+        if expected and not word.startswith("-"):
+            found.append(word)
+            expected = False
+            continue
+        name, value = _assignment(word)
+        expected = _announces(word, name, value)
+        inner = _inner_words(word)
+        if is_secret(name) and value:
+            found.append(value)
+            # A value with blanks, or a whole command for a shell that begins so: both.
+            found += [part for part in _of_words(inner or ()) if len(part) >= SHORTEST]
+        elif inner is not None:
+            found += _of_words(inner)
+    return found
+
+
+def _shown(words: Sequence[str]) -> list[str]:
+    """The words with secrets masked."""
+    shown: list[str] = []
+    expected = False
+    for word in words:
+        if expected and not word.startswith("-"):
+            shown.append(MASK)
+            expected = False
+            continue
+        name, value = _assignment(word)
+        expected = _announces(word, name, value)
+        if is_secret(name) and value:
+            shown.append(word[: len(word) - len(value)] + MASK)
+        elif (inner := _inner_words(word)) is not None and _of_words(inner):
+            shown.append(" ".join(_shown(inner)))
+        else:
+            shown.append(word)
+    return shown
+
+
+def _assignment(word: str) -> tuple[str, str | None]:
+    """Name and value of `NAME=VALUE`, `--name=VALUE`, `--env=NAME=VALUE` and `-eNAME=VALUE`."""
+    bare = word.lstrip("-")
+    match = _ASSIGNED.fullmatch(bare)
+    if match is None:
+        return bare, None
+    if word.startswith("-e") and is_secret(match["name"][1:]):
+        return match["name"][1:], match["value"]
+    nested = _ASSIGNED.fullmatch(match["value"])
+    if nested is not None and word.startswith("-") and is_secret(nested["name"]):
+        return nested["name"], nested["value"]
+    return match["name"], match["value"]
+
+
+def _announces(word: str, name: str, value: str | None) -> bool:
+    """Whether the next word is a secret."""
+    return word.lower() in ("bearer", "basic") or (
+        value is None and word.startswith("-") and is_secret(name)
+    )
+
+
+def _inner_words(word: str) -> list[str] | None:
+    """The words of a word that is a command for a shell, None when it is a single one."""
+    if not re.search(r"\s", word):
+        return None
+    try:
+        return shlex.split(word)
+    except ValueError:
+        return word.split()
+
+
+def _quoted(word: str) -> str:
+    """Quote as a shell needs it, so that a person can paste the line; keep *** readable."""
+    if re.fullmatch(r"[\w@%+=:,./*-]+", word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"
