@@ -185,7 +185,7 @@ def test_a_request_that_fails_counts_in_the_values_and_not_in_the_metrics(mode: 
 
 
 def test_attributes_of_a_completed_trial() -> None:
-    engine = Arithmetic(errors={3: "stream: broken off"})
+    engine = Arithmetic(errors={3: "stream: broken off"}, lateness=0.05)
     trial = run(engine, slo=GoodputSLO(ttft_ms=1000))
     assert trial.state == TrialState.COMPLETE
     attrs = trial.user_attrs
@@ -198,6 +198,8 @@ def test_attributes_of_a_completed_trial() -> None:
     assert metrics["goodput"] == pytest.approx((N - 1) / 4)
     slowest = 1000 * max(mean(gaps_s(i, 4)) for i in range(N) if i != 3)
     assert metrics["tpot_ms_p99"] == pytest.approx(slowest)
+    notes = ("max_lateness_s", "short_outputs", "prompt_length_mismatches")
+    assert [metrics[name] for name in notes] == [0.05, 0, 0]
     assert not {"crash_reason", "failure_is_external"} & set(attrs)
     assert engine.labels == ["trial-0"]
     assert engine.n_stops == 1
@@ -234,6 +236,8 @@ def test_failures_that_say_nothing_stop_the_study(
     assert trial.state in (TrialState.FAIL, TrialState.RUNNING)  # optuna leaves Ctrl-C running
     assert trial.user_attrs["failure_is_external"] is True
     assert trial.user_attrs["external_reason"] == reason
+    detail = error.detail if isinstance(error, ExternalFailure) else None
+    assert trial.user_attrs.get("external_detail") == detail
     assert "crash_reason" not in trial.user_attrs
     assert engine.n_stops == (when == "at_serve")
 
@@ -285,19 +289,32 @@ def test_share_that_has_to_complete_can_be_chosen() -> None:
     errors = dict.fromkeys(range(10), "stream: x")
     assert run(Arithmetic(errors=errors), min_completed_share=0.5).state == TrialState.COMPLETE
     assert run(Arithmetic(errors=errors), min_completed_share=0.51).state == TrialState.FAIL
+    assert run(Arithmetic(), min_completed_share=1.0).state == TrialState.COMPLETE
+    one = Arithmetic(errors={0: "stream: x"})
+    assert run(one, min_completed_share=1.0).state == TrialState.FAIL
+
+
+def test_a_crash_tells_an_error_of_the_most_frequent_kind() -> None:
+    errors = dict(enumerate(["stream: odd", "timeout: first", "timeout: second"]))
+    detail = run(Arithmetic(errors=errors)).user_attrs["crash_detail"]
+    assert detail == "17 of 20 requests completed: timeout: first"
 
 
 def test_late_generator_is_a_bad_measurement_and_no_crash() -> None:
     assert run(Arithmetic(lateness=0.1)).state == TrialState.COMPLETE
     late = run_into(ExternalFailure, Arithmetic(lateness=0.11))
     assert late.user_attrs["external_reason"] == "late_generator"
-    assert "too busy" in late.user_attrs["external_detail"]
+    detail = late.user_attrs["external_detail"]
+    assert "sent 0.110 s late or more (the limit is 0.1 s)" in detail
+    assert "too busy" in detail
 
 
 def test_request_that_could_not_be_sent_from_here_is_no_crash() -> None:
     engine = Arithmetic(errors={0: "client: too many open files"})
     trial = run_into(ExternalFailure, engine)
     assert trial.user_attrs["external_reason"] == "late_generator"
+    detail = trial.user_attrs["external_detail"]
+    assert detail == "1 requests could not be sent from here: client: too many open files"
 
 
 def test_what_makes_no_sense_is_refused() -> None:
