@@ -70,7 +70,7 @@ def _differs(counted: int, meant: int, prompts: Prompts) -> ExternalFailure:
             "with --engine-arg tokenizer=..., or save it as the model's tokenizer.json"
         )
     else:
-        words = "the trace says: count its texts with the model's tokenizer"
+        words = "the trace says: its prompt_tokens are of another tokenizer; correct them there"
     return ExternalFailure(
         ExternalReason.NO_SUCH_MODEL,
         f"the server counts {counted} tokens in a prompt that has {meant} as {words}",
