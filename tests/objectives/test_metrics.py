@@ -281,6 +281,7 @@ def test_the_text_of_an_error_opens_with_its_kind() -> None:
     }
     assert set(texts.values()) == set(FailureKind)
     for text, kind in texts.items():
+        assert kind.value == text
         assert replace(FAILED, error=f"{text}: why: more").failure_kind is kind
     assert replace(FAILED, error="unheard of").failure_kind is FailureKind.STREAM
     assert FIVE_TOKENS.failure_kind is None
