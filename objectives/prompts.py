@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from objectives.redaction import fits_header
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
@@ -67,6 +68,8 @@ def load_tokenizer(
     Raises:
         NoTokenizer: When there is no such tokenizer.
     """
+    if token is not None and not fits_header(token):
+        raise PromptError("the hub's token cannot be sent: it has to be visible ASCII characters")
     path = Path(model)
     if path.is_dir():
         path = path / "tokenizer.json"

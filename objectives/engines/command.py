@@ -327,7 +327,7 @@ def split_secrets(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         if name == "hf_token" and value is True:
             continue  # the token of the hub's own login, which is taken anyhow
         if name in SECRET_VARIABLES:
-            if not isinstance(value, str) or not fits_header(value):
+            if not isinstance(value, (str, int)) or value is True or not fits_header(str(value)):
                 raise EngineArgumentError(
                     f"engine argument {name!r} cannot be sent in an HTTP header: it is one text "
                     "of visible ASCII characters, without a line end or blanks around it"

@@ -88,7 +88,8 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"No space left on device|os error 28\b|Errno 28\b|Disk quota exceeded"
         r"|Read-only file system"
         r"|PermissionError|Permission denied|Errno (13|30|122)\b|Input/output error"
-        r"|Stale file handle|database or disk is full|File too large|not enough free disk space"
+        r"|Stale file handle|(Device or resource|Text file) busy|file lock"
+        r"|database or disk is full|File too large|not enough free disk space"
         r"|^FileNotFoundError(?!.*'/(psm|nccl|sem))|^(IsA|NotA)DirectoryError",
         ExternalReason.FILE_SYSTEM,
     ),
@@ -99,7 +100,8 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|^urllib3\.exceptions|^http(x|core)\.\w*(Connect|Read|Write|Timeout|Protocol|Proxy|Network)"
         r"|^aiohttp\.client_exceptions|CERTIFICATE_VERIFY_FAILED|ProxyError|RemoteDisconnected"
         r"|IncompleteRead|name resolution|Name or service not known|nodename nor servname"
-        r"|couldn't connect to ['\"]?http|specific connection error|CAS service error"
+        r"|^urllib\.error|couldn't connect to ['\"]?http|specific connection error"
+        r"|CAS service error"
         r"|^botocore\.exceptions|^google\.auth\.exceptions|Network is unreachable"
         r"|No route to host",
         ExternalReason.HUB_UNREACHABLE,
@@ -112,6 +114,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|Couldn't instantiate the backend tokenizer|does not appear to have a file named"
         r"|Can't load the configuration of|Unrecognized model in|Cannot find any model weights"
         r"|gated repo|SafetensorError|invalid load key|PytorchStreamReader"
+        r"|untagged enum|JSONDecodeError|no module or parameter named|loading state_dict"
         r"|does not recognize this architecture|[Mm]odel architectures? .* (are|is) not supported"
         r"|has no vLLM implementation|contains custom code|No adapter found for"
         r"|Tokenizer class \S+ does not exist|No (safetensors|model) weights"
@@ -130,6 +133,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|forward compatibility was attempted|CUDA unknown error|system not yet initialized"
         r"|system has unsupported display driver|GPU is lost|fallen off the bus"
         r"|Unable to determine the device handle|CUDA (driver )?initialization"
+        r"|CUDA error: unknown error|cuda runtime error \(999\)"
         r"|CUDA error: initialization error|compute capability (at least|of at)"
         r"|not supported for the current GPU|requires (GPU )?compute capability"
         r"|hsa_init Failed|HSA_STATUS_ERROR_NOT_INITIALIZED|Unable to open /dev/kfd|/dev/nvidia"
@@ -143,15 +147,19 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|could not select device driver|CDI device|CDI spec|ImagePull|manifest unknown"
         r"|manifest for \S+ not found|pull access denied|unable to find image"
         r"|input device is not a TTY|^Error: (short-name|initializing source|unable to|statfs"
-        r"|creating container|crun|runc)|cannot connect to Podman|^sudo: |slurmstepd: error"
-        r"|srun: error|Unable to allocate resources",
+        r"|creating container|crun|runc)|cannot connect to Podman|^sudo: |^ssh: "
+        r"|^Error from server|error waiting for container"
+        r"|^(slurmstepd|srun): error(?!.*(oom|memory))"
+        r"|Unable to allocate resources",
         ExternalReason.CONTAINER_FAILED,
     ),
     (
         r"VLLM_(PORT|HOST_IP)\b|Too many open files|can't start new thread"
         r"|Resource temporarily unavailable|pthread_create|Thread creation failed"
         r"|Failed to find C compiler|No working C\+\+ compiler|InvalidCxxCompiler"
-        r"|Python\.h: No such file|^\w+: fatal error|CUDA_HOME|Could not find nvcc|ninja\b"
+        r"|^subprocess\.CalledProcessError: Command .*(gcc|g\+\+|clang|nvcc|/cc\b|ninja)"
+        r"|Cannot re-initialize CUDA in forked|Python\.h: No such file|^\w+: fatal error"
+        r"|CUDA_HOME|Could not find nvcc|ninja\b"
         r"|out of shared memory|insufficient shared memory|shared memory segment"
         r"|shared memory object|allocate shared memory|shared memory\(shm\)|Bus error"
         r"|SIGBUS|exit ?code:? -7\b|uid not found|Operation not permitted(?! when)"
@@ -182,7 +190,10 @@ _HINTS = {
     ExternalReason.BAD_ENGINE_ARGUMENT: "the engine refuses an argument that is not tuned",
     ExternalReason.DEVICE_BUSY: "another program uses the device's memory",
     ExternalReason.FILE_SYSTEM: "the engine cannot read or write a file",
-    ExternalReason.HUB_UNREACHABLE: "the engine cannot load the model from its hub now",
+    ExternalReason.HUB_UNREACHABLE: (
+        "the engine cannot reach the model's hub now (with HF_HUB_OFFLINE=1 it takes what it has "
+        "loaded before)"
+    ),
     ExternalReason.DEVICE_UNFIT: "the engine cannot use the device or its driver",
     ExternalReason.CONTAINER_FAILED: "the engine's container or job did not start",
     ExternalReason.ENVIRONMENT: "the engine's surroundings lack something",
@@ -198,7 +209,8 @@ _OUT_OF_MEMORY = re.compile(
     r"|DEVICE_ALLOCATION_FAILED|rocblas_status_memory_error|ErrorMemoryAllocation"
     r"|ERROR_OUT_OF_RESOURCES|RESULT_ERROR_OUT_OF|OUT_OF_(HOST_|DEVICE_)?MEMORY"
     r"|RESOURCE_EXHAUSTED|Unable to allocate .* for an array|ArrayMemoryError"
-    r"|running low on memory|due to memory pressure|OOMKilled|oom-kill|oom_kill"
+    r"|running low on memory|due to memory pressure|OOM ?Killed|oom-kill|oom_kill"
+    r"|^Killed$|\b\d+ Killed\b|exited with code 137"
     r"|Killed process \d+|NVML_SUCCESS ==|not enough (GPU |CPU |device |host )?memory"
     r"|insufficient (GPU |CPU |device |host )?memory|memory is insufficient",
     re.IGNORECASE,
@@ -283,7 +295,8 @@ def classify_exit(
             return failure
     if (failure := _by_exit_code(returncode, stated)) is not None:
         return failure
-    detail = _cause(strong) or _last_line(log) or "it wrote nothing"
+    said = stated[-1].head if stated else _last_line(log)
+    detail = _cause(strong) or said or "it wrote nothing"
     text = "\n".join(s.text for s in strong)
     return EngineCrash(_crash_reason(log, text, phase, tuned), _shorten(detail))
 
@@ -326,7 +339,7 @@ def _known(
 
 def _find(pattern: re.Pattern[str], group: Sequence[Statement]) -> str | None:
     """The first statement that a pattern fits, fit to be shown: its first line and that line."""
-    for statement in group:
+    for statement in sorted(group, key=lambda s: _WRAPPERS.search(s.head) is not None):
         for line in statement.lines:
             if pattern.search(line):
                 head = statement.head

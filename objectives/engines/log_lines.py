@@ -13,17 +13,20 @@ from dataclasses import dataclass
 
 
 LONGEST_MESSAGE = 12  # lines of an exception's message that are read after its first
+LONGEST_LINE = 4000  # characters of a line that are read
+MOST_STATEMENTS = 300  # of a kind, of those that come first, and as many of the last
 
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f]"
 )
-_LEVEL = r"(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
+_LEVEL_NAMES = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
+_LEVEL = rf"(?P<level>{_LEVEL_NAMES})"
 # What may stand before the words of a line, in any order and number.
 _PREFIXES = [
     re.compile(pattern)
     for pattern in (
         r"\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[DIWEFC]) \d+ \d+\] (?:\(\S+\) )?\S+:\d+: ",  # Ray
-        r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?:\s|$)",
+        r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?\]?:?(?:\s|$)",
         r"(?:stdout|stderr) [FP](?:\s|$)",  # containerd, after its time
         r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+?(?:\[\d+\])?: ",  # syslog
         r"\[pod/\S+\] ",
@@ -38,6 +41,9 @@ _PREFIXES = [
         rf"{_LEVEL}:(?:[\w.]+:(?!\s))?\s*",  # Python's logging; uvicorn
         rf"{_LEVEL}\s+\S+:\d+ -- ",  # Ray
         rf"(?i:\[{_LEVEL}\])(?: \([^()=]*\))?:?\s+",
+        rf"\|\s*{_LEVEL}\s*\|\s*(?:\S+ - )?",  # loguru
+        rf"\[[^][]{{1,60}}\]:?\s+(?=\([^()]*pid=|\[?{_LEVEL_NAMES}\b)",  # a tag of somebody's
+        rf"{_LEVEL}\s+",
         r"\[?(?P<letter>[DIWEFC])\d{3,4} \d\d:\d\d:\d\d[^]]*\]\s?",  # glog
         r"\[(?P<letter>[DIWEFC]) [^]]*\.(?:cpp|cc|h|hpp|py):\d+\]\s?",
         r"\S+:\d+:\d+ \[\d+\] (?:\S+:\d+ )?NCCL (?P<nccl>INFO|WARN|TRACE) ",
@@ -89,11 +95,10 @@ def statements(log: str) -> list[Statement]:
     """What a log states, in order and each once; what only informs is left out."""
     found: dict[Statement, None] = {}
     lines = [_bare(line) for line in _split(log)]
-    harmless = told = chained = (
-        False  # in a harmless exception; it has been named; another follows
-    )
+    # In a harmless exception; it has been named; another one that it led to follows.
+    harmless = told = chained = False
     for index, line in enumerate(lines):
-        if line is None or not line.strip() or _FRAME.match(line):
+        if not line or _FRAME.match(line):
             continue
         if _HARMLESS.match(line):
             harmless, told = True, False
@@ -112,7 +117,16 @@ def statements(log: str) -> list[Statement]:
             if not harmless:
                 strong = _STATEMENT.search(line) is not None
                 found[Statement((line.strip(),), strong)] = None
-    return list(found)
+    return _first_and_last(list(found))
+
+
+def _first_and_last(found: list[Statement]) -> list[Statement]:
+    """A bounded number of statements: a program may print for ever."""
+    kept: set[Statement] = set()
+    for strong in (True, False):
+        of_kind = [s for s in found if s.strong is strong]
+        kept.update(of_kind[:MOST_STATEMENTS], of_kind[-MOST_STATEMENTS:])
+    return [s for s in found if s in kept]
 
 
 def without_colours(log: str) -> str:
@@ -121,7 +135,8 @@ def without_colours(log: str) -> str:
 
 
 def _split(log: str) -> list[str]:
-    return re.split(r"\r\n|\n|\r", without_colours(log))
+    lines = re.split(r"[\r\n]+", without_colours(log))
+    return [line[:LONGEST_LINE] for line in lines if line and not line.isspace()]
 
 
 def _rest_of_message(lines: list[str | None], start: int) -> list[str]:
@@ -130,7 +145,7 @@ def _rest_of_message(lines: list[str | None], start: int) -> list[str]:
     for line in lines[start : start + LONGEST_MESSAGE]:
         if line is None or any(p.search(line) for p in _OPENINGS):
             break
-        if line.strip() and not _FRAME.match(line):
+        if line and not _FRAME.match(line):
             rest.append(line.strip())
     return rest
 
@@ -147,7 +162,7 @@ def _bare(line: str) -> str | None:
         if level in _INFORMS or groups.get("nccl") in ("INFO", "TRACE"):
             return None
         line = line[prefix.end() :]
-    return None if _WARNING.match(line) else line
+    return None if _WARNING.match(line) else line.rstrip()
 
 
 def _match_prefix(line: str) -> re.Match[str] | None:

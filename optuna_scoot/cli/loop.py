@@ -46,6 +46,7 @@ TRANSIENT = (
     ExternalReason.LATE_GENERATOR,
     ExternalReason.PORT_TAKEN,
     ExternalReason.DEVICE_BUSY,
+    ExternalReason.HUB_UNREACHABLE,
 )
 """Failures that may not come again, as of a machine that was busy for a moment."""
 MOST_RETRIES = 2

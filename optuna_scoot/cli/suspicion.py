@@ -35,6 +35,7 @@ from objectives.serving import EXTERNAL_REASON
 from optuna_scoot.cli.trials import CHECK
 from optuna_scoot.cli.trials import RETRY_OF
 from optuna_scoot.cli.trials import is_crash
+from optuna_scoot.cli.trials import machine_of
 from optuna_scoot.cli.trials import not_retried
 from optuna_scoot.cli.trials import ran_here
 
@@ -124,7 +125,8 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
     alike = [
         t
         for t in not_retried(trials)
-        if is_crash(t) and ran_here(t) and t.number < ended.number and _words(t) == words
+        if is_crash(t) and t.number < ended.number and _words(t) == words
+        if machine_of(t) == machine_of(suspected)
     ]
     for trial in alike:
         # As Optuna itself retries: what a retry lists in its history is no crash to the sampler.
@@ -159,7 +161,7 @@ def _is_settled(study: Study, trial: Trial, words: str) -> bool:
     suspected = _suspected(trials, trial)
     if suspected is not None and _words(suspected) == words:
         return True
-    for other in trials:
+    for other in filter(ran_here, trials):
         if other.state == TrialState.COMPLETE and other.user_attrs.get(CHECK) == words:
             return True
         if is_crash(other) and _words(other) == words:

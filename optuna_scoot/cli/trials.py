@@ -152,8 +152,13 @@ def worker_id(pid: int) -> str:
 
 def ran_here(trial: FrozenTrial) -> bool:
     """Whether the trial ran on this machine, as far as it says where."""
+    return machine_of(trial) in (None, _machine())
+
+
+def machine_of(trial: FrozenTrial) -> str | None:
+    """The machine that the trial ran on, None when it does not say."""
     worker = trial.user_attrs.get(WORKER)
-    return worker is None or str(worker).startswith(f"{_machine()}:")
+    return None if worker is None else str(worker).partition(":")[0]
 
 
 def is_gone(worker: object) -> bool:

@@ -15,6 +15,7 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from optuna_scoot.cli import trials
 from optuna_scoot.cli.loop import run_trials
 from optuna_scoot.cli.progress import Progress
 from optuna_scoot.cli.progress import make_console
@@ -26,8 +27,7 @@ from optuna_scoot.cli.trials import enqueue_default
 from optuna_scoot.cli.trials import is_crash
 from optuna_scoot.cli.trials import is_external
 from optuna_scoot.cli.trials import n_taken
-from optuna_scoot.observations import is_crash as teaches_a_crash
-from optuna_scoot.observations import retried_numbers
+from optuna_scoot.cli.trials import not_retried
 
 
 DISK = "OSError: the frobnicator at /tmp/run-{0}/x{0} of process {0} says 0x7f{0}abcd{0} to {0}"
@@ -54,13 +54,10 @@ def crash(words: str, reason: CrashReason = CrashReason.STARTUP_FAILED) -> Engin
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[optuna.Study]:
+def study() -> Iterator[optuna.Study]:
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"),
-        sampler=optuna.samplers.RandomSampler(seed=0),
-    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     enqueue_default(study, {"x": 0.125})
     yield study
     optuna.logging.set_verbosity(before)
@@ -75,10 +72,8 @@ def run(study: optuna.Study, engine: Engine, n_trials: int) -> str:
 
 
 def taught(study: optuna.Study) -> list[int]:
-    """Numbers of the trials that the sampler takes for crashes."""
-    retried = retried_numbers(study.trials)
-    failed = [t for t in study.trials if t.state == TrialState.FAIL]
-    return [t.number for t in failed if teaches_a_crash(t, retried)]
+    """Numbers of the trials that count as crashes, here and for the sampler."""
+    return [t.number for t in not_retried(study.trials) if is_crash(t)]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +165,11 @@ def test_configurations_that_fail_alike_when_none_ever_ran_end_the_run(
     assert fresh.trials[ALIKE].params == fresh.trials[ALIKE - 1].params
 
 
-def test_crashes_are_taken_back_when_what_the_run_ended_over_runs(study: optuna.Study) -> None:
+def test_crashes_are_taken_back_when_what_the_run_ended_over_runs(tmp_path: Path) -> None:
+    study = optuna.create_study(
+        storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"),
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
     memory = CrashReason.OUT_OF_MEMORY
     with pytest.raises(ExternalFailure):
         run(study, Engine(lambda n, x: crash(DISK.format(n), memory)), 6)
@@ -293,3 +292,15 @@ def test_first_configuration_that_cannot_be_measured_ends_one_run_and_not_two() 
         run_trials(study, late, 3, progress)
     assert taught(study)[0] == 3
     assert n_taken(study.trials) == 3
+
+
+def test_crashes_of_one_machine_are_taken_back_though_another_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    with pytest.raises(ExternalFailure):
+        run_without_default(study, Engine(lambda n, x: crash(DISK.format(n))), 6)
+    assert len(taught(study)) == ALIKE - 1
+    monkeypatch.setattr(trials, "_machine", lambda: "another")
+    run_without_default(study, Engine(lambda n, x: None), 6)
+    assert taught(study) == []

@@ -331,3 +331,9 @@ def test_a_tokenizer_that_is_not_there_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     with pytest.raises(PromptError, match="no tokenizer for model 'no such/model at all'"):
         load_tokenizer("no such/model at all")
+
+
+def test_token_that_no_header_carries_is_refused_and_not_shown() -> None:
+    with pytest.raises(PromptError, match="token cannot be sent") as refused:
+        load_tokenizer("org/model", token="hf_verysecret\n")
+    assert "verysecret" not in str(refused.value)

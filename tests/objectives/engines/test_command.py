@@ -197,6 +197,10 @@ def test_an_argument_that_cannot_be_used_is_refused_without_its_value(text: str)
 
 def test_token_of_the_hubs_own_login_is_no_text() -> None:
     assert split_secrets({"hf_token": True, "api_key": None}) == ({}, {})
+    assert split_secrets({"api_key": 1234}) == ({}, {"VLLM_API_KEY": "1234"})
+    for no_text in (True, ["a", "b"], {"a": "b"}):
+        with pytest.raises(EngineArgumentError):
+            split_secrets({"api_key": no_text})
 
 
 @pytest.mark.parametrize(

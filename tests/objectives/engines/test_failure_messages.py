@@ -14,6 +14,8 @@ import yaml
 from objectives.engines.base import EngineCrash
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
+from objectives.engines.log_lines import MOST_STATEMENTS
+from objectives.engines.log_lines import statements
 
 
 TUNED = (
@@ -109,6 +111,10 @@ FORMS = {
     "slurm": "0: {}",
     "launcher": "2026-09-01 10:00:09.257 [Error] (Process) (EngineCore pid=2651) {}",
     "exception group": "    | {}",
+    "a prefix of one's own": "[tenant-1] (Worker pid=7) ERROR 09-01 10:00:09 [core.py:1] {}",
+    "loguru": "2026-09-01 10:00:09.123 | ERROR    | vllm:run:12 - {}",
+    "gunicorn": "[2026-09-01 10:00:09 +0000] [7] [ERROR] {}",
+    "a level alone": "ERROR {}",
 }
 WORDS = [
     ("OSError: [Errno 98] Address already in use", PORT),
@@ -153,6 +159,10 @@ INFORMING = [
     "INFO:     {}",
     "WARNING:root:{}",
     "2026-09-01 10:00:00,123 - root - INFO - {}",
+    "2026-09-01 10:00:00,123 INFO {}",
+    "2026-09-01 10:00:09.123 | WARNING  | vllm:run:12 - {}",
+    "[2026-09-01 10:00:09 +0000] [7] [INFO] {}",
+    "[tenant-1] (Worker pid=7) INFO 09-01 10:00:09 [core.py:1] {}",
     "/opt/torch/cuda/__init__.py:1: UserWarning: {}",
     'time="2026-09-01T10:00:00Z" level=warning msg="{}"',
 ]
@@ -251,3 +261,12 @@ def test_refusal_that_names_a_tuned_parameter_is_a_crash_whatever_refuses() -> N
     for config in ("ModelConfig", "CacheConfig", "VllmConfig"):
         log = of_server("pydantic_core.ValidationError: " + words.format(1, config))
         assert found(1, log) == "crash known_constraint"
+
+
+def test_a_log_without_end_is_read_within_bounds() -> None:
+    noise = "".join(f"line {i} of {i}\n" for i in range(20_000)) + "x" * 100_000 + "\n\n\n"
+    assert len(statements(noise)) <= 2 * MOST_STATEMENTS
+    assert found(1, noise + of_core("torch.OutOfMemoryError: CUDA out of memory.") + noise) == OOM
+    many = "".join(f"ValueError: {i}\n" for i in range(20_000))
+    assert len(statements(many)) <= 2 * MOST_STATEMENTS
+    assert found(1, "OSError: [Errno 28] No space left on device\n" + many) == FILES
