@@ -2,264 +2,34 @@
 
 A known constraint (paper, section III, eq. 2) is known before any trial has run: "without chunked
 prefill, max_num_batched_tokens is at least max_model_len". It is never violated by a suggestion.
-A constraint is an expression string over parameter names or a callable. Strings are parsed into
-a syntax tree of which only a small part of Python is allowed; nothing is ever ``eval``-ed.
+A constraint is an expression string over parameter names or a callable.
 """
 
 from __future__ import annotations
 
-import ast
-import operator
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
 
+from optuna_scoot.expression import ConstraintError
+from optuna_scoot.expression import Expression
+from optuna_scoot.names import may_branch
+from optuna_scoot.names import unknown_name
+from optuna_scoot.space import plain
+
+
+__all__ = ["ConstraintError", "ConstraintSpec", "Expression", "KnownConstraints"]
 
 ConstraintSpec = Callable[[Mapping[str, Any]], float] | str
-
-
-class ConstraintError(ValueError):
-    """A known constraint is malformed, cannot be evaluated, or leaves nothing to suggest."""
-
-
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs,
-    "min": lambda *args: _fold(np.minimum, args),
-    "max": lambda *args: _fold(np.maximum, args),
-    "log2": np.log2,
-}
-_ONE_ARGUMENT = frozenset({"abs", "log2"})
-_LISTS = (ast.List, ast.Tuple, ast.Set)
-_ALLOWED = (
-    ast.Name,
-    ast.Load,
-    ast.BoolOp,
-    ast.And,
-    ast.Or,
-    ast.UnaryOp,
-    ast.Not,
-    ast.USub,
-    ast.UAdd,
-    ast.BinOp,
-    ast.In,
-    ast.NotIn,
-    ast.IfExp,
-    *_LISTS,
-    *_BINARY,
-    *_COMPARE,
-)
-_DEEPEST = 100  # levels of nesting; ten times as many would exhaust the interpreter's stack
-_HELP = (
-    "allowed are parameter names, numbers, strings, True/False/None, + - * / // %, comparisons, "
-    "in / not in a list, and / or / not, if-else, abs, min, max, log2"
-)
-
-
-def _fold(function: Callable[[Any, Any], Any], args: Sequence[Any]) -> Any:
-    result = args[0]
-    for value in args[1:]:
-        result = function(result, value)
-    return result
-
-
-class Expression:
-    """A whitelisted expression such as ``"max_num_seqs <= max_num_batched_tokens"``.
-
-    Args:
-        text: The expression; it must be a condition, true where the constraint is satisfied.
-
-    Raises:
-        ConstraintError: When the text is no expression, uses anything that is not allowed, or
-            names no parameter.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ConstraintError(
-                f"The known constraint {text!r} is not an expression; {_HELP}."
-            ) from error
-        if _is_deep(self._tree):
-            raise ConstraintError(
-                f"The known constraint '{text[:60]}...' is nested more than {_DEEPEST} levels "
-                "deep; write it as several constraints."
-            )
-        functions = {
-            node.func.id
-            for node in ast.walk(self._tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        self.names = frozenset(
-            node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name)
-        ) - (functions & _FUNCTIONS.keys())
-        self._check(self._tree)
-        if not self.names:
-            raise ConstraintError(f"The known constraint {text!r} names no parameter.")
-        if not _is_condition(self._tree):
-            raise ConstraintError(
-                f"The known constraint {text!r} is no condition; write a comparison such as "
-                "'a <= b', or a Boolean parameter."
-            )
-
-    def _check(self, node: ast.AST) -> None:
-        if not _is_allowed(node):
-            part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-            raise ConstraintError(
-                f"The known constraint {self.text!r} uses {part!r}, which is not allowed; {_HELP}."
-            )
-        for child in ast.iter_child_nodes(node):
-            self._check(child)
-
-    def __call__(self, values: Mapping[str, Any]) -> Any:
-        """Evaluate on scalars (one configuration) or on arrays (n,), element by element.
-
-        Raises:
-            KeyError: When a named parameter is missing from ``values``.
-            ConstraintError: When the values do not fit the expression (a string compared with
-                a number).
-        """
-        try:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return self._value(self._tree, values)
-        except (TypeError, ValueError) as error:
-            raise ConstraintError(
-                f"The known constraint {self.text!r} does not fit its parameters: {error}."
-            ) from error
-
-    def _value(self, node: ast.expr, values: Mapping[str, Any]) -> Any:
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Name):
-            return values[node.id]
-        if isinstance(node, ast.BinOp):
-            left, right = self._value(node.left, values), self._value(node.right, values)
-            return _BINARY[type(node.op)](_number(left), _number(right))
-        if isinstance(node, ast.UnaryOp):
-            value = self._value(node.operand, values)
-            if isinstance(node.op, ast.Not):
-                return np.logical_not(value)
-            return -_number(value) if isinstance(node.op, ast.USub) else _number(value)
-        if isinstance(node, ast.BoolOp):
-            return self._combination(node, values)
-        if isinstance(node, ast.Compare):
-            return self._comparison(node, values)
-        if isinstance(node, ast.IfExp):
-            test = _truth(self._value(node.test, values))
-            if test.ndim == 0:
-                return self._value(node.body if test else node.orelse, values)
-            branches = (np.asarray(self._value(b, values)) for b in (node.body, node.orelse))
-            return np.where(test, *(_as_objects(b) for b in branches))
-        if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name)
-            return _FUNCTIONS[node.func.id](*(_number(self._value(a, values)) for a in node.args))
-        assert isinstance(node, (ast.List, ast.Tuple, ast.Set))
-        return [self._value(element, values) for element in node.elts]
-
-    def _combination(self, node: ast.BoolOp, values: Mapping[str, Any]) -> Any:
-        either = isinstance(node.op, ast.Or)
-        result = np.asarray(not either)
-        for operand in node.values:
-            if result.ndim == 0 and bool(result) == either:
-                # As in Python, "x == None or x <= 3" never compares None with a number.
-                break
-            value = _truth(self._value(operand, values))
-            result = np.logical_or(result, value) if either else np.logical_and(result, value)
-        return result
-
-    def _comparison(self, node: ast.Compare, values: Mapping[str, Any]) -> Any:
-        result: Any = True
-        left = self._value(node.left, values)
-        for op, comparator in zip(node.ops, node.comparators, strict=True):
-            right = self._value(comparator, values)
-            if isinstance(op, (ast.In, ast.NotIn)):
-                found = _fold(np.logical_or, [False, *(left == r for r in right)])
-                holds = found if isinstance(op, ast.In) else np.logical_not(found)
-            else:
-                holds = _COMPARE[type(op)](left, right)
-            result = np.logical_and(result, holds)
-            left = right
-        return result
-
-
-def _is_deep(tree: ast.AST) -> bool:
-    level: list[ast.AST] = [tree]
-    for _ in range(_DEEPEST):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-    return bool(level)
-
-
-def _is_allowed(node: ast.AST) -> bool:
-    """Tell whether a node may stand in an expression; lists stand behind ``in`` alone."""
-    if isinstance(node, ast.Constant):
-        return node.value is None or isinstance(node.value, (bool, int, float, str))
-    if isinstance(node, ast.Compare):
-        sides = zip([ast.Eq(), *node.ops], [node.left, *node.comparators], strict=True)
-        return all(isinstance(s, _LISTS) == isinstance(op, (ast.In, ast.NotIn)) for op, s in sides)
-    if any(isinstance(child, _LISTS) for child in ast.iter_child_nodes(node)):
-        return False
-    if isinstance(node, ast.Call):
-        return (
-            isinstance(node.func, ast.Name)
-            and node.func.id in _FUNCTIONS
-            and not node.keywords
-            and (len(node.args) == 1 or (node.func.id not in _ONE_ARGUMENT and len(node.args) > 1))
-        )
-    return isinstance(node, _ALLOWED)
-
-
-def _number(value: Any) -> Any:
-    # NumPy's Booleans add up to Booleans and its integers divide by zero to zero; floats give
-    # one configuration and a column of them the same answer.
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf" and not all(isinstance(v, Real) for v in array.flat):
-        raise TypeError("arithmetic takes numbers")
-    return array.astype(float)
-
-
-def _as_objects(array: np.ndarray) -> np.ndarray:
-    # Beside strings NumPy would turn numbers into strings.
-    return array if array.dtype.kind in "biuf" else array.astype(object)
-
-
-def _truth(value: Any) -> Any:
-    return np.asarray(value).astype(bool)
-
-
-def _is_condition(node: ast.expr) -> bool:
-    """Tell whether an expression can be a condition: "a - b" as a constraint is a mistake."""
-    if isinstance(node, ast.BoolOp):
-        return all(_is_condition(v) for v in node.values)
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.Not) and _is_condition(node.operand)
-    if isinstance(node, ast.IfExp):
-        return _is_condition(node.body) and _is_condition(node.orelse)
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, bool)
-    return isinstance(node, (ast.Compare, ast.Name))
+_Constraint = Expression | Callable[[Mapping[str, Any]], float]
 
 
 class KnownConstraints:
@@ -269,25 +39,33 @@ class KnownConstraints:
         specs: Expression strings, true where satisfied; or callables that take a parameter
             mapping and return a float, satisfied where ≤ 0 (NaN counts as violated).
         given: Values of parameters that are settled already.
+        names: Of all parameters, where they are known: names such as ``max-num-seqs`` are then
+            read as a whole from the start.
 
     Raises:
         ConstraintError: When one of them is neither, or a string is malformed.
     """
 
     def __init__(
-        self, specs: Iterable[ConstraintSpec] = (), given: Mapping[str, Any] | None = None
+        self,
+        specs: Iterable[ConstraintSpec] = (),
+        given: Mapping[str, Any] | None = None,
+        *,
+        names: Iterable[str] = (),
     ) -> None:
         if isinstance(specs, str) or callable(specs):
             raise ConstraintError(
                 "known_constraints is a list of constraints; put the one you have in brackets."
             )
         self.specs = tuple(specs)
-        self._given = dict(given or {})
+        self._given = {name: plain(value) for name, value in (given or {}).items()}
+        self._names = frozenset(names)
         self._expressions: list[Expression] = []
+        self._read: dict[frozenset[str], list[Expression]] = {}  # as beside these names
         self._callables: list[Callable[[Mapping[str, Any]], float]] = []
         for spec in self.specs:
             if isinstance(spec, str):
-                self._expressions.append(Expression(spec))
+                self._expressions.append(Expression(spec, self._names))
             elif callable(spec):
                 self._callables.append(spec)
             else:
@@ -301,21 +79,86 @@ class KnownConstraints:
 
     def given(self, params: Mapping[str, Any]) -> KnownConstraints:
         """Give the same constraints with the values of some parameters settled."""
-        return KnownConstraints(self.specs, params)
+        return KnownConstraints(self.specs, params, names=self._names)
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Refuse expressions over parameters that the search space does not have.
+        """Refuse constraints over parameters that the search space does not have.
+
+        Args:
+            names: Of all parameters; where they are given with their distributions, callables
+                are asked as well, with the ends of each parameter.
 
         Raises:
-            ConstraintError: With the unknown name and the known ones.
+            ConstraintError: With the unknown name, the known ones and the closest of them.
         """
-        known = set(names)
-        for expression in self._expressions:
-            unknown = sorted(expression.names - known)
-            if unknown:
+        configurations: list[Mapping[str, Any]] = [dict.fromkeys(names)]
+        self._refuse_unknown(self._expressions, configurations)
+        if isinstance(names, Mapping) and names:
+            ends = [_ends(distribution) for distribution in names.values()]
+            for values in zip(*ends, strict=True):
+                self._refuse_unknown(self._callables, [dict(zip(names, values, strict=True))])
+
+    def unknown(self, configurations: Sequence[Mapping[str, Any]]) -> str:
+        """Say which constraint names a parameter that no configuration has.
+
+        Args:
+            configurations: All parameters of each of the trials that have finished.
+
+        Returns:
+            One line; empty where every name is known, or where nothing has finished.
+        """
+        try:
+            self._refuse_unknown([*self._expressions, *self._callables], configurations)
+        except ConstraintError as error:
+            return str(error)
+        return ""
+
+    def check_against(
+        self,
+        configurations: Sequence[Mapping[str, Any]],
+        distributions: Mapping[str, BaseDistribution],
+    ) -> str:
+        """Refuse names that no parameter of a study has, where it cannot have another branch.
+
+        Args:
+            configurations: All parameters of each of the trials that have finished.
+            distributions: Of these parameters.
+
+        Returns:
+            What to warn of: the unknown name, where the objective may have a branch with it that
+            no trial has taken yet (:func:`optuna_scoot.names.may_branch`). Mostly empty.
+
+        Raises:
+            ConstraintError: With the unknown name, the known ones and the closest of them.
+        """
+        text = self.unknown(configurations)
+        if text and not may_branch(configurations, distributions):
+            raise ConstraintError(
+                f"{text} If the objective suggests it elsewhere, pass search_space with it."
+            )
+        return text
+
+    def _refuse_unknown(
+        self,
+        constraints: Sequence[_Constraint],
+        configurations: Sequence[Mapping[str, Any]],
+    ) -> None:
+        if not configurations:
+            return
+        known = set(self._given).union(*configurations)
+        for constraint in constraints:
+            if isinstance(constraint, Expression):
+                missing = set(constraint.among(known).names)
+                text = constraint.text
+            else:
+                missing = set().union(
+                    *(_missing(constraint, {**self._given, **c}) for c in configurations)
+                )
+                text = _name_of(constraint)
+            if missing - known:
                 raise ConstraintError(
-                    f"The known constraint {expression.text!r} names {unknown[0]!r}, which is not "
-                    f"in the search space ({', '.join(sorted(known))})."
+                    f"The known constraint {text!r} names "
+                    f"{unknown_name(text, missing - known, known)}"
                 )
 
     def satisfied(self, params: Mapping[str, Any]) -> bool:
@@ -324,11 +167,29 @@ class KnownConstraints:
         A constraint over parameters that ``params`` lacks is undetermined and passes: in
         define-by-run studies the parameters come one at a time.
         """
-        params = {**self._given, **params}
-        for expression in self._expressions:
-            if expression.names <= params.keys() and not _expression_holds(expression, params):
-                return False
-        return all(_callable_holds(function, params) for function in self._callables)
+        params = self._with_given(params)
+        return all(
+            e is None or _expression_holds(e, params) for e in self._determined(params)
+        ) and all(_callable_holds(function, params) for function in self._callables)
+
+    def violated(self, params: Mapping[str, Any]) -> list[str]:
+        """Tell which constraints one configuration violates, with the values that they look at.
+
+        As in :meth:`satisfied`, a constraint that ``params`` does not determine passes.
+
+        Returns:
+            A text each, such as ``"batch >= 16 (batch=8)"``; empty where all are satisfied.
+        """
+        params = self._with_given(params)
+        texts = []
+        for expression in self._determined(params):
+            if expression is not None and not _expression_holds(expression, params):
+                texts.append(_told(expression.text, expression.names, params))
+        for function in self._callables:
+            seen = _Recorded(params)
+            if not _holds(_callable_value(function, seen)):
+                texts.append(_told(_name_of(function), seen.asked or params.keys(), params))
+        return texts
 
     def satisfied_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Tell for each of n configurations, given as columns (n,), whether it satisfies all.
@@ -342,20 +203,137 @@ class KnownConstraints:
         by_row: list[Callable[[Mapping[str, Any]], bool]] = [
             partial(_callable_holds, function) for function in self._callables
         ]
-        for expression in self._expressions:
-            if not expression.names <= values.keys():
-                continue
+        for expression in filter(None, self._determined(values)):
             try:
-                holds &= np.broadcast_to(_truth(expression(values)), (n,))
+                holds &= np.broadcast_to(np.asarray(expression(values)).astype(bool), (n,))
             except ConstraintError:
                 # Row by row a guard such as "x == None or x <= 3" may yet hold.
                 by_row.append(partial(_expression_holds, expression))
         if by_row:
-            rows = {name: column.tolist() for name, column in columns.items()}
-            for i in np.flatnonzero(holds):
-                params = {**self._given, **{name: row[i] for name, row in rows.items()}}
+            for i, params in self._rows(columns, np.flatnonzero(holds)):
                 holds[i] = all(condition(params) for condition in by_row)
         return holds
+
+    def scopes(self, columns: Mapping[str, np.ndarray]) -> list[frozenset[str]]:
+        """Give the parameters that each of the c constraints looks at, as far as they are columns.
+
+        Args:
+            columns: A few configurations, as of :meth:`satisfied_columns`; callables are asked
+                what they look at there.
+
+        Returns:
+            One set a constraint, empty where the columns do not determine it.
+        """
+        determined = self._determined({**self._given, **columns})
+        scopes = [frozenset(e.names & columns.keys() if e else ()) for e in determined]
+        n = len(next(iter(columns.values())))
+        for function in self._callables:
+            asked: set[str] = set()
+            for _, params in self._rows(columns, np.arange(n)):
+                seen = _Recorded(params)
+                _callable_value(function, seen)
+                asked |= seen.asked
+            scopes.append(frozenset(asked or columns.keys()) & columns.keys())
+        return scopes
+
+    def violations(
+        self, columns: Mapping[str, np.ndarray], only: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Measure how far each of n configurations is from satisfying each constraint.
+
+        Args:
+            columns: As of :meth:`satisfied_columns`. What the constraints looked at do not ask
+                for may be left out.
+            only: The constraints to look at, by their place in :meth:`scopes`; None: all.
+
+        Returns:
+            Numbers ≥ 0, shape (c, n), 0 exactly where a constraint is satisfied; an expression's
+            as of :meth:`Expression.violation`, a callable's by its value.
+        """
+        n = len(next(iter(columns.values())))
+        values = {**self._given, **columns}
+        constraints: list[_Constraint | None] = [*self._determined(values), *self._callables]
+        chosen = range(len(constraints)) if only is None else only
+        out = np.zeros((len(chosen), n))
+        for row, constraint in enumerate(constraints[k] for k in chosen):
+            if constraint is None:
+                continue
+            if isinstance(constraint, Expression):
+                try:
+                    out[row] = constraint.violation(values)
+                    continue
+                except ConstraintError:
+                    pass  # a guard may yet hold row by row
+            for i, params in self._rows(columns, np.arange(n)):
+                out[row, i] = _violation(constraint, params)
+        return out
+
+    @property
+    def n_expressions(self) -> int:
+        """How many constraints are strings; they come first in :meth:`scopes`."""
+        return len(self._expressions)
+
+    @property
+    def n_callables(self) -> int:
+        """How many are callables, which are asked configuration by configuration."""
+        return len(self._callables)
+
+    def _determined(self, params: Mapping[str, Any]) -> list[Expression | None]:
+        """Give each expression where all of its parameters are there, otherwise None."""
+        names = self._names.union(params)
+        if names not in self._read:
+            self._read[names] = [expression.among(names) for expression in self._expressions]
+        return [e if e.names <= params.keys() else None for e in self._read[names]]
+
+    def _with_given(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._given, **{name: plain(value) for name, value in params.items()}}
+
+    def _rows(
+        self, columns: Mapping[str, np.ndarray], indices: np.ndarray
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Give the configurations of some rows of the columns, as plain Python values."""
+        values = [column.tolist() for column in columns.values()]
+        for i in indices.tolist():
+            row = {name: v[i] for name, v in zip(columns, values, strict=True)}
+            yield i, {**self._given, **row}
+
+
+class _Recorded(dict[str, Any]):
+    """Parameters that remember which of them a callable asked for, and which were not there."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params)
+        self.asked: set[str] = set()
+        self.missing: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def __missing__(self, name: str) -> Any:
+        self.missing.add(name)
+        raise KeyError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dictionary's."""
+        if name in self:
+            self.asked.add(name)
+        return super().get(name, default)
+
+
+def _told(what: str, names: Iterable[str], params: Mapping[str, Any]) -> str:
+    return f"{what} ({', '.join(f'{name}={params[name]}' for name in sorted(names))})"
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", function))
+
+
+def _ends(distribution: BaseDistribution) -> tuple[Any, Any]:
+    """Give the first and the last value of a distribution."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[0], distribution.choices[-1]
+    return getattr(distribution, "low", None), getattr(distribution, "high", None)
 
 
 def _expression_holds(expression: Expression, params: Mapping[str, Any]) -> bool:
@@ -365,17 +343,62 @@ def _expression_holds(expression: Expression, params: Mapping[str, Any]) -> bool
 def _callable_holds(
     function: Callable[[Mapping[str, Any]], float], params: Mapping[str, Any]
 ) -> bool:
+    return _holds(_callable_value(function, _Recorded(params)))
+
+
+def _holds(value: float) -> bool:
+    return value <= 0.0  # NaN is not
+
+
+def _violation(constraint: _Constraint, params: Mapping[str, Any]) -> float:
+    if isinstance(constraint, Expression):
+        return float(constraint.violation(params))
+    value = _callable_value(constraint, _Recorded(params))
+    if _holds(value):
+        return 0.0
+    # In proportion for small values; the units of large ones do not outweigh the others.
+    return float(np.log1p(value)) if np.isfinite(value) else 1e3
+
+
+def _missing(
+    function: Callable[[Mapping[str, Any]], float], params: Mapping[str, Any]
+) -> set[str]:
+    """Give the parameters that a callable asks for in vain."""
+    seen = _Recorded(params)
+    try:
+        function(seen)
+    except KeyError:
+        return seen.missing
+    except Exception:  # what else is wrong with it is told where it is needed
+        return set()
+    return set()
+
+
+def _callable_value(function: Callable[[Mapping[str, Any]], float], params: _Recorded) -> float:
+    """Give a callable's value; -inf where it asks for a parameter that is not drawn yet."""
     try:
         value = function(params)
-    except KeyError as error:
-        # It asks for a parameter that is not drawn yet. Anything else it lacks is a mistake.
-        if error.args and error.args[0] not in params:
-            return True
+    except KeyError:
+        # Anything else that it lacks is a mistake.
+        if params.missing:
+            return -np.inf
         raise
+    name = _name_of(function)
+    value = plain(value)
+    if isinstance(value, bool):
+        raise ConstraintError(
+            f"The known constraint {name!r} returned {value}, which may mean satisfied or "
+            "violated; return a number, satisfied where <= 0, such as p['a'] - p['b'], or write "
+            "the condition as a string, such as 'a <= b'."
+        )
     try:
-        return bool(float(value) <= 0.0)
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
     except (TypeError, ValueError) as error:
         raise ConstraintError(
-            f"The known constraint {getattr(function, '__name__', function)!r} returned "
-            f"{value!r}; it must return a number, satisfied where <= 0."
+            f"The known constraint {name!r} returned {value!r}; it must return a number, "
+            "satisfied where <= 0."
         ) from error

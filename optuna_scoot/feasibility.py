@@ -121,9 +121,11 @@ class FeasibilityForest:
         self._numbers = np.flatnonzero(~is_level) if choice.pairs else np.empty(0, dtype=int)
         self._shown = ~ignored
         self._trees = []
-        # A single class teaches nothing that its share does not say already.
+        # A single class teaches nothing that its share does not say already, nor does a space of
+        # levels alone whose forest does not see them.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
-        if 0.0 < self._constant < 1.0:
+        rows = self._rows(features)
+        if 0.0 < self._constant < 1.0 and rows.shape[1] > 0:
             # Slow to import.
             from sklearn.ensemble import ExtraTreesRegressor
             from sklearn.ensemble import RandomForestRegressor
@@ -132,7 +134,7 @@ class FeasibilityForest:
             forest = kind(
                 choice.n_trees, max_features=choice.max_features, random_state=seed, n_jobs=1
             )
-            forest.fit(self._rows(features), ran.astype(float))
+            forest.fit(rows, ran.astype(float))
             self._trees = [estimator.tree_ for estimator in forest.estimators_]
 
     def probability(self, features: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ from optuna_scoot.surrogate import Surrogate
 from optuna_scoot.surrogate import fit_surrogate
 
 
+_MOST_LEARNT = 400  # observations that a model learns from; a fit costs their number's cube
+_REACH = 3.0  # times the better half's span, beyond the median, up to which values differ
 _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain over the median)
 
 
@@ -95,16 +97,16 @@ def learn(
         seed: Of the forest and of the hyper-parameters' draws; the risk of a crash has none.
     """
     space = domain.space
-    outputs = np.concatenate([observations.values, observations.constraints], axis=1)
+    x, outputs = _measured(observations)
     m = observations.values.shape[1]
+    if m > 1:
+        outputs[:, :m] = np.minimum(outputs[:, :m], worst_that_matters(observations.values))
     transforms = tuple(
         fit_output_transform(outputs[:, j], logarithm=method.log_outputs and j < m)
         for j in range(outputs.shape[1])
     )
     y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
-    surrogate = fit_surrogate(
-        space.features(observations.x), y, space.level_features(), method.kernel, seed
-    )
+    surrogate = fit_surrogate(space.features(x), y, space.level_features(), method.kernel, seed)
     believed = np.empty((0, m))
     if len(observations.pending) and not (m == 1 and method.single == "mace"):
         # MACE draws the members of one front instead; see ``suggestion._by_nsga2``.
@@ -127,13 +129,44 @@ def learn(
     )
 
 
+def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Give the points that have values and these, objectives and constraints: (n, d), (n, m + c).
+
+    Pruned trials among them, with what their reports let expect; where constraints are measured,
+    they lack these. Of very many, the best and the latest.
+    """
+    o = observations
+    x, outputs = o.x, np.concatenate([o.values, o.constraints], axis=1)
+    if o.pruned_values is not None and o.constraints.shape[1] == 0:
+        told = np.isfinite(o.pruned_values).all(axis=1)
+        x = np.concatenate([x, o.pruned[told]])
+        outputs = np.concatenate([outputs, o.pruned_values[told]])
+    kept = _best_and_latest(outputs[:, : o.values.shape[1]], _MOST_LEARNT)
+    return x[kept], outputs[kept]
+
+
+def _best_and_latest(values: np.ndarray, n: int) -> np.ndarray:
+    """Choose n of the rows of values (k, m): half by their mean rank, half from the end."""
+    if len(values) <= n:
+        return np.arange(len(values))
+    ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0).mean(axis=1)
+    best = np.argsort(ranks, kind="stable")[: n // 2]
+    others = np.setdiff1d(np.arange(len(values)), best)
+    return np.sort(np.concatenate([best, others[-(n - len(best)) :]]))
+
+
 def _learn_crashes(
     observations: Observations, domain: Domain, method: Method, seed: int
 ) -> tuple[FeasibilityForest, CrashRisk | None]:
-    """Fit the two models of what runs and what crashes to all trials that have finished."""
+    """Fit the two models of what runs and what crashes to the trials that have finished.
+
+    Of very many, to as many of each kind as suffice: the best and the latest that ran.
+    """
     space = domain.space
-    ran = np.concatenate([observations.x, observations.pruned])
-    features = space.features(np.concatenate([ran, observations.crashed]))
+    o, half = observations, _MOST_LEARNT // 2
+    kept = _best_and_latest(o.values, half)
+    ran = np.concatenate([o.x[kept], o.pruned[-half:]])
+    features = space.features(np.concatenate([ran, o.crashed[-half:]]))
     labels = np.arange(len(features)) < len(ran)
     if not method.use_forest:
         labels = np.ones_like(labels)
@@ -206,5 +239,20 @@ def reference_point(observations: Observations) -> np.ndarray:
     # The worst of all, not of the front: the front of a few trials hardly spans the trade-off, and
     # what lies outside of its own box would never be looked at.
     values = observations.values
-    width = np.ptp(values, axis=0)
-    return np.asarray(values.max(axis=0) + 0.1 * np.where(width > 0.0, width, 1.0))
+    worst = np.minimum(values.max(axis=0), worst_that_matters(values))
+    width = worst - values.min(axis=0)
+    return np.asarray(worst + 0.1 * np.where(width > 0.0, width, 1.0))
+
+
+def worst_that_matters(values: np.ndarray) -> np.ndarray:
+    """Give the level of each objective beyond which a value is simply bad, shape (m,).
+
+    A configuration that is overloaded, or a penalty of a million, must not set the scale by which
+    all others are seen: what counts is what the better half spans, and what the front reaches.
+
+    Args:
+        values: Minimised, shape (n, m), n ≥ 1.
+    """
+    median = np.median(values, axis=0)
+    front = values[acquisition.non_dominated(values)].max(axis=0)
+    return np.asarray(np.maximum(median + _REACH * (median - values.min(axis=0)), front))

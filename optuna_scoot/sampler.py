@@ -11,17 +11,22 @@ import json
 import math
 import threading
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import TrialPruned
 from optuna.samplers import BaseSampler
 from optuna.samplers import PartialFixedSampler
 from optuna.samplers import RandomSampler
+from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -31,16 +36,21 @@ from optuna_scoot.constraints import ConstraintSpec
 from optuna_scoot.constraints import KnownConstraints
 from optuna_scoot.design import Domain
 from optuna_scoot.feasibility import FeasibilityThreshold
+from optuna_scoot.interrupts import objective_was_interrupted
 from optuna_scoot.method import Method
-from optuna_scoot.observations import PHASE_ATTR
 from optuna_scoot.observations import RELATIVE_PARAMS_ATTR
-from optuna_scoot.observations import enqueued_params
+from optuna_scoot.observations import conditional_space
 from optuna_scoot.observations import infer_search_space
-from optuna_scoot.observations import is_crash
-from optuna_scoot.observations import is_enqueued
 from optuna_scoot.observations import known_params
 from optuna_scoot.observations import observe
-from optuna_scoot.observations import retried_numbers
+from optuna_scoot.outcomes import EXTERNAL_FAILURE_ATTR
+from optuna_scoot.outcomes import HEARTBEAT_ATTR
+from optuna_scoot.outcomes import PHASE_ATTR
+from optuna_scoot.outcomes import TOLD_ATTR
+from optuna_scoot.outcomes import Outcome
+from optuna_scoot.outcomes import enqueued_params
+from optuna_scoot.outcomes import is_enqueued
+from optuna_scoot.outcomes import outcomes_of
 from optuna_scoot.space import SearchSpace
 from optuna_scoot.suggestion import Suggestion
 from optuna_scoot.suggestion import suggest
@@ -48,7 +58,8 @@ from optuna_scoot.suggestion import suggest_startup
 from optuna_scoot.threads import single_thread
 
 
-_logger = optuna.logging.get_logger("optuna_scoot")
+# Below Optuna's own logger, so that its verbosity holds.
+_logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
 _RDB_VALUE_LENGTH = 2045  # the longest system attribute that Optuna's RDB storage takes
 _MOST_COLLISIONS = 4  # suggestions made anew because another worker shared the same point
@@ -91,8 +102,8 @@ class ScootSampler(BaseSampler):
             study.optimize(objective, n_trials=40, catch=(MemoryError,))
 
     Args:
-        search_space: The parameters to suggest together. None: those that the study's trials
-            have in common, from its second trial on.
+        search_space: The parameters to suggest together. None: those that earlier trials have
+            asked for, from the study's second trial on.
         known_constraints: Strings such as ``"max_num_seqs <= max_num_batched_tokens"``, true
             where satisfied, or callables that take the parameters and return a float, satisfied
             where ≤ 0. No suggestion violates one, as far as the parameters already drawn allow.
@@ -101,14 +112,16 @@ class ScootSampler(BaseSampler):
             workers the design goes on until half of that number has finished.
         reference_point: Of the hypervolume, one value an objective in the study's own units. None:
             the values of the default configuration, that is of the trial whose user attribute
-            ``default_configuration`` is True, otherwise of the first enqueued trial; where it
-            crashed or there is none, a little beyond the worst values seen.
+            ``default_configuration`` is True; where it crashed or there is none, a little beyond
+            the worst values seen.
         feasibility: The five numbers that move the threshold Δ.
-        failure_filter: Takes a failed trial and tells whether its failure says something about
-            its parameters. A trial with the user attribute ``failure_is_external`` set to True,
-            or one that a retry lists in its ``retry_history``, never does.
+        failure_filter: Takes a failed trial, or one pruned before it reported anything, and tells
+            whether that says something about its parameters. A trial with the user attribute
+            ``failure_is_external`` set to True, one whose worker was lost or interrupted, and one
+            that a retry lists in its ``retry_history`` never do.
         seed: Same seed, same history, same suggestion.
-        independent_sampler: Draws parameters outside the common space. None: ``RandomSampler``.
+        independent_sampler: Draws parameters that no trial has asked for yet, or that change
+            their range. None: at random, with the seed and the trial's number.
         warn_independent_sampling: Whether to log a warning when that happens after start-up.
 
     Raises:
@@ -133,7 +146,7 @@ class ScootSampler(BaseSampler):
         if n_startup_trials is not None and n_startup_trials < 0:
             raise ValueError(f"n_startup_trials must be at least 0, got {n_startup_trials}.")
         self._search_space = None if search_space is None else dict(search_space)
-        self._known = KnownConstraints(known_constraints)
+        self._known = KnownConstraints(known_constraints, names=self._search_space or ())
         if self._search_space is not None:
             self._known.check_names(self._search_space)
         self._n_startup_trials = n_startup_trials
@@ -143,8 +156,12 @@ class ScootSampler(BaseSampler):
         self._method = Method()
         self._design_seed = seed
         self._seed = _entropy() if seed is None else seed
-        self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
+        self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
+        # Of what was said or found once in this process; a worker that lacks it says it again.
+        self._named_unasked: set[str] = set()
+        self._doubted_names = False
+        self._names_are_known = self._search_space is not None or not self._known
 
     @classmethod
     def paper(cls, *args: Any, **kwargs: Any) -> ScootSampler:
@@ -174,11 +191,15 @@ class ScootSampler(BaseSampler):
     def reseed_rng(self) -> None:
         """Draw a fresh seed; the start-up design stays what all workers share."""
         self._seed = _entropy()
-        self._independent_sampler.reseed_rng()
+        if self._independent_sampler is not None:
+            self._independent_sampler.reseed_rng()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Pass on to the independent sampler."""
-        self._independent_sampler.before_trial(study, trial)
+        """Note whether a heartbeat will tell that the worker was lost."""
+        if is_heartbeat_enabled(study._storage):
+            study._storage.set_trial_system_attr(trial._trial_id, HEARTBEAT_ATTR, True)
+        if self._independent_sampler is not None:
+            self._independent_sampler.before_trial(study, trial)
 
     def after_trial(
         self,
@@ -187,13 +208,26 @@ class ScootSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Pass on to the independent sampler."""
-        self._independent_sampler.after_trial(study, trial, state, values)
+        """Note whether the parameters are to blame where the trial failed.
+
+        Raises:
+            ConstraintError: When the trial completed, and a known constraint names what is none
+                of its parameters. The trial's values are stored nevertheless.
+        """
+        if state == TrialState.FAIL:
+            if objective_was_interrupted():
+                _mark_external(study, trial)
+            if HEARTBEAT_ATTR in trial.system_attrs:
+                study._storage.set_trial_system_attr(trial._trial_id, TOLD_ATTR, True)
+        if self._independent_sampler is not None:
+            self._independent_sampler.after_trial(study, trial, state, values)
+        if state == TrialState.COMPLETE and not self._names_are_known:
+            self._check_names([*_completed(study), trial])
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Give the parameters suggested together: the constructor's or the trials' common ones."""
+        """Give the parameters suggested together: the constructor's or those asked for so far."""
         if self._search_space is not None:
             return {k: d for k, d in self._search_space.items() if not d.single()}
         return infer_search_space(study._get_trials(deepcopy=False, use_cache=True))
@@ -201,26 +235,31 @@ class ScootSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Suggest values for all of ``search_space`` at once.
+        """Suggest values for all of ``search_space`` that the trial will ask for.
 
         Raises:
-            ConstraintError: When no configuration satisfies the known constraints.
+            ConstraintError: When no configuration satisfies the known constraints. Where values
+                that the user enqueued leave none, it is a ``TrialPruned`` as well, which ends
+                the trial and not the study.
         """
         if not search_space:
             return {}
-        space = SearchSpace(search_space, _enqueued_values(trial, search_space))
-        domain = Domain(space, self._constraints_given(study, trial, search_space))
-        shared = ""
-        with _one_at_a_time, single_thread():
+        with _one_at_a_time, single_thread(), self._without_blame(study, trial):
+            if not self._names_are_known:
+                self._check_names(_completed(study))
+            shared = ""
             for _ in range(_MOST_COLLISIONS):
                 # The cache of finished trials would hide what other workers run now.
                 trials = study._get_trials(deepcopy=False, use_cache=False)
+                domain = self._domain(study, trial, trials, search_space)
                 suggestion = self._suggest(study, trial, trials, domain)
-                params = space.to_params(suggestion.point)
+                params = _asked_for(domain.space, suggestion.point)
                 shared = self._share(study, trial, params, shared)
                 if not self._chosen_meanwhile(study, trial, trials, params):
                     break
-        self._explain(study, trial, suggestion)
+            if suggestion.phase != "startup":
+                self._name_unasked(trials, search_space)
+            self._explain(study, trial, suggestion)
         return params
 
     def sample_independent(
@@ -233,30 +272,104 @@ class ScootSampler(BaseSampler):
         """Draw one parameter alone, within the known constraints that it completes.
 
         Raises:
-            ConstraintError: When no value satisfies them beside the parameters already drawn.
+            ConstraintError: When no value satisfies them beside the parameters already drawn. It
+                is a ``TrialPruned`` as well, which ends the trial and not the study.
         """
-        if self._warn_independent_sampling:
-            completed = study._get_trials(
-                deepcopy=False, states=(TrialState.COMPLETE,), use_cache=True
+        self._warn_of_independent(study, trial, param_name, param_distribution)
+        with self._without_blame(study, trial):
+            sampler = self._independent_sampler or RandomSampler(
+                seed=_seed_of(self._seed, f"independent/{param_name}", trial.number)
             )
-            if completed:
-                _logger.warning(
-                    f"Trial {trial.number}: {param_name} is not in the search space common to "
-                    f"all trials and is drawn by {type(self._independent_sampler).__name__}. "
-                    "Pass search_space to ScootSampler to have it modelled; "
-                    "warn_independent_sampling=False silences this."
-                )
-        value = self._independent_sampler.sample_independent(
-            study, trial, param_name, param_distribution
-        )
-        settled = {**_partially_fixed(study), **known_params(trial)}
-        if self._known.satisfied({**settled, param_name: value}):
-            return value
-        return self._constrained_value(trial, settled, param_name, param_distribution)
+            value = sampler.sample_independent(study, trial, param_name, param_distribution)
+            settled = {**_partially_fixed(study), **known_params(trial)}
+            if self._known.satisfied({**settled, param_name: value}):
+                return value
+            return self._constrained_value(trial, settled, param_name, param_distribution)
+
+    def _warn_of_independent(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> None:
+        if not self._warn_independent_sampling:
+            return
+        if self._search_space is not None and self._search_space.get(name) == distribution:
+            return
+        if _completed(study):
+            _logger.warning(
+                f"Trial {trial.number}: {name} is drawn on its own, not by the model: no trial "
+                "has asked for it before, or its range is not what it was. Pass search_space to "
+                "ScootSampler to have it modelled; warn_independent_sampling=False silences this."
+            )
+
+    def _check_names(self, completed: Sequence[FrozenTrial]) -> None:
+        """Refuse a known constraint over a name that no parameter of the study has.
+
+        Raises:
+            ConstraintError: With the name; where another branch of the objective may have it, a
+                warning says so instead.
+        """
+        distributions = {name: d for t in completed for name, d in t.distributions.items()}
+        doubt = self._known.check_against([t.params for t in completed], distributions)
+        self._names_are_known = bool(completed) and not doubt
+        if doubt and not self._doubted_names:
+            self._doubted_names = True
+            _logger.warning(doubt)
+
+    def _name_unasked(
+        self, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
+    ) -> None:
+        """Say once of each parameter of the space that no trial has asked for it."""
+        asked = {name for trial in trials if trial.state.is_finished() for name in trial.params}
+        unasked = sorted(search_space.keys() - asked - self._named_unasked)
+        if unasked:
+            self._named_unasked.update(unasked)
+            _logger.warning(
+                f"The search space names {', '.join(unasked)}, which no trial has asked for: "
+                "left out of account. Take out what the objective does not suggest."
+            )
+
+    @contextmanager
+    def _without_blame(self, study: Study, trial: FrozenTrial) -> Iterator[None]:
+        """Have a trial that the sampler itself ends say nothing about its parameters."""
+        try:
+            yield
+        except _Refused as refusal:
+            _logger.warning(f"Trial {trial.number} is given up: {refusal}")
+            _mark_external(study, trial)
+            raise
+        except Exception:
+            with suppress(Exception):  # the first error is the one to show
+                _mark_external(study, trial)
+            raise
+
+    def _domain(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        trials: list[FrozenTrial],
+        search_space: Mapping[str, BaseDistribution],
+    ) -> Domain:
+        """Give the space under what the user has settled of this trial.
+
+        Raises:
+            _Refused: When that alone violates a known constraint.
+        """
+        known = self._constraints_given(study, trial, search_space)
+        pinned = _enqueued_values(trial, search_space)
+        violated = known.violated(pinned) if pinned or enqueued_params(trial) else []
+        if violated:
+            raise _Refused(f"what was enqueued violates {'; '.join(violated)}.")
+        space = conditional_space(trials, search_space, pinned, self._failure_filter)
+        return Domain(space, known)
 
     def _suggest(
         self, study: Study, trial: FrozenTrial, trials: list[FrozenTrial], domain: Domain
     ) -> Suggestion:
+        """Suggest a point by the start-up design or by the model.
+
+        Raises:
+            ConstraintError: When no point satisfies the known constraints.
+            _Refused: When that is so for what the user enqueued.
+        """
         observations = observe(
             trials,
             domain.space,
@@ -265,24 +378,31 @@ class ScootSampler(BaseSampler):
             reference_point=self._reference_point,
             before=trial.number,
         )
-        place = self._startup_place(trial, trials)
-        if len(observations.x) == 0 or self._in_startup(place, domain.space.n_dimensions):
-            return suggest_startup(
+        place = self._startup_place(trial, trials, domain.space)
+        startup = len(observations.x) == 0 or self._in_startup(place, domain.space.typical_size)
+        finished = len(observations.x) + len(observations.crashed) + len(observations.pruned)
+        try:
+            if startup:
+                return suggest_startup(
+                    observations,
+                    domain,
+                    self._method,
+                    index=place.index,
+                    design_seed=self._shared_seed(study),
+                )
+            return suggest(
                 observations,
                 domain,
                 self._method,
-                index=place.index,
-                design_seed=self._shared_seed(study),
+                self._feasibility,
+                model_seed=_seed_of(self._seed, "model", finished),
+                draw_seed=_seed_of(self._seed, "draw", trial.number),
             )
-        finished = len(observations.x) + len(observations.crashed) + len(observations.pruned)
-        return suggest(
-            observations,
-            domain,
-            self._method,
-            self._feasibility,
-            model_seed=_seed_of(self._seed, "model", finished),
-            draw_seed=_seed_of(self._seed, "draw", trial.number),
-        )
+        except ConstraintError as error:
+            enqueued = enqueued_params(trial)
+            if not enqueued:
+                raise
+            raise _Refused(f"beside the enqueued {_listed(enqueued)}: {error}") from error
 
     def _in_startup(self, place: _StartupPlace, n_dimensions: int) -> bool:
         """Tell whether the start-up design is still under way.
@@ -297,15 +417,19 @@ class ScootSampler(BaseSampler):
             )
         return place.informative < n or place.finished < n * self._method.startup_finished
 
-    def _startup_place(self, trial: FrozenTrial, trials: list[FrozenTrial]) -> _StartupPlace:
-        """Count the trials before this one that the user did not enqueue."""
-        retried = retried_numbers(trials)
+    def _startup_place(
+        self, trial: FrozenTrial, trials: list[FrozenTrial], space: SearchSpace
+    ) -> _StartupPlace:
+        """Count the trials before this one that the user did not enqueue whole."""
         index = informative = finished = 0
-        for other in trials:
-            if other.number >= trial.number or is_enqueued(other):
+        outcomes = outcomes_of(trials, self._failure_filter)
+        for other, outcome in zip(trials, outcomes, strict=True):
+            if other.number >= trial.number:
                 continue
-            index += 1
-            says = other.state != TrialState.FAIL or is_crash(other, retried, self._failure_filter)
+            index += not set(space.names) <= enqueued_params(other).keys()
+            if is_enqueued(other):
+                continue
+            says = outcome is not Outcome.NOTHING
             informative += says
             finished += says and other.state.is_finished()
         return _StartupPlace(index, informative, finished)
@@ -341,10 +465,13 @@ class ScootSampler(BaseSampler):
         try:
             point = domain.repair(space.snap(rng.random((1, 1)))[0], rng)
         except ConstraintError as error:
-            drawn = ", ".join(f"{k}={v}" for k, v in settled.items())
-            raise ConstraintError(
-                f"No value of {name} satisfies the known constraints beside {drawn}. Pass "
-                "search_space to ScootSampler, so that the parameters are drawn together."
+            violated = self._known.violated(settled)
+            raise _Refused(
+                f"what is settled violates {'; '.join(violated)}."
+                if violated
+                else f"no value of {name} satisfies the known constraints beside "
+                f"{_listed(settled)}. Pass search_space to ScootSampler, so that the parameters "
+                "are drawn together."
             ) from error
         return space.to_params(point)[name]
 
@@ -392,6 +519,10 @@ class ScootSampler(BaseSampler):
             study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
 
+class _Refused(ConstraintError, TrialPruned):
+    """One trial cannot be given parameters: Optuna ends it alone, as pruned."""
+
+
 @dataclass(frozen=True)
 class _StartupPlace:
     """Where a trial stands among those that a sampler chose.
@@ -428,6 +559,29 @@ def _partially_fixed(study: Study) -> dict[str, Any]:
     """
     around = getattr(study, "sampler", None)
     return dict(around._fixed_params) if isinstance(around, PartialFixedSampler) else {}
+
+
+def _asked_for(space: SearchSpace, point: np.ndarray) -> dict[str, Any]:
+    """Give the parameters of a point (d,) that the objective will ask for, as far as known."""
+    active = space.active(point[np.newaxis, :])[0]
+    params = space.to_params(point)
+    return {
+        name: params[name]
+        for name, is_active in zip(space.names, active, strict=True)
+        if is_active
+    }
+
+
+def _completed(study: Study) -> list[FrozenTrial]:
+    return study._get_trials(deepcopy=False, states=(TrialState.COMPLETE,), use_cache=True)
+
+
+def _mark_external(study: Study, trial: FrozenTrial) -> None:
+    study._storage.set_trial_user_attr(trial._trial_id, EXTERNAL_FAILURE_ATTR, True)
+
+
+def _listed(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
 
 
 def _only_value(distribution: BaseDistribution) -> float:

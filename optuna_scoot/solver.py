@@ -14,7 +14,6 @@ import numpy as np
 
 from optuna_scoot.design import Domain
 from optuna_scoot.design import without
-from optuna_scoot.space import SearchSpace
 from optuna_scoot.space import row_keys
 
 
@@ -55,9 +54,11 @@ def maximise(
     everything = domain.all_points()
     if everything is not None:
         return _best(without(everything, taken), score)
+    # Where hardly any point is valid each of them costs a walk.
+    n_sobol = n_sobol // 8 if domain.is_thin else n_sobol
     pool = [domain.sobol(n_sobol, int(rng.integers(2**31)))]
     for width in (0.3, 0.1, 0.03):
-        pool.append(_neighbours(starts, domain.space, rng, width, 12))
+        pool.append(_neighbours(starts, domain, rng, width, 12))
     points = np.concatenate(pool)
     points = without(points[domain.valid(points)], taken)
     scores = score(points)
@@ -89,7 +90,7 @@ def _climb(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Let every climber take its best step of about ``width``, if one leads up."""
     n_steps = 24
-    steps = _neighbours(climbers, domain.space, rng, width, n_steps)
+    steps = _neighbours(climbers, domain, rng, width, n_steps)
     owner = np.repeat(np.arange(len(climbers)), n_steps)
     keys = row_keys(steps)
     usable = domain.valid(steps) & np.array([key not in taken for key in keys], dtype=bool)
@@ -107,13 +108,15 @@ def _climb(
 
 
 def _neighbours(
-    x: np.ndarray, space: SearchSpace, rng: np.random.Generator, width: float, n_each: int
+    x: np.ndarray, domain: Domain, rng: np.random.Generator, width: float, n_each: int
 ) -> np.ndarray:
     """Give ``n_each`` snapped neighbours of each point: shape (n * n_each, d).
 
     A neighbour differs in one or a few parameters: a number by a step of about ``width`` but of at
-    least one level, a categorical by another level.
+    least one level, a categorical by another level. Where hardly any point is valid, others give
+    way: what one share gains another loses.
     """
+    space = domain.space
     n, d = len(x) * n_each, space.n_dimensions
     moved = np.repeat(x, n_each, axis=0)
     if n == 0:
@@ -130,7 +133,7 @@ def _neighbours(
     # A few numbers are redrawn whole: a level switched on may ask for quite other numbers.
     anew = rng.random((n, d)) < 0.1
     target = np.where(anew, rng.random((n, d)), target)
-    return space.snap(np.where(chosen, target, moved))
+    return domain.mended(space.snap(np.where(chosen, target, moved)), moved, rng)
 
 
 def pareto_front(
@@ -176,9 +179,12 @@ def pareto_front(
             out["F"] = -functions(x)
             out["G"] = np.stack([1.0 - domain.valid(x), -admissible(x)], axis=1)
 
+    rng = np.random.default_rng(seed)
+
     class Snap(Repair):  # type: ignore[misc]
         def _do(self, problem: object, x: np.ndarray, **_: object) -> np.ndarray:
-            return space.snap(x)
+            snapped = space.snap(x)
+            return domain.mended(snapped, snapped, rng)
 
     first = np.concatenate([starts, domain.sobol(population, seed)])[:population]
     result = minimize(

@@ -25,6 +25,11 @@ from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 from scipy.stats import qmc
 
+from optuna_scoot.activity import Activity
+
+
+_EXACT = 2**53  # integers up to here are floats as well
+
 
 class _Dimension(Protocol):
     """One parameter as an interval: internal values to and from [0, 1]."""
@@ -119,23 +124,30 @@ def _is_ordered(distribution: BaseDistribution) -> bool:
     """Tell whether neighbouring levels are alike: all but categoricals of non-numbers."""
     if not isinstance(distribution, CategoricalDistribution):
         return True
-    choices = distribution.choices
+    choices = [plain(choice) for choice in distribution.choices]
     numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices)
-    return len(choices) <= 2 or (numeric and list(choices) == sorted(choices))  # type: ignore[type-var]
+    return len(choices) <= 2 or (numeric and choices == sorted(choices))
 
 
 class SearchSpace:
     """A box of named parameters, seen as the unit cube.
 
+    In a conditional space a point need not have all of them. The coordinate of one that is not
+    active rests in the middle of its range, and the models see it there: points that differ in
+    what is not asked for are the same point.
+
     Args:
         distributions: Optuna's distribution of each parameter; the order of the dimensions.
         pinned: Values of parameters that are settled: every snapped point has them.
+        activity: Tells which parameters are active, from what :meth:`features` gives without it;
+            None: all of them are.
     """
 
     def __init__(
         self,
         distributions: Mapping[str, BaseDistribution],
         pinned: Mapping[str, Any] | None = None,
+        activity: Activity | None = None,
     ) -> None:
         self.distributions = dict(distributions)
         self.names = tuple(self.distributions)
@@ -150,6 +162,9 @@ class SearchSpace:
             [isinstance(d, CategoricalDistribution) for d in self.distributions.values()],
             dtype=bool,
         )
+        self._activity = activity
+        middle = np.array([0.5])
+        self._resting = np.array([d.encode(d.decode(middle))[0] for d in self._dimensions])
         self._pinned = {
             self.names.index(name): self._encoded(name, [{name: value}])[0]
             for name, value in (pinned or {}).items()
@@ -163,7 +178,8 @@ class SearchSpace:
     @property
     def n_points(self) -> float:
         """The number of distinct configurations; infinite with a continuous parameter."""
-        return float(np.prod(self.n_levels))
+        free = [levels for j, levels in enumerate(self.n_levels) if j not in self._pinned]
+        return float(np.prod(free))
 
     @property
     def n_features(self) -> int:
@@ -171,7 +187,9 @@ class SearchSpace:
         return int(self._widths.sum())
 
     def all_units(self, j: int) -> np.ndarray:
-        """Give the unit coordinates of all levels of the discrete parameter number j."""
+        """Give the unit coordinates of all levels of parameter j, discrete or pinned to one."""
+        if j in self._pinned:
+            return np.array([self._pinned[j]])
         dimension = self._dimensions[j]
         assert isinstance(dimension, _Stepped)
         return dimension.all_units()
@@ -181,15 +199,52 @@ class SearchSpace:
         out = np.empty_like(x, dtype=float)
         for j, dimension in enumerate(self._dimensions):
             out[:, j] = dimension.encode(dimension.decode(x[:, j]))
+        return self.settled(out)
+
+    def settled(self, x: np.ndarray) -> np.ndarray:
+        """Give snapped points (n, d) with what is pinned, and at rest what is not active."""
+        out = x.copy()
         for j, unit in self._pinned.items():
             out[:, j] = unit
-        return out
+        return np.where(self.active(out), out, self._resting) if self.is_conditional else out
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some points have fewer parameters than d."""
+        return self._activity is not None
+
+    def active(self, x: np.ndarray) -> np.ndarray:
+        """Tell which parameters the snapped points (n, d) ask for: Booleans of shape (n, d)."""
+        if self._activity is None:
+            return np.ones(x.shape, dtype=bool)
+        return self._activity(self._all_features(x))
+
+    @property
+    def typical_size(self) -> int:
+        """How many parameters a configuration has: d, in a conditional space their average."""
+        return self.n_dimensions if self._activity is None else self._activity.typical_size
 
     def features(self, x: np.ndarray) -> np.ndarray:
         """Give what the models see of snapped points (n, d): shape (n, f), within [0, 1].
 
-        Discrete levels spread over the whole of [0, 1]; unordered categoricals are one-hot.
+        Discrete levels spread over the whole of [0, 1]; unordered categoricals are one-hot, with
+        no level at all where they are not active. Other inactive parameters are seen at 0.5.
         """
+        features = self._all_features(x)
+        if self._activity is None:
+            return features
+        active = np.repeat(self.active(x), self._widths, axis=1)
+        return np.where(active, features, np.where(self._of_one_hot(), 0.0, 0.5))
+
+    def owners(self) -> np.ndarray:
+        """Give the parameter of each feature: indices of shape (f,)."""
+        return np.repeat(np.arange(self.n_dimensions), self._widths)
+
+    def _of_one_hot(self) -> np.ndarray:
+        return np.asarray(np.repeat(self._one_hot, self._widths))
+
+    def _all_features(self, x: np.ndarray) -> np.ndarray:
+        """Give the features as if all parameters were active."""
         columns: list[np.ndarray] = []
         for j, dimension in enumerate(self._dimensions):
             column = x[:, j]
@@ -213,8 +268,8 @@ class SearchSpace:
         Returns:
             Booleans of shape (n, l), one column a level.
         """
-        present = self.features(x)[:, self.level_features()] > 0.5
-        return np.concatenate([present, ~present[:, self._two_levels()]], axis=1)
+        seen = self.features(x)[:, self.level_features()]
+        return np.concatenate([seen > 0.5, seen[:, self._two_levels()] < 0.5], axis=1)
 
     def features_of_levels(self) -> np.ndarray:
         """Give the feature by which each level of :meth:`levels` is seen: indices (l,)."""
@@ -227,16 +282,31 @@ class SearchSpace:
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Give the parameter values of points (n, d): for each name an array (n,)."""
-        out: dict[str, np.ndarray] = {}
-        for j, (name, distribution) in enumerate(self.distributions.items()):
-            internal = self._dimensions[j].decode(x[:, j])
-            if isinstance(distribution, CategoricalDistribution):
-                out[name] = _choices_array(distribution.choices)[internal.astype(int)]
-            elif isinstance(distribution, IntDistribution):
-                out[name] = np.rint(internal).astype(np.int64)
-            else:
-                out[name] = internal
-        return out
+        return {name: self.column(j, x[:, j]) for j, name in enumerate(self.names)}
+
+    def column(self, j: int, units: np.ndarray) -> np.ndarray:
+        """Give the values (n,) of parameter number j at unit coordinates (n,).
+
+        Integers that no 64 bits hold come as Python's.
+        """
+        distribution = self.distributions[self.names[j]]
+        internal = self._dimensions[j].decode(units)
+        if isinstance(distribution, CategoricalDistribution):
+            return np.asarray(_choices_array(distribution.choices)[internal.astype(int)])
+        if isinstance(distribution, IntDistribution):
+            if max(-distribution.low, distribution.high) > _EXACT:
+                return _integers(distribution, internal)
+            return np.asarray(np.rint(internal).astype(np.int64))
+        return internal
+
+    def snap_column(self, j: int, units: np.ndarray) -> np.ndarray:
+        """Move coordinates (n,) of parameter number j to the centres of their cells."""
+        return np.asarray(self._dimensions[j].encode(self._dimensions[j].decode(units)))
+
+    @property
+    def is_pinned(self) -> np.ndarray:
+        """Whether each parameter is settled, Booleans of shape (d,)."""
+        return np.asarray(np.isin(np.arange(self.n_dimensions), list(self._pinned)))
 
     def to_params(self, point: np.ndarray) -> dict[str, Any]:
         """Give the parameters of one point (d,) as plain Python values."""
@@ -249,13 +319,16 @@ class SearchSpace:
     def to_unit(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Give the snapped points (n, d) of parameter dictionaries.
 
+        Parameters that one lacks were not asked for: their coordinates rest.
+
         Raises:
             ValueError: When a value lies outside its distribution.
-            KeyError: When a parameter is missing.
         """
-        out = np.empty((len(params), self.n_dimensions))
+        out = np.repeat(self._resting[np.newaxis, :], len(params), axis=0)
         for j, name in enumerate(self.names):
-            out[:, j] = self._encoded(name, params)
+            rows = [i for i, p in enumerate(params) if name in p]
+            if rows:
+                out[rows, j] = self._encoded(name, [params[i] for i in rows])
         return out
 
     def _encoded(self, name: str, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -266,13 +339,16 @@ class SearchSpace:
         return self._dimensions[self.names.index(name)].encode(internal)
 
     def covers(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether ``params`` has every parameter with a value inside its distribution."""
+        """Tell whether ``params`` has some of the parameters, each inside its distribution."""
+        shared = self.distributions.keys() & params.keys()
         try:
-            return all(
-                distribution._contains(distribution.to_internal_repr(params[name]))
-                for name, distribution in self.distributions.items()
+            return bool(shared) and all(
+                self.distributions[name]._contains(
+                    self.distributions[name].to_internal_repr(params[name])
+                )
+                for name in shared
             )
-        except (KeyError, ValueError, TypeError):
+        except (ValueError, TypeError):
             return False
 
     def sobol(self, n: int, seed: int, start: int = 0) -> np.ndarray:
@@ -303,6 +379,7 @@ def _draw(engine: qmc.Sobol, n: int) -> np.ndarray:
 
 def _choices_array(choices: Sequence[Any]) -> np.ndarray:
     """Hold choices in an array without NumPy turning mixed kinds into strings."""
+    choices = [plain(choice) for choice in choices]
     if all(isinstance(c, bool) for c in choices):
         return np.array(choices)
     if all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices):
@@ -310,6 +387,17 @@ def _choices_array(choices: Sequence[Any]) -> np.ndarray:
     out = np.empty(len(choices), dtype=object)
     out[:] = choices
     return out
+
+
+def _integers(distribution: IntDistribution, internal: np.ndarray) -> np.ndarray:
+    """Give integers (n,) of any size: of 64 bits where the whole range fits, else as objects."""
+    low, step = distribution.low, distribution.step
+    # In whole numbers, as one configuration's.
+    whole = np.frompyfunc(int, 1, 1)(np.rint(internal))
+    values = low + step * ((whole - low + step // 2) // step)
+    bounds = np.iinfo(np.int64)
+    fit = bounds.min <= low and distribution.high <= bounds.max
+    return np.asarray(values.astype(np.int64) if fit else values)
 
 
 def _external(distribution: BaseDistribution, internal: float) -> Any:
@@ -320,6 +408,13 @@ def _external(distribution: BaseDistribution, internal: float) -> Any:
         steps = (round(internal) - distribution.low + distribution.step // 2) // distribution.step
         return distribution.low + distribution.step * steps
     return float(internal)
+
+
+def plain(value: Any) -> Any:
+    """Give NumPy's kinds of numbers, Booleans and strings as Python's."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
+        return value.item()
+    return value
 
 
 def row_keys(x: np.ndarray) -> list[bytes]:

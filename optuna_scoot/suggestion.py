@@ -7,8 +7,10 @@ POF ≥ Δ. Arrays only; Optuna stays outside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -72,8 +74,11 @@ def suggest(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
+    domain = replace(domain, seen=all_points(observations))
     model = learn(observations, domain, method, threshold, model_seed)
     taken = taken_keys(observations)
+    if _is_exhausted(domain, taken):
+        return describe(model, _measured_again(model, draw_seed), "model")
     if method.solver == "nsga2":
         point = _by_nsga2(model, method, taken, model_seed, draw_seed)
     else:
@@ -82,6 +87,29 @@ def suggest(
     if point is not None:
         return describe(model, point, "model")
     return describe(model, fill_up(observations, domain, draw_seed), "fill")
+
+
+def _is_exhausted(domain: Domain, taken: set[bytes]) -> bool:
+    """Tell whether every valid point of a small space is taken."""
+    points = domain.all_points()
+    return points is not None and len(without(points, taken)) == 0
+
+
+def _measured_again(model: Model, seed: int) -> np.ndarray:
+    """Give a point that ran, each as often as it is likely to be the best (Thompson sampling).
+
+    Where all has been tried, what is left to learn is which of the best is the best: values may be
+    noisy.
+    """
+    o = model.observations
+    rng = np.random.default_rng(seed)
+    points = without(o.x, set())
+    mean, std = model.surrogate.predict(model.domain.space.features(points))
+    likely = model.log_constraint_probability(mean, std) >= math.log(0.5)
+    if likely.any():
+        points, mean, std = points[likely], mean[likely], std[likely]
+    drawn = rng.normal(mean, std)[:, : o.values.shape[1]]
+    return np.asarray(points[rng.choice(np.flatnonzero(acquisition.non_dominated(drawn)))])
 
 
 def describe(model: Model, point: np.ndarray, phase: str) -> Suggestion:
@@ -120,6 +148,7 @@ def suggest_startup(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
+    domain = replace(domain, seen=all_points(observations))
     tried = all_points(observations) if method.covering_startup else None
     point = startup_point(
         domain, index, design_seed, balanced=method.balanced_startup, tried=tried

@@ -289,7 +289,7 @@ def _with_constraints(target: Target, options: TuneOptions) -> Target:
         InputError: An enqueued configuration names an unknown parameter or value.
     """
     space = target.space
-    own = KnownConstraints(options.constraints)
+    own = KnownConstraints(options.constraints, names=space.parameters)
     own.check_names(space.parameters)
     for params in options.enqueue:
         _check_configuration(params, space)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -278,3 +279,45 @@ def test_covers_only_complete_parameters_within_the_ranges() -> None:
 def test_row_keys_do_not_tell_the_two_zeros_apart() -> None:
     assert row_keys(np.array([[0.0, 1.0]])) == row_keys(np.array([[-0.0, 1.0 - 1e-13]]))
     assert row_keys(np.array([[0.0]])) != row_keys(np.array([[1e-6]]))
+
+
+@pytest.mark.parametrize("low", [-(2**70), 0, 2**63])
+def test_integers_beyond_64_bits_keep_their_values_in_columns(low: int) -> None:
+    space = SearchSpace(
+        {"n": IntDistribution(low, low + 3 * 2**65, step=3), "m": IntDistribution(0, 9)}
+    )
+    x = space.sobol(64, seed=0)
+    columns = space.columns(x)
+
+    assert columns["n"].tolist() == [space.to_params(row)["n"] for row in x]
+    assert columns["m"].dtype == np.int64
+    assert min(columns["n"]) < low + 2**62
+    assert max(columns["n"]) > low + 2**66
+
+
+def test_integers_beyond_the_precision_of_floats_lie_on_their_grid_in_columns() -> None:
+    space = SearchSpace({"n": IntDistribution(1, 2**60 + 1, step=2)})
+    x = space.sobol(64, seed=0)
+    column = space.columns(x)["n"]
+
+    assert column.dtype == np.int64
+    assert column.tolist() == [space.to_params(row)["n"] for row in x]
+    assert np.all(column % 2 == 1)
+
+
+def test_numpys_kinds_of_choices_are_those_of_python() -> None:
+    choices = [[1, 2, 4], [False, True], ["x", "y", "z"]]
+    kinds = ([np.int64(c) for c in choices[0]], [np.False_, np.True_], list(np.array(choices[2])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's, on choices that a storage could not hold
+        spaces = [
+            SearchSpace(dict(zip("abc", map(CategoricalDistribution, some), strict=True)))
+            for some in (choices, kinds)
+        ]
+    x = spaces[0].sobol(16, seed=0)
+
+    np.testing.assert_array_equal(spaces[1].features(x), spaces[0].features(x))
+    for name, column in spaces[0].columns(x).items():
+        other = spaces[1].columns(x)[name]
+        assert other.dtype == column.dtype
+        assert other.tolist() == column.tolist()

@@ -1,0 +1,80 @@
+"""Conditional spaces: which parameters an objective asks for, learnt from what its trials asked.
+
+Define-by-run objectives ask for a parameter on one branch alone: the width of a third layer where
+there are three. A parameter that a configuration does not ask for is *inactive* there. When it is
+asked for depends on other parameters, levels of categoricals as a rule; decision trees find the
+simplest dependence that all trials so far bear out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+
+if TYPE_CHECKING:
+    from sklearn.tree import DecisionTreeClassifier
+
+
+_UNASKED = -1.0  # stands for the value of an inactive parameter, where trees look at it
+
+
+class Activity:
+    """Which of d parameters are active at a point.
+
+    Args:
+        features: What the trees may look at of n trials, shape (n, f), n ≥ 1.
+        owner: To which parameter each feature belongs, shape (f,).
+        is_level: Which features are levels of a categorical, Booleans of shape (f,).
+        asked: Which parameters each trial asked for, Booleans of shape (n, d).
+    """
+
+    def __init__(
+        self, features: np.ndarray, owner: np.ndarray, is_level: np.ndarray, asked: np.ndarray
+    ) -> None:
+        self._owner = owner
+        self._is_level = is_level
+        share = asked.mean(axis=0)
+        self._always = share == 1.0
+        self.typical_size = int(np.ceil(asked.sum(axis=1).mean()))
+        """How many parameters a trial asks for, on average and rounded up."""
+        self._trees: dict[int, tuple[np.ndarray, DecisionTreeClassifier | None]] = {}
+        known = self._always.copy()
+        # A parameter of few trials may depend on one of many, as the third layer's on the second.
+        for j in (int(j) for j in np.argsort(-share, kind="stable") if 0.0 < share[j] < 1.0):
+            self._trees[j] = self._grown(features, asked, known, j)
+            known[j] = True
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Tell which parameters are active at q points: from features (q, f) to Booleans (q, d).
+
+        A parameter that no trial has asked for is active nowhere.
+        """
+        active = np.repeat(self._always[np.newaxis, :], len(features), axis=0)
+        for j, (columns, tree) in self._trees.items():
+            rows = np.where(active[:, self._owner], features, _UNASKED)[:, columns]
+            active[:, j] = tree.predict(rows) if tree is not None and len(rows) else True
+        return active
+
+    def _grown(
+        self, features: np.ndarray, asked: np.ndarray, known: np.ndarray, j: int
+    ) -> tuple[np.ndarray, DecisionTreeClassifier | None]:
+        """Grow the tree of parameter j on features of parameters whose activity is known.
+
+        Levels are tried first: among a few trials some number always tells the branches apart by
+        chance. Where there is nothing to depend on there is no tree.
+        """
+        from sklearn.tree import DecisionTreeClassifier
+
+        usable = known[self._owner]
+        rows = np.where(asked[:, self._owner], features, _UNASKED)
+        columns, tree = np.empty(0, dtype=int), None
+        for looked_at in (usable & self._is_level, usable):
+            if not looked_at.any():
+                continue
+            columns, tree = np.flatnonzero(looked_at), DecisionTreeClassifier(random_state=0)
+            tree.fit(rows[:, columns], asked[:, j])
+            if np.array_equal(tree.predict(rows[:, columns]), asked[:, j]):
+                break
+        return columns, tree

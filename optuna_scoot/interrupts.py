@@ -1,0 +1,37 @@
+"""Whether it was the user, not the configuration, that ended an objective under Optuna's loop.
+
+Optuna catches ``KeyboardInterrupt`` as it catches what an objective raises, stores the same
+``FAIL`` for both, and tells a sampler nothing but that state. What was raised stands in a local
+variable of its loop, from which the sampler is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+from optuna.exceptions import OptunaError
+from optuna.exceptions import TrialPruned
+from optuna.study import _optimize
+
+
+def objective_was_interrupted() -> bool:
+    """Tell whether the trial that Optuna's loop ends now was interrupted from outside.
+
+    By the user, or by an error of Optuna's own, such as a storage that is away. False outside of
+    that loop, where nothing is known.
+    """
+    error = _raised_by_objective()
+    if isinstance(error, OptunaError):
+        return not isinstance(error, TrialPruned)
+    return isinstance(error, KeyboardInterrupt)
+
+
+def _raised_by_objective() -> BaseException | None:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code is _optimize._run_trial.__code__:
+            error = frame.f_locals.get("func_err")
+            return error if isinstance(error, BaseException) else None
+        frame = frame.f_back
+    return None
