@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from statistics import mean
 from statistics import quantiles
 from types import TracebackType
 from typing import Any
 from typing import Self
+from typing import cast
 
 import optuna
 import pytest
@@ -292,6 +294,8 @@ def test_share_that_has_to_complete_can_be_chosen() -> None:
     assert run(Arithmetic(), min_completed_share=1.0).state == TrialState.COMPLETE
     one = Arithmetic(errors={0: "stream: x"})
     assert run(one, min_completed_share=1.0).state == TrialState.FAIL
+    all_but_one = Arithmetic(errors=dict.fromkeys(range(N - 1), "stream: x"))
+    assert run(all_but_one, min_completed_share=1 / N).state == TrialState.COMPLETE
 
 
 def test_a_crash_tells_an_error_of_the_most_frequent_kind() -> None:
@@ -315,6 +319,35 @@ def test_request_that_could_not_be_sent_from_here_is_no_crash() -> None:
     assert trial.user_attrs["external_reason"] == "late_generator"
     detail = trial.user_attrs["external_detail"]
     assert detail == "1 requests could not be sent from here: client: too many open files"
+
+
+def test_a_pruned_trial_is_neither_a_crash_nor_a_failure_from_outside() -> None:
+    trial = run(Arithmetic(at_serve=optuna.TrialPruned()))
+    assert trial.state == TrialState.PRUNED
+    assert not {"crash_reason", "failure_is_external"} & set(trial.user_attrs)
+
+
+def test_a_failure_from_outside_brings_what_the_engine_knows() -> None:
+    failure = ExternalFailure("port_taken", "somebody is there")
+    failure.info = {"log": "a.log"}
+    assert run_into(ExternalFailure, Arithmetic(at_start=failure)).user_attrs["log"] == "a.log"
+
+
+def test_one_value_is_a_number_and_two_are_a_tuple() -> None:
+    def value(mode: Any) -> float | tuple[float, ...]:
+        objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE, mode=mode)
+        return objective(cast("optuna.Trial", optuna.trial.FixedTrial({"x": 4})))
+
+    assert isinstance(value("throughput"), float)
+    assert isinstance(value("ttft-tpot"), tuple)
+
+
+def test_answers_of_two_tokens_and_some_of_one_have_a_time_per_token() -> None:
+    mixed = replace(
+        make_workload(), requests=make_workload(1).requests[:1] + make_workload(2).requests[1:]
+    )
+    for workload in (make_workload(2), mixed):
+        assert ServingObjective(Arithmetic(), workload, space=SPACE).mode == "ttft-tpot"
 
 
 def test_what_makes_no_sense_is_refused() -> None:
