@@ -76,6 +76,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|PackageNotFoundError: vllm|^ModuleNotFoundError|^ImportError"
         r"|error while loading shared libraries|cannot open shared object file"
         r"|version [`'](GLIBC|CXXABI|GLIBCXX)\w*\S*' not found|undefined symbol"
+        r"|failed to open lib|compiled with different CUDA|operator torchvision::|_OpNamespace"
         r"|Torch not compiled with CUDA|not compiled with CUDA enabled"
         r"|(is|are) not installed\b|please (pip )?install |failed to be inspected"
         r"|can't open file '|Illegal instruction|exec format error|executable file not found"
@@ -100,7 +101,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|^urllib3\.exceptions|^http(x|core)\.\w*(Connect|Read|Write|Timeout|Protocol|Proxy|Network)"
         r"|^aiohttp\.client_exceptions|CERTIFICATE_VERIFY_FAILED|ProxyError|RemoteDisconnected"
         r"|IncompleteRead|name resolution|Name or service not known|nodename nor servname"
-        r"|^urllib\.error|couldn't connect to ['\"]?http|specific connection error"
+        r"|^urllib\.error|^ssl\.SSL|couldn't connect to ['\"]?http|specific connection error"
         r"|CAS service error"
         r"|^botocore\.exceptions|^google\.auth\.exceptions|Network is unreachable"
         r"|No route to host",
@@ -119,7 +120,9 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|has no vLLM implementation|contains custom code|No adapter found for"
         r"|Tokenizer class \S+ does not exist|No (safetensors|model) weights"
         r"|not a valid git identifier"
-        r"|Could not detect config format|Failed to load mistral|Could not find checkpoint files"
+        r"|weights were not initialized from checkpoint|Error no file named"
+        r"|Incorrect path_or_model_id|Unable to load weights"
+        r"|Could not detect config format|Failed to load mistral"
         r"|Cannot find the config file for|Access to model .* is restricted"
         r"|couldn't find any model|modelscope\S*NotExist|Consistency check failed",
         ExternalReason.NO_SUCH_MODEL,
@@ -128,6 +131,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"driver on your system is too old|driver version is insufficient|NVMLError"
         r"|NVML/RM version|(Failed to|Can't) initialize NVML"
         r"|No CUDA GPUs are available|no CUDA-capable device|Found no NVIDIA driver|No HIP GPUs"
+        r"|No accelerators?\b|CUDA is not available|requires (a )?reset"
         r"|No CUDA runtime is found|Failed to infer device type|uncorrectable|ECC error"
         r"|no kernel image is available|kernel image is invalid|unsupported toolchain"
         r"|forward compatibility was attempted|CUDA unknown error|system not yet initialized"
@@ -164,6 +168,7 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
         r"|shared memory object|allocate shared memory|shared memory\(shm\)|Bus error"
         r"|SIGBUS|exit ?code:? -7\b|uid not found|Operation not permitted(?! when)"
         r"|Cannot assign requested address|Errno 99\b"
+        r"|no socket interface found|Duplicate GPU detected|^OMP: Error"
         r"|Address family not supported|gaierror|invalid literal for int\(\) with base 10: 'tcp:"
         r"|Could not find any running Ray|connect to (the )?(GCS|Ray)|Ray instance"
         r"|Version mismatch: The cluster|failed to register worker"
@@ -174,7 +179,8 @@ _EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
     (
         r"error: unrecognized arguments|error: the following arguments are required"
         r"|trust_remote_code|Unknown quantization method|Invalid attention backend"
-        r"|can use float16 instead|invalid tool call parser|failed to be opened"
+        r"|can use float16 instead|^jinja2|invalid (tool call|reasoning) parser"
+        r"|failed to be opened"
         r"|User-specified max_model_len|Too large swap space|max_lora_rank"
         r"|does not match the quantization method",
         ExternalReason.BAD_ENGINE_ARGUMENT,

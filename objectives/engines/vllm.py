@@ -51,6 +51,7 @@ from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
 from objectives.engines.containers import container_variables
 from objectives.engines.containers import host_path
+from objectives.engines.containers import run_options
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
@@ -164,8 +165,8 @@ class VllmEngine:
             ports.choose_port(self.host)
         else:
             ports.check_port(self.host, self.port)
-        _ = self.capabilities
-        if "://" in env.get("VLLM_PORT", ""):
+        _, command = self._command()
+        if "://" in env.get("VLLM_PORT", "") and run_options(command) is None:
             raise ExternalFailure(
                 ExternalReason.ENVIRONMENT,
                 "VLLM_PORT is set to an address, as Kubernetes does for a service named vllm, and "
@@ -180,6 +181,7 @@ class VllmEngine:
             loadgen.check_limits(len(workload.requests))
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
+        _ = self.capabilities
         self.prompts(workload)
 
     def count_texts(self, trace: Trace) -> Trace:
@@ -314,11 +316,12 @@ class VllmEngine:
         begin = time.monotonic()
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
+            log.touch()
         except OSError as error:
             raise ExternalFailure(
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
             ) from error
+        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
         shown = self.without_secrets(redact(words))
         info = {"engine": self.description, "command": shown, "log": str(log)}
         running = RunningVllm(self, process, address, log, tuple(params), memory, info)
