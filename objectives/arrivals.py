@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 Times = npt.NDArray[np.float64]
 
+MOST_ARRIVALS = 10**7  # more than any load generator sends, or memory holds
 _DRAWN_AT_ONCE = 256
 
 
@@ -34,6 +35,13 @@ def _check(rate: float, duration: float) -> None:
     for name, value in (("rate", rate), ("duration", duration)):
         if not (value > 0 and math.isfinite(value)):
             raise ArrivalsError(f"{name} must be a positive finite number, not {value}")
+
+
+def _check_number(rate: float, duration: float) -> None:
+    if rate * duration > MOST_ARRIVALS:
+        raise ArrivalsError(
+            f"{rate:g} requests/s for {duration:g} s are more than {MOST_ARRIVALS} requests"
+        )
 
 
 def gamma_arrivals(rate: float, duration: float, burstiness: float, seed: int) -> Times:
@@ -49,9 +57,10 @@ def gamma_arrivals(rate: float, duration: float, burstiness: float, seed: int) -
         Times in seconds, shape (n,), n random with a mean near ``rate * duration``.
 
     Raises:
-        ArrivalsError: When an argument is out of its range.
+        ArrivalsError: When an argument is out of its range, or more arrive than MOST_ARRIVALS.
     """
     _check(rate, duration)
+    _check_number(rate, duration)
     if not burstiness > 0:
         raise ArrivalsError(f"burstiness must be positive, not {burstiness}")
     if seed < 0:
@@ -60,11 +69,17 @@ def gamma_arrivals(rate: float, duration: float, burstiness: float, seed: int) -
         return constant_arrivals(rate, duration)
     rng = np.random.default_rng(seed)
     scale = 1.0 / (rate * burstiness)
-    gaps = np.empty(0)
-    times = np.empty(0)
-    while not times.size or times[-1] < duration:
-        gaps = np.append(gaps, rng.gamma(burstiness, scale, size=_DRAWN_AT_ONCE))
-        times = np.cumsum(gaps)
+    drawn: list[Times] = []
+    last = 0.0
+    while last < duration:
+        if len(drawn) * _DRAWN_AT_ONCE > MOST_ARRIVALS:
+            raise ArrivalsError(
+                f"burstiness {burstiness:g} sends more than {MOST_ARRIVALS} requests at once"
+            )
+        gaps = rng.gamma(burstiness, scale, size=_DRAWN_AT_ONCE)
+        drawn.append(np.cumsum(np.concatenate(([last], gaps)))[1:])
+        last = float(drawn[-1][-1])
+    times = np.concatenate(drawn)
     return times[times < duration]
 
 
@@ -77,9 +92,11 @@ def constant_arrivals(rate: float, duration: float) -> Times:
     """Return 0, 1/λ, 2/λ and so on below ``duration``.
 
     Raises:
-        ArrivalsError: When an argument is not positive and finite.
+        ArrivalsError: When an argument is not positive and finite, or more arrive than
+            MOST_ARRIVALS.
     """
     _check(rate, duration)
+    _check_number(rate, duration)
     times = np.arange(math.ceil(rate * duration)) / rate
     return times[times < duration]
 

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import gc
 import json
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -316,6 +317,7 @@ class _Exchange:
             output_tokens=self.output_tokens or 0,
             inter_token_latencies=tuple(after - before for before, after in gaps),
             error=self.error if self.over else unfinished,
+            requested_tokens=request.output_tokens,
         )
 
 
@@ -452,7 +454,14 @@ class _Run:
             lateness_limit_s=self._options.lateness_limit_s,
             short_outputs=sum(r.output_tokens < asked.output_tokens for r, asked in pairs),
             prompt_length_mismatches=sum(r.prompt_tokens != a.prompt_tokens for r, a in pairs),
+            longest_s=self._longest(),
         )
+
+    def _longest(self) -> float | None:
+        """Seconds that no answer can take longer than; None when nothing limits them."""
+        until_given_up = self._exchanges[-1].scheduled.time + self._options.drain_timeout_s
+        longest = min(self._options.request_timeout_s, until_given_up)
+        return longest if math.isfinite(longest) else None
 
 
 def _describe(error: aiohttp.ClientError | OSError, exchange: _Exchange) -> str:

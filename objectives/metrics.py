@@ -11,15 +11,23 @@ Symbols, for a request that completed: ``sent`` is the moment it was sent, ``fir
     goodput = completed within every given limit / duration
 
 Where this differs from ``vllm bench serve`` on purpose: a metric that no request defines is absent
-instead of zero, and a run in which nothing completed is an error. ``docs/metrics.md`` tells more.
+instead of zero, and a run in which nothing completed is an error.
+
+These rest on the requests that completed, so that a server which drops its slowest requests looks
+fast. What is optimised, :meth:`ServingMetrics.value`, therefore takes a failed request for one
+that was answered as late as a request may be. ``docs/metrics.md`` tells more.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import fields
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -63,6 +71,7 @@ class RequestRecord:
         inter_token_latencies: Seconds between successive token events; one fewer than events.
         error: None when the request completed, else a text that opens with a
             :class:`FailureKind`, as ``"timeout: no answer within 60 s"``.
+        requested_tokens: Output tokens that were asked for; 0: not known.
     """
 
     index: int
@@ -74,6 +83,7 @@ class RequestRecord:
     output_tokens: int
     inter_token_latencies: tuple[float, ...] = ()
     error: str | None = None
+    requested_tokens: int = 0
 
     @property
     def completed(self) -> bool:
@@ -120,6 +130,8 @@ class LoadResult:
         short_outputs: Completed requests with fewer output tokens than they asked for.
         prompt_length_mismatches: Completed requests whose prompt the server counted otherwise
             than the workload does.
+        longest_s: Seconds that no answer could take longer than, the same in all runs of a
+            workload: what a failed request counts as. None: not known, the duration stands in.
     """
 
     records: tuple[RequestRecord, ...]
@@ -129,6 +141,7 @@ class LoadResult:
     lateness_limit_s: float = math.inf
     short_outputs: int = 0
     prompt_length_mismatches: int = 0
+    longest_s: float | None = None
 
     @property
     def too_late(self) -> bool:
@@ -219,6 +232,8 @@ class LatencySummary:
 class ServingMetrics:
     """The metrics of one run; see the head of this module for the definitions.
 
+    Latencies and throughputs are those of the requests that completed, but for ``optimised``.
+
     Attributes:
         completed: Requests that completed, at least 1.
         failed: Requests that did not.
@@ -233,6 +248,8 @@ class ServingMetrics:
         tpot_ms: Time per output token; None when no request had two tokens.
         itl_ms: Inter-token latency; None when no request had two token events.
         e2el_ms: End-to-end latency.
+        optimised: The metrics under their flat names once more, with every failed request counted
+            as one that was answered as late as a request may be. Without failures it is `as_dict`.
     """
 
     completed: int
@@ -248,11 +265,12 @@ class ServingMetrics:
     tpot_ms: LatencySummary | None
     itl_ms: LatencySummary | None
     e2el_ms: LatencySummary
+    optimised: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, float]:
         """Return every metric that has a value under a flat name, as ``ttft_ms_p95``."""
         flat: dict[str, float] = {}
-        for name in self.__slots__:
+        for name in (each.name for each in fields(self) if each.name != "optimised"):
             value = getattr(self, name)
             if isinstance(value, LatencySummary):
                 flat.update((f"{name}_{s}", getattr(value, s)) for s in value.__slots__)
@@ -261,22 +279,54 @@ class ServingMetrics:
         return flat
 
     def value(self, name: str) -> float:
-        """Return one metric by its flat name.
+        """Return one metric by its flat name as an objective takes it: failures count.
+
+        A request that fails instead of being answered, however late, never improves it.
 
         Raises:
             MetricsError: When there is no such metric, or this run does not define it.
         """
-        flat = self.as_dict()
-        if name not in flat:
-            known = ", ".join(flat)
+        if name not in self.optimised:
+            known = ", ".join(self.optimised)
             raise MetricsError(f"this run has no metric {name!r}; it has {known}")
-        return flat[name]
+        return self.optimised[name]
+
+
+@dataclass(slots=True)
+class _Samples:
+    """The latencies of some requests, in seconds."""
+
+    ttft: list[float] = field(default_factory=list)
+    tpot: list[float] = field(default_factory=list)
+    itl: list[float] = field(default_factory=list)
+    e2el: list[float] = field(default_factory=list)
+
+    def add(self, record: RequestRecord) -> None:
+        """Add a request that completed."""
+        self.ttft.append(record.ttft)
+        self.e2el.append(record.latency)
+        self.itl += record.inter_token_latencies
+        if record.tpot is not None:
+            self.tpot.append(record.tpot)
+
+    def add_failed(self, record: RequestRecord, longest: float) -> None:
+        """Add a request that failed as if it had taken ``longest`` seconds.
+
+        No answer to it could have a larger value of any kind, nor more gaps between its tokens.
+        """
+        n_gaps = record.requested_tokens - 1 if record.requested_tokens else 1
+        self.ttft.append(longest)
+        self.e2el.append(longest)
+        self.itl += [longest] * max(n_gaps, len(record.inter_token_latencies))
+        if n_gaps > 0:
+            self.tpot.append(longest / n_gaps)
 
 
 def summarize(
     records: Sequence[RequestRecord],
     duration: float | None = None,
     slo: GoodputSLO | None = None,
+    longest_s: float | None = None,
 ) -> ServingMetrics:
     """Compute the metrics of a run.
 
@@ -285,6 +335,8 @@ def summarize(
         duration: Seconds from the start of the run to the end of the drain. Without it, the
             time of the last token of all.
         slo: Limits for the goodput.
+        longest_s: Seconds that no answer could take longer than; by default the duration. What a
+            failed request counts as in what is optimised.
 
     Returns:
         The metrics. ``completed`` and ``failed`` tell how much they rest on; whether that
@@ -295,7 +347,7 @@ def summarize(
         MetricsError: When the duration is not positive.
     """
     done = [record for record in records if record.completed]
-    failed = len(records) - len(done)
+    lost = [record for record in records if not record.completed]
     if not done:
         first_error = next((r.error for r in records if r.error), "no request was made")
         raise NoCompletedRequests(f"none of {len(records)} requests completed ({first_error})")
@@ -303,15 +355,44 @@ def summarize(
         duration = max(record.last_token or 0.0 for record in done)
     if not (duration > 0 and math.isfinite(duration)):
         raise MetricsError(f"the duration of a run is a positive number of seconds: {duration}")
-    ttft = LatencySummary.of_seconds([record.ttft for record in done])
-    e2el = LatencySummary.of_seconds([record.latency for record in done])
+    samples = _Samples()
+    for record in done:
+        samples.add(record)
+    plain = _metrics(samples, done, len(lost), duration, slo)
+    if lost:
+        longest = max(duration if longest_s is None else longest_s, *samples.e2el)
+        for record in lost:
+            samples.add_failed(record, longest)
+        end = max(_latest_end(record, longest_s) for record in lost)
+        late = _metrics(samples, done, len(lost), max(duration, end), slo)
+    return replace(plain, optimised=(late if lost else plain).as_dict())
+
+
+def _latest_end(record: RequestRecord, longest_s: float | None) -> float:
+    """When a request that failed would have ended at the latest, as far as that is known.
+
+    Else a run would get shorter, and its throughput higher, by failing the last request early.
+    """
+    return max(record.sent + (longest_s or 0.0), record.last_token or 0.0)
+
+
+def _metrics(
+    samples: _Samples,
+    done: Sequence[RequestRecord],
+    n_failed: int,
+    duration: float,
+    slo: GoodputSLO | None,
+) -> ServingMetrics:
+    """Metrics of latencies that are given, and of the tokens of the requests that completed."""
+    ttft = LatencySummary.of_seconds(samples.ttft)
+    e2el = LatencySummary.of_seconds(samples.e2el)
     assert ttft is not None
     assert e2el is not None
     n_input = sum(record.prompt_tokens for record in done)
     n_output = sum(record.output_tokens for record in done)
     return ServingMetrics(
         completed=len(done),
-        failed=failed,
+        failed=n_failed,
         duration_s=duration,
         total_input_tokens=n_input,
         total_output_tokens=n_output,
@@ -320,7 +401,7 @@ def summarize(
         total_token_throughput=(n_input + n_output) / duration,
         goodput=None if slo is None else sum(slo.met_by(r) for r in done) / duration,
         ttft_ms=ttft,
-        tpot_ms=LatencySummary.of_seconds([r.tpot for r in done if r.tpot is not None]),
-        itl_ms=LatencySummary.of_seconds([t for r in done for t in r.inter_token_latencies]),
+        tpot_ms=LatencySummary.of_seconds(samples.tpot),
+        itl_ms=LatencySummary.of_seconds(samples.itl),
         e2el_ms=e2el,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,25 @@ class PromptError(ValueError):
     """Prompts cannot be made with this tokenizer; the message says why."""
 
 
+class NoTokenizer(PromptError):
+    """There is no tokenizer that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The prompts of a workload.
+
+    Attributes:
+        texts: One a request, in the workload's order.
+        lengths: Tokens of each, as the server is meant to count them.
+        counted_here: Whether a tokenizer counted them; else the trace says so.
+    """
+
+    texts: tuple[str, ...]
+    lengths: tuple[int, ...]
+    counted_here: bool = True
+
+
 def load_tokenizer(
     model: str | Path, *, revision: str | None = None, token: str | None = None
 ) -> Tokenizer:
@@ -46,7 +66,7 @@ def load_tokenizer(
         token: For the hub; by default that of ``HF_TOKEN`` or of its own login.
 
     Raises:
-        PromptError: When there is no such tokenizer.
+        NoTokenizer: When there is no such tokenizer.
     """
     if token is not None and not fits_header(token):
         raise PromptError("the hub's token cannot be sent: it has to be visible ASCII characters")
@@ -54,56 +74,157 @@ def load_tokenizer(
     if path.is_dir():
         path = path / "tokenizer.json"
         if not path.is_file():
-            raise PromptError(
+            raise NoTokenizer(
                 f"{path.parent} holds no tokenizer.json: save the model's fast tokenizer there"
             )
     try:
         if path.is_file():
-            return Tokenizer.from_file(str(path))
-        return Tokenizer.from_pretrained(str(model), revision=revision or "main", token=token)
+            tokenizer = Tokenizer.from_file(str(path))
+        else:
+            tokenizer = Tokenizer.from_pretrained(
+                str(model), revision=revision or "main", token=token
+            )
+        # The file may keep what somebody once trained or exported with; a server does neither.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
     except Exception as error:  # the library raises bare Exception, the hub many kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise PromptError(f"no tokenizer for model {str(model)!r}: {reason}") from error
+        raise NoTokenizer(f"no tokenizer for model {str(model)!r}: {reason}") from error
+
+
+def count_texts(
+    trace: Trace, model: str | Path, *, revision: str | None = None, token: str | None = None
+) -> Trace:
+    """Count the texts of a trace with a model's tokenizer, where there are any.
+
+    Without a tokenizer the trace's own counts stand, to be compared with the server's.
+
+    Args:
+        trace: Any trace.
+        model: As for `load_tokenizer`.
+        revision: As for `load_tokenizer`.
+        token: As for `load_tokenizer`.
+
+    Raises:
+        NoTokenizer: There is none, and some texts are not counted.
+    """
+    texts = [request for request in trace.requests if request.prompt is not None]
+    if not texts:
+        return trace
+    try:
+        return count_tokens(trace, load_tokenizer(model, revision=revision, token=token))
+    except NoTokenizer:
+        if any(request.prompt_tokens == 0 for request in texts):
+            raise
+        return trace
 
 
 def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
-    """Fill in ``prompt_tokens`` of the requests that hold text without a count."""
-    return Trace(
-        trace.name,
-        tuple(
-            replace(request, prompt_tokens=_length(request.prompt, tokenizer))
-            if request.prompt is not None and request.prompt_tokens == 0
-            else request
-            for request in trace.requests
-        ),
+    """Set ``prompt_tokens`` of the requests that hold text to what a tokenizer counts.
+
+    A count that the trace gives is that of another model, unless it agrees; how many did not is
+    among the notes of the trace.
+    """
+    texts = [request.prompt for request in trace.requests if request.prompt is not None]
+    counts = iter([len(e.ids) for e in tokenizer.encode_batch(texts)])
+    requests = tuple(
+        request if request.prompt is None else replace(request, prompt_tokens=next(counts))
+        for request in trace.requests
     )
+    n_other = sum(
+        old.prompt_tokens not in (0, new.prompt_tokens)
+        for old, new in zip(trace.requests, requests, strict=True)
+    )
+    notes = (
+        (f"{n_other} of {len(texts)} texts counted anew by the model's tokenizer",)
+        if n_other
+        else ()
+    )
+    return replace(trace, requests=requests, notes=(*trace.notes, *notes))
 
 
-def build_prompts(workload: Workload, tokenizer: Tokenizer, seed: int = 0) -> tuple[str, ...]:
+def write_prompts(
+    workload: Workload,
+    model: str | Path,
+    added: int = 0,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+) -> Prompts:
+    """Make the prompts of a workload with a model's tokenizer.
+
+    Args:
+        workload: The requests.
+        model: As for `load_tokenizer`; not needed where every request has its text and its count,
+            and none is shortened.
+        added: Tokens that the server counts in every prompt beyond the tokenizer's.
+        revision: As for `load_tokenizer`.
+        token: As for `load_tokenizer`.
+
+    Raises:
+        NoTokenizer: There is none, and it is needed.
+        PromptError: The tokenizer allows no prompts of these lengths.
+    """
+    try:
+        tokenizer = load_tokenizer(model, revision=revision, token=token)
+    except NoTokenizer as error:
+        texts = [scheduled.request.prompt for scheduled in workload.requests]
+        whole = tuple(text for text in texts if text is not None)
+        if len(whole) < len(texts):
+            raise NoTokenizer(
+                f"{error}; or give every request its text and prompt_tokens in the trace"
+            ) from error
+        if workload.n_clipped:
+            raise NoTokenizer(f"{error}; without it no text is shortened") from error
+        lengths = tuple(scheduled.request.prompt_tokens for scheduled in workload.requests)
+        return Prompts(whole, lengths, counted_here=False)
+    return _write(workload, tokenizer, 0, added)
+
+
+def build_prompts(
+    workload: Workload, tokenizer: Tokenizer, seed: int = 0, added: int = 0
+) -> tuple[str, ...]:
     """Make the prompt of every request of a workload.
 
     Args:
         workload: The requests; their lengths include the special tokens that the tokenizer adds.
         tokenizer: The model's tokenizer.
         seed: Another seed gives other words.
+        added: Tokens that the server counts in every prompt beyond the tokenizer's.
 
     Returns:
         One prompt a request, in the workload's order. Each encodes to its ``prompt_tokens``
-        tokens. A request with text of its own keeps it, cut at the end when it is longer than
-        its ``prompt_tokens``, as a clipped request's is.
+        tokens, less those that are added. A request with text of its own keeps it, cut at the end
+        when it is longer than its ``prompt_tokens``, as a clipped request's is.
 
     Raises:
-        PromptError: When the tokenizer allows no prompt of some length.
+        PromptError: When the tokenizer allows no prompt of some length, or a text has fewer tokens
+            than its request says.
     """
-    writer = PromptWriter(tokenizer, seed)
+    return _write(workload, tokenizer, seed, added).texts
+
+
+def _write(workload: Workload, tokenizer: Tokenizer, seed: int, added: int) -> Prompts:
+    writer = PromptWriter(tokenizer, seed, added)
     drafts = [writer.draft(scheduled) for scheduled in workload.requests]
-    encodings = tokenizer.encode_batch(drafts)
-    prompts = []
-    for scheduled, draft, encoding in zip(workload.requests, drafts, encodings, strict=True):
-        request = scheduled.request
-        right = request.prompt is not None or len(encoding.ids) == request.prompt_tokens
-        prompts.append(draft if right else writer.repair(scheduled))
-    return tuple(prompts)
+    texts = []
+    lengths = []
+    for scheduled, draft, encoding in zip(
+        workload.requests, drafts, tokenizer.encode_batch(drafts), strict=True
+    ):
+        request, length = scheduled.request, len(encoding.ids) + added
+        if request.prompt is None and length != request.prompt_tokens:
+            draft, length = writer.repair(scheduled), request.prompt_tokens
+        if request.prompt == draft and max(length, len(encoding.ids)) < request.prompt_tokens:
+            raise PromptError(
+                f"request {scheduled.index}: its text has {length} tokens and not "
+                f"{request.prompt_tokens}: count it with the model's tokenizer, as count_tokens "
+                "does"
+            )
+        texts.append(draft)
+        lengths.append(length)
+    return Prompts(tuple(texts), tuple(lengths))
 
 
 class PromptWriter:
@@ -112,11 +233,13 @@ class PromptWriter:
     Args:
         tokenizer: The model's tokenizer.
         seed: Seed of the words.
+        added: Tokens that the server counts in every prompt beyond the tokenizer's.
     """
 
-    def __init__(self, tokenizer: Tokenizer, seed: int = 0) -> None:
+    def __init__(self, tokenizer: Tokenizer, seed: int = 0, added: int = 0) -> None:
         self._tokenizer = tokenizer
         self._seed = seed
+        self._added = added
         self._streams: dict[str, list[str]] = {}
 
     @cached_property
@@ -127,7 +250,7 @@ class PromptWriter:
     @cached_property
     def _overhead(self) -> int:
         """Special tokens, and what the first word of a text costs more than the others."""
-        return _length(self._words[0], self._tokenizer) - 1
+        return _length(self._words[0], self._tokenizer) - 1 + self._added
 
     def draft(self, scheduled: ScheduledRequest) -> str:
         """Return the prompt of a request, of the right length unless words merge."""
@@ -147,7 +270,7 @@ class PromptWriter:
         n_tokens = scheduled.request.prompt_tokens
         for _ in range(_REPAIR_ATTEMPTS):
             text = "".join([*shared, *own])
-            surplus = _length(text, self._tokenizer) - n_tokens
+            surplus = _length(text, self._tokenizer) + self._added - n_tokens
             if surplus == 0:
                 return text
             keep = max(0, len(own) - max(surplus, 0) - 1)
@@ -196,9 +319,10 @@ class PromptWriter:
         encoding = self._tokenizer.encode(request.prompt)
         if len(encoding.ids) <= request.prompt_tokens:
             return request.prompt
-        for n_tokens in range(request.prompt_tokens, 0, -1):
+        room = request.prompt_tokens - max(self._added, 0)
+        for n_tokens in range(room, 0, -1):
             text = request.prompt[: max(end for _, end in encoding.offsets[:n_tokens])]
-            if text and _length(text, self._tokenizer) <= request.prompt_tokens:
+            if text and _length(text, self._tokenizer) <= room:
                 return text
         raise PromptError(f"text cannot be cut to {request.prompt_tokens} tokens")
 

@@ -1,131 +1,371 @@
 """Public trace formats, turned into rows of this project's JSONL (``docs/traces.md``).
 
-* CSV of the Azure LLM inference traces (Splitwise, Patel et al., ISCA 2024): ``TIMESTAMP``
-  (2023-11-16 18:15:46.6805900, seven decimals), ``ContextTokens``, ``GeneratedTokens``.
-* CSV of lengths only: ``num_prefill_tokens``, ``num_decode_tokens``.
-* JSONL of the Mooncake traces (Qin et al., FAST 2025): ``timestamp`` (whole milliseconds),
-  ``input_length``, ``output_length``, and ``hash_ids``, one id a block of 512 tokens, where equal
-  leading ids mean an equal beginning of the prompts.
+A format is told by the names of its columns or keys, whatever their case. What a column counts in
+is part of the format where its source documents it. Where it does not, or where another source
+uses the same names otherwise, the file has to prove it or the user has to say it:
+
+* The Mooncake traces (Qin et al., FAST 2025) count whole milliseconds, with one hash id for each
+  block of 512 tokens; equal leading ids mean an equal beginning of the prompts. Others write the
+  same keys in other units, with other blocks, or without ids.
+* AIPerf's own files of that kind, with a text in each row, count milliseconds.
+* The size of the blocks follows from the lengths of the prompts and the numbers of their ids.
 """
 
 from __future__ import annotations
 
-import csv
+import math
 from collections import Counter
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from objectives.stamps import TimeUnit
+from objectives.stamps import to_seconds
+from objectives.trace_files import NumberedRow
+from objectives.trace_files import TraceFile
+from objectives.trace_files import as_words
+from objectives.trace_files import shown
+from objectives.trace_files import whole_number
 
-BLOCK_TOKENS = 512  # tokens that one of Mooncake's hash ids stands for
 
-Row = Mapping[str, Any]
-NumberedRow = tuple[int, Row]  # the line of the file, from 1, and the row
+MOONCAKE_BLOCK = 512  # tokens that one of Mooncake's hash ids stands for
+BAILIAN_BLOCK = 16
+# Milliseconds a request, on average, below which stamps may as well be seconds: 50 requests/s.
+LEAST_GAP_MS = 20
+
+AIPERF_TEXT = "text_input"  # AIPerf's name, whose trace files count milliseconds
+TEXTS = ("prompt", AIPERF_TEXT)
+CHATS = ("conversations", "conversation", "messages")
 
 
 class PublicTraceError(ValueError):
     """A file in a public trace format is not as it should be."""
 
 
-def rows_of_csv(text: str) -> list[NumberedRow]:
-    """Read a CSV of the Azure traces or of lengths only; the header tells which.
+@dataclass(frozen=True, slots=True)
+class TraceFormat:
+    """How a source names its columns or keys, in lower case.
+
+    Attributes:
+        name: The source.
+        prompt: Length of the prompt; may be missing where there is a text.
+        output: Length of the answer.
+        time: Arrival; None: the format has none.
+        needs_time: Whether a file without that column is in another format.
+        unit: Of a number in that column; None: to be proven or said.
+        blocks: The column of the hash ids.
+        known: Further columns of the source, which change nothing about the load or follow from
+            the others.
+    """
+
+    name: str
+    prompt: str
+    output: str
+    time: str | None = None
+    needs_time: bool = False
+    unit: TimeUnit | None = None
+    blocks: str | None = None
+    known: frozenset[str] = frozenset()
+
+    def fits(self, names: Mapping[str, str]) -> bool:
+        """Whether columns of these names, in lower case, are in this format."""
+        has_prompt = self.prompt in names or any(text in names for text in TEXTS)
+        has_time = not self.needs_time or self.time in names
+        return has_prompt and has_time and self.output in names
+
+
+AZURE = TraceFormat("Azure", "contexttokens", "generatedtokens", "timestamp", needs_time=True)
+BURST_GPT = TraceFormat(
+    "BurstGPT",
+    "request tokens",
+    "response tokens",
+    "timestamp",
+    needs_time=True,
+    unit="s",
+    known=frozenset({"model", "total tokens", "log type", "session id", "elapsed time"}),
+)
+VIDUR = TraceFormat(
+    "lengths",
+    "num_prefill_tokens",
+    "num_decode_tokens",
+    "arrived_at",
+    unit="s",
+    known=frozenset({"num_total_tokens", "pd_ratio"}),
+)
+GUIDE_LLM = TraceFormat("GuideLLM", "prompt_tokens_count", "output_tokens_count")
+MOONCAKE = TraceFormat(
+    "Mooncake", "input_length", "output_length", "timestamp", needs_time=True, blocks="hash_ids"
+)
+BAILIAN = TraceFormat(
+    "Qwen-Bailian",
+    "input_length",
+    "output_length",
+    "timestamp",
+    needs_time=True,
+    unit="s",
+    blocks="hash_ids",
+    known=frozenset({"chat_id", "parent_chat_id", "type", "turn"}),
+)
+FORMATS = (AZURE, BURST_GPT, VIDUR, GUIDE_LLM, BAILIAN, MOONCAKE)
+# An index that a table was written with says nothing.
+_INDEX = frozenset({"index", "unnamed: 0"})
+
+
+def find_format(names: Mapping[str, str]) -> TraceFormat | None:
+    """The public format of a file with these columns or keys, None when it is in none.
 
     Args:
-        text: The file, header first.
-
-    Returns:
-        Rows with ``prompt_tokens`` and ``output_tokens``; Azure's also with ``arrival_time`` in
-        seconds from the earliest stamp, sorted by it.
-
-    Raises:
-        PublicTraceError: When the header is neither, or a cell cannot be read.
+        names: The names in lower case, with the names as they stand in the file.
     """
-    reader = csv.DictReader(text.splitlines())
-    columns = set(reader.fieldnames or ())
-    rows = list(enumerate(reader, start=2))
-    if {"TIMESTAMP", "ContextTokens", "GeneratedTokens"} <= columns:
-        return _rows_of_azure(rows)
-    if {"num_prefill_tokens", "num_decode_tokens"} <= columns:
-        names = ("num_prefill_tokens", "num_decode_tokens")
-        return [(line, _lengths(line, row, *names)) for line, row in rows]
-    raise PublicTraceError(
-        "a CSV trace has the columns TIMESTAMP, ContextTokens, GeneratedTokens (Azure) or "
-        f"num_prefill_tokens, num_decode_tokens (lengths), not {', '.join(sorted(columns))}"
+    for trace_format in FORMATS:
+        if trace_format is BAILIAN and "chat_id" not in names:
+            continue
+        if trace_format.fits(names):
+            return trace_format
+    return None
+
+
+def describe_formats() -> str:
+    """The columns of tables that are read, for a message."""
+    return (
+        "TIMESTAMP, ContextTokens, GeneratedTokens (Azure), Timestamp, Request tokens, Response "
+        "tokens (BurstGPT), num_prefill_tokens, num_decode_tokens (lengths), prompt_tokens_count, "
+        "output_tokens_count (GuideLLM) or prompt_tokens, output_tokens"
     )
 
 
-def _rows_of_azure(rows: Sequence[NumberedRow]) -> list[NumberedRow]:
-    seconds = [_azure_seconds(line, row["TIMESTAMP"]) for line, row in rows]
-    start = min(seconds, default=0)
-    requests = [
-        (line, _lengths(line, row, "ContextTokens", "GeneratedTokens"), (ticks - start) / 1e7)
-        for (line, row), ticks in zip(rows, seconds, strict=True)
-    ]
-    requests.sort(key=lambda request: request[2])  # stable: equal stamps keep their order
-    return [(line, {**lengths, "arrival_time": time}) for line, lengths, time in requests]
+def convert(
+    file: TraceFile, trace_format: TraceFormat, time_unit: TimeUnit | None = None
+) -> tuple[list[NumberedRow], tuple[str, ...]]:
+    """Turn the rows of a public format into this project's.
 
+    Args:
+        file: The rows.
+        trace_format: Their format.
+        time_unit: What numbers in the time's column count, as the user says; None: as the format
+            or the file says.
 
-def _azure_seconds(line: int, stamp: str | None) -> int:
-    """Return a stamp in ticks of 100 ns, of which a datetime, with its 6 decimals, loses one."""
-    whole, _, rest = (stamp or "").strip().partition(".")
-    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    zone = rest[len(digits) :]  # the traces of 2024 end in +00:00
-    try:
-        moment = datetime.fromisoformat(whole + (zone or ("" if "+" in whole else "+00:00")))
-    except ValueError as error:
-        raise PublicTraceError(f"line {line}: TIMESTAMP {stamp!r} is not a time") from error
-    return round(moment.timestamp()) * 10_000_000 + int(digits[:7].ljust(7, "0"))
-
-
-def _lengths(line: int, row: Row, prompt_column: str, output_column: str) -> dict[str, int]:
-    lengths = {}
-    for name, column in (("prompt_tokens", prompt_column), ("output_tokens", output_column)):
-        try:
-            lengths[name] = int(row[column])
-        except (TypeError, ValueError) as error:
-            raise PublicTraceError(
-                f"line {line}: {column} must be a whole number, not {row[column]!r}"
-            ) from error
-    return lengths
-
-
-def is_mooncake(row: Row) -> bool:
-    """Tell whether a JSON row is one of a Mooncake trace."""
-    return {"timestamp", "input_length", "output_length"} <= row.keys()
-
-
-def rows_of_mooncake(rows: Sequence[NumberedRow]) -> list[NumberedRow]:
-    """Turn Mooncake's rows into this project's.
-
-    A request shares the blocks that :func:`shared_prefixes` finds. The stamps are as recorded; for
-    a trace stamped in coarse steps, ``objectives.traces.spread_arrivals`` spreads them.
+    Returns:
+        The rows, in the order of their times where they have any. Rows without a token of prompt
+        or of answer, as of failed requests, are left out. Then what a user should know: how many
+        were left out, and which columns were not used.
 
     Raises:
-        PublicTraceError: When a row lacks a key or holds another type.
+        PublicTraceError: A row is not as it should be.
+        StampError: A time is none, or nothing tells its unit.
     """
-    for line, row in rows:
-        times_and_lengths = [row.get(k) for k in ("timestamp", "input_length", "output_length")]
-        if not all(type(value) in (int, float) for value in times_and_lengths):
-            raise PublicTraceError(
-                f"line {line}: timestamp, input_length and output_length must be numbers"
-            )
-        if not isinstance(row.get("hash_ids", []), list):
-            raise PublicTraceError(f"line {line}: hash_ids must be a list")
-    prefixes = shared_prefixes([row.get("hash_ids", []) for _, row in rows])
-    converted: list[NumberedRow] = []
-    for (line, row), (prefix_id, n_blocks) in zip(rows, prefixes, strict=True):
-        request: dict[str, Any] = {
-            "prompt_tokens": row["input_length"],
-            "output_tokens": row["output_length"],
-            "arrival_time": row["timestamp"] / 1000,
+    table = _Table(file, trace_format)
+    lengths = [table.lengths(line, row) for line, row in file.rows]
+    rows = [row for row, request in zip(file.rows, lengths, strict=True) if request is not None]
+    requests = [request for request in lengths if request is not None]
+    blocks = table.blocks(rows)
+    if blocks is not None:
+        requests = _with_shared_tokens(requests, blocks, table)
+    if table.has_time and rows:
+        seconds = table.seconds(rows, requests, blocks, time_unit)
+        order = sorted(range(len(rows)), key=seconds.__getitem__)  # stable
+        rows = [rows[i] for i in order]
+        requests = [{**requests[i], "arrival_time": seconds[i]} for i in order]
+    lines = [line for line, _ in rows]
+    return list(zip(lines, requests, strict=True)), tuple(_notes(file, len(rows), table))
+
+
+def _notes(file: TraceFile, n_kept: int, table: _Table) -> Iterator[str]:
+    n_left_out = len(file.rows) - n_kept
+    if n_left_out:
+        yield f"{n_left_out} of {len(file.rows)} rows left out, without prompt or answer"
+    if unused := table.unused():
+        yield f"not used: {', '.join(unused)}"
+
+
+class _Table:
+    """A file in a format: reads cells by the format's names."""
+
+    def __init__(self, file: TraceFile, trace_format: TraceFormat) -> None:
+        self._format = trace_format
+        self._names = names_of(file)
+        self._text = next((t for t in TEXTS if t in self._names), None)
+        self._columns = {
+            "prompt_tokens": self._names.get(trace_format.prompt, trace_format.prompt),
+            "output_tokens": self._names.get(trace_format.output, trace_format.output),
         }
+        self.has_time = trace_format.time in self._names
+
+    def unused(self) -> list[str]:
+        """Columns that were not used, though nobody knows that they do not matter."""
+        f = self._format
+        used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | _INDEX
+        return [as_words(name) for lower, name in self._names.items() if lower not in used]
+
+    def lengths(self, line: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Lengths and text of a request; None when it has no prompt or no answer.
+
+        Raises:
+            PublicTraceError: A length is no whole number, or is missing.
+        """
+        self._check_turns(line, row)
+        request: dict[str, Any] = {}
+        text = None if self._text is None else self._cell(row, self._text)
+        if isinstance(text, str) and text.strip():
+            request["prompt"] = text
+        for name, column in self._columns.items():
+            cell = row.get(column)
+            if name == "prompt_tokens" and "prompt" in request and cell in (None, ""):
+                continue
+            number = whole_number(cell)
+            if number is None:
+                raise PublicTraceError(
+                    f"line {line}: {column} must be a whole number, not {shown(cell)}"
+                )
+            if number < 0:
+                raise PublicTraceError(f"line {line}: {name} must be at least 1, not {number}")
+            request[name] = number
+        return None if 0 in request.values() else request
+
+    def _check_turns(self, line: int, row: Mapping[str, Any]) -> None:
+        waits = self._format is MOONCAKE and "delay" in self._names
+        if waits and self._cell(row, "delay") not in (None, ""):
+            raise PublicTraceError(
+                f"line {line}: delay waits for the answer before, which no open load does: give "
+                "every row a timestamp"
+            )
+
+    def blocks(self, rows: Sequence[NumberedRow]) -> list[Sequence[int]] | None:
+        """The hash ids of each row; None when the file has none.
+
+        Raises:
+            PublicTraceError: They are no list.
+        """
+        if self._format.blocks not in self._names:
+            return None
+        found = [self._cell(row, self._format.blocks) or [] for _, row in rows]
+        for (line, _), blocks in zip(rows, found, strict=True):
+            if not isinstance(blocks, list) or not all(type(b) in (int, str) for b in blocks):
+                raise PublicTraceError(f"line {line}: hash_ids must be a list of ids")
+        return found
+
+    def block_tokens(
+        self, requests: Sequence[Mapping[str, Any]], blocks: Sequence[Sequence[int]]
+    ) -> int:
+        """Tokens that one hash id stands for.
+
+        Raises:
+            PublicTraceError: The file does not tell it.
+        """
+        lengths = [request.get("prompt_tokens", 0) for request in requests]
+        if self._format is BAILIAN:
+            for length, ids in zip(lengths, blocks, strict=True):
+                if (len(ids) - 1) * BAILIAN_BLOCK >= length > 0:
+                    raise PublicTraceError(
+                        f"{len(ids)} hash_ids for {length} tokens are no blocks of "
+                        f"{BAILIAN_BLOCK}: leave hash_ids out"
+                    )
+            return BAILIAN_BLOCK
+        return block_size(lengths, [len(ids) for ids in blocks])
+
+    def seconds(
+        self,
+        rows: Sequence[NumberedRow],
+        requests: Sequence[Mapping[str, Any]],
+        blocks: Sequence[Sequence[int]] | None,
+        time_unit: TimeUnit | None,
+    ) -> list[float]:
+        """When each request arrives.
+
+        Raises:
+            StampError: A time is none, or nothing tells its unit.
+        """
+        assert self._format.time is not None
+        column = self._names[self._format.time]
+        stamps = [(line, row.get(column)) for line, row in rows]
+        unit = time_unit or self._format.unit
+        if self._text == AIPERF_TEXT:
+            unit = unit or "ms"
+        if unit is None and self._is_mooncakes_own([s for _, s in stamps], requests, blocks):
+            unit = "ms"
+        return to_seconds(stamps, column, unit)
+
+    def _is_mooncakes_own(
+        self,
+        stamps: Sequence[Any],
+        requests: Sequence[Mapping[str, Any]],
+        blocks: Sequence[Sequence[int]] | None,
+    ) -> bool:
+        """Whether a file has all that Mooncake's own have, so that its stamps are milliseconds."""
+        if not all(type(stamp) is int for stamp in stamps):
+            return False
+        if blocks is None or not all(blocks):
+            return False
+        in_512 = all(
+            len(ids) == -(-request.get("prompt_tokens", 0) // MOONCAKE_BLOCK)
+            for request, ids in zip(requests, blocks, strict=True)
+        )
+        return in_512 and max(stamps) - min(stamps) >= LEAST_GAP_MS * (len(stamps) - 1)
+
+    def _cell(self, row: Mapping[str, Any], lower: str | None) -> Any:
+        return None if lower is None else row.get(self._names.get(lower, lower))
+
+
+def names_of(file: TraceFile) -> dict[str, str]:
+    """The columns or keys of a file: in lower case, and as they stand there."""
+    names = file.columns or dict.fromkeys(key for _, row in file.rows for key in row)
+    return {name.lower(): name for name in names}
+
+
+def _with_shared_tokens(
+    requests: Sequence[dict[str, Any]], blocks: Sequence[Sequence[int]], table: _Table
+) -> list[dict[str, Any]]:
+    """Requests with the beginning that they share, by its hash ids; a text shares what it does."""
+    blocks = [[] if "prompt" in r else ids for r, ids in zip(requests, blocks, strict=True)]
+    prefixes = shared_prefixes(blocks)
+    if all(prefix_id is None for prefix_id, _ in prefixes):
+        return list(requests)
+    size = table.block_tokens(requests, blocks)
+    shared = []
+    for request, (prefix_id, n_blocks) in zip(requests, prefixes, strict=True):
         if prefix_id is not None:
-            tokens = min(n_blocks * BLOCK_TOKENS, row["input_length"])
-            request |= {"prefix_id": prefix_id, "prefix_tokens": tokens}
-        converted.append((line, request))
-    return converted
+            tokens = min(n_blocks * size, request["prompt_tokens"])
+            request = {**request, "prefix_id": prefix_id, "prefix_tokens": tokens}
+        shared.append(request)
+    return shared
+
+
+def block_size(lengths: Sequence[int], n_blocks: Sequence[int]) -> int:
+    """The tokens of a block, of which each prompt fills all but, perhaps, its last.
+
+    Args:
+        lengths: Tokens of each prompt.
+        n_blocks: How many blocks each has; prompts with none tell nothing.
+
+    Returns:
+        The one size, or the one power of two, with which all prompts have their number of blocks.
+        Where none has more than one, any size serves and the longest prompt's is returned.
+
+    Raises:
+        PublicTraceError: There is no such size, or more than one.
+    """
+    low, high = 1, math.inf
+    for length, n in zip(lengths, n_blocks, strict=True):
+        if n > 0:
+            low = max(low, -(-length // n))
+        if n > 1:
+            high = min(high, (length - 1) // (n - 1))
+    if high == math.inf:
+        return low
+    powers = [2**k for k in range(int(high).bit_length() + 1) if low <= 2**k <= high]
+    if low > high:
+        raise PublicTraceError(
+            "the numbers of hash_ids fit no one size of blocks: leave hash_ids out"
+        )
+    if low == high or len(powers) == 1:
+        return int(high) if low == high else powers[0]
+    raise PublicTraceError(
+        f"hash_ids may stand for blocks of {low} to {high} tokens, and nothing tells which: "
+        "leave hash_ids out"
+    )
 
 
 def shared_prefixes(block_lists: Sequence[Sequence[int]]) -> list[tuple[str | None, int]]:

@@ -97,8 +97,8 @@ class ServingObjective:
         space: The parameters to draw.
         mode: What is optimised; see the head of this module.
         min_completed_share: Share of the requests, in (0, 1], that has to complete. With fewer
-            the trial has crashed: the metrics rest on the requests that completed, so that an
-            engine which drops its slowest ones would look fast.
+            the trial has crashed. With as many, a failed request counts in the values as one that
+            was answered as late as a request may be (`ServingMetrics.value`).
         slo: Limits for the goodput among the metrics.
 
     Raises:
@@ -198,7 +198,7 @@ class ServingObjective:
             result = running.serve(self.workload)
         check_measurement(result)
         check_completed(result, self.min_completed_share)
-        metrics = summarize(result.records, result.duration, self.slo)
+        metrics = summarize(result.records, result.duration, self.slo, result.longest_s)
         notes = {
             "max_lateness_s": result.max_lateness_s,
             "short_outputs": result.short_outputs,

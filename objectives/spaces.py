@@ -11,6 +11,7 @@ import ast
 import re
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -18,6 +19,10 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
+
+from objectives.lengths import LengthError
+from objectives.lengths import parse_tokens
+from objectives.lengths import stated_length
 
 
 if TYPE_CHECKING:
@@ -37,6 +42,8 @@ MOST_BATCHED_TOKENS = 32768
 # Powers of two, so that the step divides the range evenly.
 THRESHOLD_STEP = 256
 LONGEST_THRESHOLD = 4096
+# Ranges are made for it where nothing tells how long a sequence the model takes.
+USUAL_LENGTH = 4096
 
 
 class SpaceError(ValueError):
@@ -151,7 +158,7 @@ def paper_space(
     }
     constraints = (
         "max_num_seqs <= max_num_batched_tokens",
-        f"enable_chunked_prefill or max_num_batched_tokens >= {max_model_len}",
+        _holds_longest(max_model_len),
         "not (enable_chunked_prefill and enable_prefix_caching)",
     )
     space = EngineSpace(parameters, constraints, default)
@@ -174,7 +181,8 @@ def vllm_space(
     Args:
         capabilities: What the installed engine said of itself.
         n_gpus: GPUs of the service; by default those that the engine sees.
-        max_model_len: Longest sequence in tokens; by default what the engine resolved.
+        max_model_len: Longest sequence in tokens; by default what the engine resolved, else what
+            `fixed` says. Where none tells it, no known constraint is made of it.
         fixed: The user's own arguments for the engine; what they set is not tuned.
 
     Returns:
@@ -182,18 +190,29 @@ def vllm_space(
 
     Raises:
         SpaceError: When nothing is left to tune.
+        LengthError: `fixed` holds a length that is no number of tokens.
     """
     n_gpus = capabilities.n_devices if n_gpus is None else n_gpus
-    length = max_model_len or capabilities.max_model_len or 4096
+    known_length = max_model_len or capabilities.max_model_len or stated_length(fixed or {})
+    length = known_length or USUAL_LENGTH
     if _is_legacy(capabilities):
         least = least_tensor_parallel(capabilities, max(n_gpus, 1))
         space = paper_space(max(n_gpus, 1), length, least_tensor_parallel=least)
     else:
         space = _current_space(capabilities, n_gpus, length)
+    if known_length is None:
+        guess = _holds_longest(length)
+        kept = tuple(c for c in space.known_constraints if c != guess)
+        space = replace(space, known_constraints=kept)
     untuned = {n: v for n, v in space.default.items() if not capabilities.accepts(n)}
     if length > MOST_BATCHED_TOKENS and not _is_legacy(capabilities):
         untuned["enable_chunked_prefill"] = True  # without it, nothing could start
     return space.fix({**untuned, **(fixed or {})})
+
+
+def _holds_longest(length: int) -> str:
+    """The known constraint that an iteration holds the longest prompt, unless it is cut up."""
+    return f"enable_chunked_prefill or max_num_batched_tokens >= {length}"
 
 
 def _is_legacy(capabilities: EngineCapabilities) -> bool:
@@ -240,7 +259,7 @@ def _current_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -
         parameters["disable_custom_all_reduce"] = BOOLEAN
     constraints = (
         "max_num_seqs <= max_num_batched_tokens",
-        f"enable_chunked_prefill or max_num_batched_tokens >= {length}",
+        _holds_longest(length),
     )
     return EngineSpace(parameters, constraints, {name: default[name] for name in parameters})
 
@@ -292,8 +311,16 @@ def _literal(value: Any) -> bool | int | float | None:
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            return None
+            return _tokens(value)
     return value if isinstance(value, (bool, int, float)) else None
+
+
+def _tokens(text: str) -> int | None:
+    """A number as vLLM lets one write it, as in `8k`."""
+    try:
+        return parse_tokens(text)
+    except LengthError:
+        return None
 
 
 def _names(constraint: str, name: str) -> bool:

@@ -2,7 +2,8 @@
 
 A trace holds no model's tokens and, as a rule, no text: prompts of the recorded lengths are made
 by ``objectives.prompts`` with the tokenizer of the model that is tuned. The format is JSONL,
-described in ``docs/traces.md``; ``objectives.public_traces`` turns public formats into it.
+described in ``docs/traces.md``; ``objectives.trace_files`` reads files, and
+``objectives.public_traces`` turns public formats into this one.
 
 The four bundled traces stand for the applications of the paper (section V-A): text-to-SQL, chat,
 classification and recommendation. ``objectives.synthetic_traces`` makes them.
@@ -11,9 +12,10 @@ classification and recommendation. ``objectives.synthetic_traces`` makes them.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,10 +24,23 @@ from typing import Any
 import numpy as np
 
 from objectives import public_traces
-from objectives.public_traces import NumberedRow
+from objectives.stamps import UNITS
+from objectives.stamps import TimeUnit
+from objectives.stamps import numbers_to_seconds
+from objectives.stamps import unit_from_1970
+from objectives.trace_files import TABLES
+from objectives.trace_files import NumberedRow
+from objectives.trace_files import TraceFile
+from objectives.trace_files import as_words
+from objectives.trace_files import kind_of
+from objectives.trace_files import read_file
+from objectives.trace_files import shown
+from objectives.trace_files import whole_number
 
 
 BUNDLED = ("sql", "bot", "cls", "rec")
+LATEST_ARRIVAL = 1e15  # seconds; no clock of any trace counts as far
+MOST_TOKENS = 10**8  # of a prompt or an answer: no model takes as many
 
 _KEYS: Mapping[str, tuple[Any, str]] = {
     "prompt_tokens": (int, "a whole number"),
@@ -41,15 +56,19 @@ class TraceError(ValueError):
     """A trace cannot be read or used; the message says what to do."""
 
 
+class _NoSuchTrace(TraceError):
+    """There is neither a bundled trace nor a file of that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
     """One request of a trace.
 
     Attributes:
-        prompt_tokens: Length of the prompt, >= 1; 0 only for a request with text whose tokens are
-            not counted yet (``objectives.prompts.count_tokens`` counts them).
-        output_tokens: Length of the answer, >= 1.
-        arrival_time: Seconds, >= 0; None when the trace tells no times.
+        prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text
+            whose tokens are not counted yet (``objectives.prompts.count_texts`` counts them).
+        output_tokens: Length of the answer, from 1 to MOST_TOKENS.
+        arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace tells no times.
         prefix_id: Requests with the same id begin with the same text.
         prefix_tokens: Length of that text in this prompt, <= prompt_tokens. Of two requests with
             the same id, the shorter prefix is the beginning of the longer.
@@ -71,8 +90,22 @@ class TraceRequest:
             raise TraceError(f"prompt_tokens must be at least 1, not {self.prompt_tokens}")
         if self.output_tokens < 1:
             raise TraceError(f"output_tokens must be at least 1, not {self.output_tokens}")
-        if self.arrival_time is not None and not 0 <= self.arrival_time < math.inf:
-            raise TraceError(f"arrival_time must be >= 0 seconds, not {self.arrival_time}")
+        for name, length in (
+            ("prompt_tokens", self.prompt_tokens),
+            ("output_tokens", self.output_tokens),
+        ):
+            if length > MOST_TOKENS:
+                raise TraceError(f"{name} must be at most {MOST_TOKENS}")
+        for name, text in (("prompt", self.prompt), ("prefix_id", self.prefix_id)):
+            if text is not None and _is_broken(text):
+                raise TraceError(
+                    f"{name} holds half a character (a lone surrogate), which no server takes"
+                )
+        if self.arrival_time is not None and not 0 <= self.arrival_time <= LATEST_ARRIVAL:
+            raise TraceError(
+                f"arrival_time must be >= 0 seconds and below {LATEST_ARRIVAL:g}, "
+                f"not {shown(self.arrival_time)}"
+            )
         if (self.prefix_id is None) != (self.prefix_tokens == 0):
             raise TraceError("prefix_id and a positive prefix_tokens go together")
         if not 0 <= self.prefix_tokens <= self.prompt_tokens:
@@ -90,6 +123,11 @@ class TraceRequest:
 class Trace:
     """A named sequence of requests, in the order in which they are sent.
 
+    Attributes:
+        name: What it is called.
+        requests: At least one.
+        notes: What a user should know of how it was read, as "not used: NumImages".
+
     Raises:
         TraceError: When there is no request, when only some have an arrival time, or when the
             arrival times decrease.
@@ -97,6 +135,7 @@ class Trace:
 
     name: str
     requests: tuple[TraceRequest, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -116,11 +155,12 @@ class Trace:
         return self.requests[0].arrival_time is not None
 
 
-def load_trace(name_or_path: str | Path) -> Trace:
-    """Load a bundled trace by name, or a file in any format this module knows.
+def load_trace(name_or_path: str | Path, time_unit: TimeUnit | None = None) -> Trace:
+    """Load a bundled trace by name, or a file in any format that ``docs/traces.md`` lists.
 
     Args:
-        name_or_path: ``sql``, ``bot``, ``cls``, ``rec``, or the path of a ``.jsonl`` or ``.csv``.
+        name_or_path: ``sql``, ``bot``, ``cls``, ``rec``, or the path of a file.
+        time_unit: What the times of a file count, where its format does not tell it.
 
     Returns:
         The trace, named after the bundled trace or the file.
@@ -128,33 +168,45 @@ def load_trace(name_or_path: str | Path) -> Trace:
     Raises:
         TraceError: When there is no such trace, or the file cannot be understood.
     """
+    if time_unit is not None and time_unit not in UNITS:
+        raise TraceError(f"a time unit is one of {', '.join(UNITS)}, not {time_unit!r}")
     if str(name_or_path).lower() in BUNDLED:
         name = str(name_or_path).lower()
         path = bundled_folder() / f"{name}.jsonl"
     else:
         path = Path(name_or_path)
-        name = path.stem
-    if not path.is_file():
-        raise TraceError(
-            f"no trace {str(name_or_path)!r}: give one of {', '.join(BUNDLED)}, "
-            "or the path of a .jsonl or .csv file"
-        )
-    suffix = path.suffix.lower()
-    if suffix not in (".jsonl", ".csv"):
-        raise TraceError(f"{path}: a trace is a .jsonl or .csv file")
+        name = _name_of(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        requests = []
-        for number, row in _numbered_rows(text, suffix):
-            try:
-                requests.append(_request(row))
-            except ValueError as error:
-                raise TraceError(f"line {number}: {error}") from error
-        return Trace(name, tuple(requests))
+        return _load_file(path, name, time_unit)
+    except _NoSuchTrace:
+        raise
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # not UTF-8, or a row that is wrong
         raise TraceError(f"{path}: {error}") from error
+
+
+def _load_file(path: Path, name: str, time_unit: TimeUnit | None) -> Trace:
+    if not path.is_file():
+        raise _NoSuchTrace(
+            f"no trace {str(path)!r}: give one of {', '.join(BUNDLED)}, "
+            "or the path of a .jsonl or .csv file"
+        )
+    kind = kind_of(path)
+    if kind is None:
+        raise TraceError(
+            "a trace is a .jsonl or .csv file, or an .ndjson or .tsv file, plain or .gz"
+        )
+    rows, notes = _own_rows(read_file(path, kind), kind, time_unit)
+    requests = []
+    for number, row in rows:
+        try:
+            requests.append(_request(row))
+        except ValueError as error:
+            raise TraceError(f"line {number}: {error}") from error
+    if not requests:
+        raise TraceError(f"trace {name!r} holds no request" + "".join(f" ({n})" for n in notes))
+    return Trace(name, tuple(requests), notes)
 
 
 def write_trace(trace: Trace, path: str | Path) -> None:
@@ -206,7 +258,8 @@ def spread_arrivals(trace: Trace, seed: int = 0) -> Trace:
     offsets = np.concatenate([np.sort(rng.random(count)) for count in counts])
     spread = times + offsets * np.repeat(steps, counts)
     requests = zip(trace.requests, spread, strict=True)
-    return Trace(trace.name, tuple(replace(r, arrival_time=float(t)) for r, t in requests))
+    timed = tuple(replace(r, arrival_time=float(t)) for r, t in requests)
+    return replace(trace, requests=timed)
 
 
 def bundled_folder() -> Path:
@@ -215,35 +268,109 @@ def bundled_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "traces"
 
 
-def _numbered_rows(text: str, suffix: str) -> list[NumberedRow]:
-    """Turn the text of a file in any known format into rows of this project's JSONL."""
-    if suffix == ".csv":
-        return public_traces.rows_of_csv(text)
-    rows: list[NumberedRow] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+def _name_of(path: Path) -> str:
+    """A file's name without its endings, fit to be shown and stored."""
+    stem = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return Path(stem).stem.encode("utf-8", "replace").decode()
+
+
+def _own_rows(
+    file: TraceFile, kind: str, time_unit: TimeUnit | None
+) -> tuple[Sequence[NumberedRow], tuple[str, ...]]:
+    """The rows of a file in this project's format, and notes on how they were made."""
+    names = public_traces.names_of(file)
+    trace_format = public_traces.find_format(names)
+    if trace_format is not None:
+        return public_traces.convert(file, trace_format, time_unit)
+    if kind in TABLES:
+        if "output_tokens" not in names or not {"prompt_tokens", "prompt"} & names.keys():
+            columns = ", ".join(map(shown, sorted(file.columns)[:20]))
+            formats = public_traces.describe_formats()
+            raise TraceError(f"a CSV trace has the columns {formats}, not {columns}")
+        unused = [as_words(name) for lower, name in names.items() if lower not in _KEYS]
+        rows = [(line, _typed(row)) for line, row in file.rows]
+        notes = (f"not used: {', '.join(unused)}",) if unused else ()
+        return _in_seconds(rows, time_unit), notes
+    if chats := [key for key in public_traces.CHATS if key in names]:
+        raise TraceError(
+            f"these are chats ({chats[0]}), of which nothing tells the length of the answers: "
+            'give each request as {"prompt": ..., "output_tokens": ...}'
+        )
+    return _in_seconds(file.rows, time_unit), ()
+
+
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table with this project's columns, with numbers for texts where they are some."""
+    typed: dict[str, Any] = {}
+    for name, cell in row.items():
+        key = name.lower()
+        if key not in _KEYS or cell == "":
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TraceError(f"line {number}: not JSON ({error.msg})") from error
-        if not isinstance(row, dict):
-            raise TraceError(f"line {number}: not a JSON object")
-        rows.append((number, row))
-    if rows and public_traces.is_mooncake(rows[0][1]):
-        return public_traces.rows_of_mooncake(rows)
-    return rows
+        number: float | None = None
+        if key == "arrival_time":
+            number = _float(cell)
+        elif key in ("prompt_tokens", "output_tokens", "prefix_tokens"):
+            number = whole_number(cell)
+        typed[key] = cell if number is None else number
+    return typed
+
+
+def _float(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequence[NumberedRow]:
+    """Rows with their times in seconds, which they are unless the user says otherwise."""
+    stamps = [
+        (line, row["arrival_time"])
+        for line, row in rows
+        if isinstance(row.get("arrival_time"), int | float)
+    ]
+    if time_unit in (None, "s"):
+        found = unit_from_1970([stamp for _, stamp in stamps])
+        if found not in (None, "s"):
+            raise TraceError(
+                f"arrival_time is in seconds, and these count {found} since 1970: "
+                f"add --trace-time-unit {found} (time_unit={found!r} in Python)"
+            )
+        return rows
+    seconds = dict(
+        zip(
+            (line for line, _ in stamps),
+            numbers_to_seconds(stamps, "arrival_time", time_unit),
+            strict=True,
+        )
+    )
+    return [
+        (line, {**row, "arrival_time": seconds[line]} if line in seconds else row)
+        for line, row in rows
+    ]
 
 
 def _request(row: Mapping[str, Any]) -> TraceRequest:
     """Make a request of a row of this project's JSONL, checking names and types."""
     if unknown := sorted(set(row) - set(_KEYS)):
-        raise TraceError(f"unknown keys {', '.join(unknown)}; known are {', '.join(_KEYS)}")
+        wrong = ", ".join(
+            key if key.isidentifier() and len(key) < 60 else shown(key) for key in unknown[:20]
+        )
+        raise TraceError(f"unknown keys {wrong}; known are {', '.join(_KEYS)}")
     required = ("output_tokens",) if "prompt" in row else ("prompt_tokens", "output_tokens")
     if missing := [key for key in required if key not in row]:
         raise TraceError(f"{' and '.join(missing)} missing")
     for key, value in row.items():
         allowed, words = _KEYS[key]
         if isinstance(value, bool) or not isinstance(value, allowed):
-            raise TraceError(f"{key} must be {words}, not {value!r}")
+            raise TraceError(f"{key} must be {words}, not {shown(value)}")
     return TraceRequest(**{"prompt_tokens": 0, **row})
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a text cannot be sent: JSON can write one half of a pair of surrogates alone."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

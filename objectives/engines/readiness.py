@@ -170,6 +170,17 @@ def get_version(address: Address) -> str | None:
         return None
 
 
+def count_tokens(address: Address, text: str) -> int | None:
+    """The tokens that the engine counts in a prompt, None when it does not say."""
+    body = json.dumps({"model": address.model_name, "prompt": text, "add_special_tokens": True})
+    try:
+        status, answer = _request(address, "POST", "/tokenize", body)
+        count = json.loads(answer)["count"] if status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    return count if type(count) is int else None
+
+
 def is_healthy(address: Address) -> bool:
     """Whether the engine says of itself that it works."""
     try:

@@ -30,8 +30,6 @@ from typing import Any
 from typing import Self
 from typing import TypeVar
 
-from tokenizers import Tokenizer
-
 from objectives import loadgen
 from objectives.engines import gpus
 from objectives.engines import ports
@@ -58,16 +56,21 @@ from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
+from objectives.engines.prompt_check import check_counts
+from objectives.engines.prompt_check import tokens_added
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
 from objectives.metrics import LoadResult
+from objectives.prompts import NoTokenizer
 from objectives.prompts import PromptError
-from objectives.prompts import build_prompts
-from objectives.prompts import load_tokenizer
+from objectives.prompts import Prompts
+from objectives.prompts import count_texts
+from objectives.prompts import write_prompts
 from objectives.redaction import fits_header
 from objectives.redaction import hide
 from objectives.redaction import redact
 from objectives.redaction import secrets_in
+from objectives.traces import Trace
 from objectives.workload import Workload
 
 
@@ -181,13 +184,13 @@ class VllmEngine:
         _ = self.capabilities
         self.prompts(workload)
 
-    def load_tokenizer(self) -> Tokenizer:
-        """The tokenizer of the model, of the same revision and by the same token as the engine's.
+    def count_texts(self, trace: Trace) -> Trace:
+        """A trace with its texts counted by the tokenizer, as `objectives.prompts.count_texts`.
 
         Raises:
-            ExternalFailure: It cannot be read.
+            ExternalFailure: The tokenizer cannot be read, and some texts are not counted.
         """
-        return self._with_tokenizer(_tokenizer)
+        return self._with_tokenizer(functools.partial(_count_texts, trace))
 
     @property
     def description(self) -> str:
@@ -211,7 +214,11 @@ class VllmEngine:
         Raises:
             ExternalFailure: The tokenizer cannot be read, or allows no prompts of these lengths.
         """
-        return self._with_tokenizer(functools.partial(_prompts, workload))
+        return self.written_prompts(workload).texts
+
+    def written_prompts(self, workload: Workload, added: int = 0) -> Prompts:
+        """The prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
+        return self._with_tokenizer(functools.partial(_prompts, workload, added))
 
     def _with_tokenizer(self, use: Callable[[str, str | None, str | None], T]) -> T:
         """Call with the tokenizer's place, revision and token, as the engine takes them."""
@@ -221,13 +228,6 @@ class VllmEngine:
         place = self.tokenizer or str(args.get("tokenizer") or self.model)
         if self.tokenizer is None and not Path(place).exists():
             place = str(host_path(command, place))
-        if _is_missing_path(place):
-            raise ExternalFailure(
-                ExternalReason.NO_SUCH_MODEL,
-                f"there is no {place} on this machine, where the prompts are written: give a "
-                "container the model under the same path, or name the tokenizer on the hub "
-                "(engine argument tokenizer)",
-            )
         revision = args.get("tokenizer_revision") or args.get("revision")
         own = {**variables, **self.env, **secrets, **container_variables(command)}
         token = _hub_token(own)  # None: the hub's library finds what this process has
@@ -241,6 +241,13 @@ class VllmEngine:
         try:
             return use(place, None if revision is None else str(revision), token)
         except PromptError as error:
+            if isinstance(error, NoTokenizer) and _is_missing_path(place):
+                raise ExternalFailure(
+                    ExternalReason.NO_SUCH_MODEL,
+                    f"there is no {place} on this machine, where the prompts are written: give a "
+                    "container the model under the same path, or name the tokenizer on the hub "
+                    "(engine argument tokenizer)",
+                ) from None
             raise ExternalFailure(
                 ExternalReason.NO_SUCH_MODEL,
                 f"{self.without_secrets(str(error))} (the engine argument tokenizer names another "
@@ -436,14 +443,14 @@ class RunningVllm:
             EngineCrash: The server died under the load.
             ExternalFailure: The load could not be generated, or another program answered.
         """
-        prompts = self._engine.prompts(workload)
+        prompts = self._prompts(workload)
         limits = dataclasses.replace(self._engine.load, api_key=self._address.api_key)
         try:
             result = loadgen.run(
                 self._address.url,
                 self._address.model_name,
                 workload,
-                prompts,
+                prompts.texts,
                 limits,
                 on_progress=self._engine.on_progress,
                 should_abort=lambda: None if self._returncode() is None else "the engine ended",
@@ -451,7 +458,14 @@ class RunningVllm:
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
         self._check_alive(result)
+        check_counts(result, prompts)
         return result
+
+    def _prompts(self, workload: Workload) -> Prompts:
+        """The prompts of a workload, with the lengths that this server counts."""
+        prompts = self._engine.written_prompts(workload)
+        added = tokens_added(prompts, lambda text: readiness.count_tokens(self._address, text))
+        return self._engine.written_prompts(workload, added) if added else prompts
 
     def stop(self, *, wait_for_port: bool = True) -> None:
         """End the server with all its processes; wait until its port and memory are free."""
@@ -511,13 +525,13 @@ class RunningVllm:
 
 @functools.lru_cache(maxsize=8)
 def _prompts(
-    workload: Workload, tokenizer: str, revision: str | None, token: str | None
-) -> tuple[str, ...]:
-    return build_prompts(workload, _tokenizer(tokenizer, revision, token))
+    workload: Workload, added: int, place: str, revision: str | None, token: str | None
+) -> Prompts:
+    return write_prompts(workload, place, added, revision=revision, token=token)
 
 
-def _tokenizer(place: str, revision: str | None, token: str | None) -> Tokenizer:
-    return load_tokenizer(place, revision=revision, token=token)
+def _count_texts(trace: Trace, place: str, revision: str | None, token: str | None) -> Trace:
+    return count_texts(trace, place, revision=revision, token=token)
 
 
 def _hub_token(env: Mapping[str, str]) -> str | None:

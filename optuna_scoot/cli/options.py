@@ -17,6 +17,8 @@ import yaml
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import parse_engine_arguments
 from objectives.serving import Mode
+from objectives.stamps import UNITS
+from objectives.stamps import TimeUnit
 from objectives.workload import TooLong
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.samplers import SAMPLERS
@@ -42,6 +44,7 @@ class TuneOptions:
     service: str | None
     model: str | None
     trace: str | None
+    trace_time_unit: TimeUnit | None
     objective: str | None
     rate: float | None
     duration: float | None
@@ -167,6 +170,11 @@ _OPTIONS = [
     ),
     click.option(
         "--trace", help="sql, bot, cls or rec (bundled), or a .jsonl or .csv file of requests."
+    ),
+    click.option(
+        "--trace-time-unit",
+        type=click.Choice(UNITS),
+        help="What the times of the trace count, where its format does not tell it.",
     ),
     click.option(
         "--objective",

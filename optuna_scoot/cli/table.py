@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from objectives.serving import METRICS
 from optuna_scoot.cli.report import relative_change
 
 
@@ -51,6 +52,7 @@ def report_lines(report: Report) -> list[str]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in report.crashes.items())
         lines.append(f"crashes by reason: {reasons}")
     lines.append(_best_line(report))
+    lines += _failed_lines(report)
     hidden = len(_front_without_default(report)) - len(_shown(report))
     if hidden > 0:
         lines.append(f"{hidden} more configurations of the front are in trials.csv")
@@ -78,6 +80,22 @@ def _best_line(report: Report) -> str:
     if report.reference is None:
         return f"{how}: trial {report.best.number}; the default configuration gave no values"
     return f"{how}: trial {report.best.number}, {describe_values(report, report.best)}"
+
+
+def _failed_lines(report: Report) -> list[str]:
+    """What is behind the values of the default and the best where requests failed."""
+    lines = []
+    shown = {t.number: t for t in (report.default, report.best) if t is not None}
+    for trial in shown.values():
+        metrics = trial.user_attrs.get(METRICS, {})
+        failed = int(metrics.get("failed", 0))
+        if failed and trial.values is not None:
+            total = failed + int(metrics.get("completed", 0))
+            lines.append(
+                f"trial {trial.number}: {failed} of {total} requests failed; in its values they"
+                " count as answers that came as late as one can"
+            )
+    return lines
 
 
 def describe_values(report: Report, trial: FrozenTrial) -> str:

@@ -21,8 +21,9 @@ from objectives.engines.ports import check_port
 from objectives.engines.simulated.services import ServiceError
 from objectives.engines.simulated.services import find_service
 from objectives.engines.vllm import VllmEngine
+from objectives.lengths import LengthError
+from objectives.lengths import stated_length
 from objectives.prompts import PromptError
-from objectives.prompts import count_tokens
 from objectives.redaction import without_secrets
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
@@ -44,6 +45,7 @@ from optuna_scoot.space import SearchSpace
 
 if TYPE_CHECKING:
     from objectives.engines.base import Engine
+    from objectives.engines.capabilities import EngineCapabilities
     from objectives.serving import Mode
     from objectives.spaces import EngineSpace
     from objectives.workload import TooLong
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 LOG_FOLDER = "engine-logs"
 _USER_ERRORS = (
     EngineArgumentError,
+    LengthError,
     PromptError,
     ServiceError,
     SpaceError,
@@ -122,7 +125,7 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     assert options.model is not None
     assert options.trace is not None
     watch = LoadWatch()
-    trace = load_trace(options.trace)
+    trace = load_trace(options.trace, options.trace_time_unit)
     engine = VllmEngine(
         options.model,
         python=options.python,
@@ -138,12 +141,14 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     capabilities = engine.capabilities
     if options.n_gpus is not None and 0 < capabilities.n_devices < options.n_gpus:
         raise InputError(f"--n-gpus {options.n_gpus}: the engine sees {capabilities.n_devices}")
-    if any(request.prompt_tokens == 0 for request in trace.requests):
-        trace = count_tokens(trace, engine.load_tokenizer())
+    trace = engine.count_texts(trace)
+    length = _model_length(capabilities, options)
     too_long = options.too_long or "refuse"
-    workload = _workload(options, trace, options.rate, capabilities.max_model_len, too_long)
+    workload = _workload(options, trace, options.rate, length, too_long)
     engine.check(workload)
-    space = vllm_space(capabilities, n_gpus=options.n_gpus, fixed=options.engine_args)
+    space = vllm_space(
+        capabilities, n_gpus=options.n_gpus, max_model_len=length, fixed=options.engine_args
+    )
     if twice := sorted(space.parameters.keys() & options_in(engine.command or ())):
         raise InputError(
             f"--engine-command sets {', '.join(twice)}, which would be tuned: give it with"
@@ -169,6 +174,25 @@ def _vllm(options: TuneOptions, output: Path) -> Target:
     )
 
 
+def _model_length(capabilities: EngineCapabilities, options: TuneOptions) -> int | None:
+    """The longest sequence that is served: as the user's words tell it, else the engine.
+
+    An engine that is asked does not know of the words of the command that starts it.
+
+    Raises:
+        InputError: Nobody tells it, and the user says what to do with longer requests.
+        LengthError: What the user says is no number of tokens.
+    """
+    stated = stated_length(options.engine_args, _words(options.engine_command))
+    length = stated or capabilities.max_model_len
+    if length is None and options.too_long is not None:
+        raise InputError(
+            f"--too-long {options.too_long}: nothing tells how long a sequence the model takes;"
+            " add --engine-arg max-model-len=N"
+        )
+    return length
+
+
 def _words(command: str | None) -> list[str] | None:
     """The words of a command line.
 
@@ -184,7 +208,7 @@ def _words(command: str | None) -> list[str] | None:
 def _simulated(options: TuneOptions) -> Target:
     """A ready service; options that say otherwise replace its own trace and rate."""
     service = find_service(options.service or DEFAULT_SERVICE)
-    trace = load_trace(options.trace or service.application)
+    trace = load_trace(options.trace or service.application, options.trace_time_unit)
     rate = options.rate if options.rate is not None or options.replay else service.rate
     too_long = options.too_long or "clip"
     workload = _workload(options, trace, rate, service.model.max_model_len, too_long)
@@ -229,7 +253,7 @@ def _workload(
 
 
 def describe_load(trace: Trace, workload: Workload) -> str:
-    """The load in words, with what was done to requests that were too long."""
+    """The load in words, with what was done to requests that were too long or no requests."""
     text = (
         f"trace {trace.name}, {len(workload.requests)} requests in {workload.duration:g} s"
         f" ({workload.offered_rate:.3g} requests/s)"
@@ -238,7 +262,7 @@ def describe_load(trace: Trace, workload: Workload) -> str:
         text += f", {workload.n_clipped} clipped"
     if workload.n_dropped:
         text += f", {workload.n_dropped} of the trace too long and dropped"
-    return text
+    return "".join([text, *(f"; {note}" for note in trace.notes)])
 
 
 def load_settings(options: TuneOptions, workload: Workload) -> dict[str, Any]:
@@ -246,6 +270,7 @@ def load_settings(options: TuneOptions, workload: Workload) -> dict[str, Any]:
     requests = [scheduled.request for scheduled in workload.requests]
     return {
         "trace": workload.name,
+        "trace time unit": options.trace_time_unit,
         "requests": len(requests),
         "tokens": sum(r.prompt_tokens + r.output_tokens for r in requests),
         "rate": options.rate,

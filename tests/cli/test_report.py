@@ -11,6 +11,7 @@ from optuna_scoot.cli.report import make_report
 from optuna_scoot.cli.report import pareto_front
 from optuna_scoot.cli.report import relative_change
 from optuna_scoot.cli.report import single_point_hypervolume
+from optuna_scoot.cli.table import report_lines
 from tests.cli.studies import add
 from tests.cli.studies import add_default
 from tests.cli.studies import tuned_study
@@ -95,6 +96,17 @@ def test_crashed_default_leaves_the_worst_values_as_reference() -> None:
     assert report.best.number == 2
     assert report.default is not None
     assert report.default.number == 0
+
+
+def test_failed_requests_behind_the_best_and_the_default_are_told() -> None:
+    study = two_objective_study()
+    metrics = {"completed": 97.0, "failed": 3.0}
+    add(study, (1000.0, 100.0), {"default_configuration": True, "metrics": metrics})
+    add(study, (500.0, 50.0), {"metrics": {"completed": 100.0, "failed": 0.0}}, max_num_seqs=64)
+    lines = report_lines(make_report(study))
+    assert "trial 0: 3 of 100 requests failed; in its values they count" in lines[-1]
+    assert not any(line.startswith("trial 1") for line in lines)
+    assert not any("requests failed" in line for line in report_lines(make_report(tuned_study())))
 
 
 def test_report_of_an_empty_study_recommends_nothing() -> None:

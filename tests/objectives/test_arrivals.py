@@ -57,6 +57,23 @@ def test_times_are_sorted_within_the_duration_and_depend_on_the_seed_alone() -> 
     assert not np.array_equal(times[:5], poisson_arrivals(20.0, 100.0, seed=2)[:5])
 
 
+@pytest.mark.parametrize("burstiness", [0.3, 1.0, 5.0])
+def test_times_are_the_sums_of_the_gaps(burstiness: float) -> None:
+    drawn = np.random.default_rng(3).gamma(burstiness, 1 / (50 * burstiness), size=2000)
+    times = gamma_arrivals(50.0, 20.0, burstiness, seed=3)
+    assert 600 < len(times) < 1600
+    assert times.tolist() == np.cumsum(drawn)[: len(times)].tolist()
+
+
+def test_more_arrivals_than_can_be_sent_are_refused() -> None:
+    for law in (constant_arrivals, lambda rate, s: poisson_arrivals(rate, s, 0)):
+        with pytest.raises(ArrivalsError, match="are more than 10000000 requests"):
+            law(1e9, 100.0)
+    with pytest.raises(ArrivalsError, match="burstiness 1e-09 sends more than"):
+        gamma_arrivals(5.0, 100.0, 1e-9, seed=0)
+    assert replay_arrivals([0.0, 1.0], 1e9).tolist() == [0.0, 1.0]
+
+
 def test_a_longer_duration_only_appends() -> None:
     short = gamma_arrivals(20.0, 30.0, 0.5, seed=1)
     long = gamma_arrivals(20.0, 300.0, 0.5, seed=1)

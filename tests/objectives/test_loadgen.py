@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import subprocess
 import sys
@@ -184,6 +185,8 @@ def test_a_request_that_takes_too_long_times_out_with_the_tokens_it_got() -> Non
     result = run_one(Answer(chunks=[(0.0, 1), (0.0, 1)], end="hang"), request_timeout_s=0.3)
     (record,) = result.records
     assert record.error == "timeout: no complete answer within 0.3 s"
+    assert record.requested_tokens == 4
+    assert result.longest_s == 0.3
     assert record.first_token is not None
     assert len(record.inter_token_latencies) == 1
     assert result.duration >= 0.3 - CLOCK
@@ -196,7 +199,13 @@ def test_the_drain_ends_after_its_time() -> None:
         result = run(server.url, "m", workload([0.0, 0.2]), ["x"] * 2, options)
     assert result.records[0].completed
     assert result.records[1].failure_kind is FailureKind.DRAIN_TIMEOUT
+    assert result.longest_s == 1.2
     assert result.duration >= 1.2 - CLOCK
+
+
+def test_where_nothing_is_given_up_no_answer_is_the_longest() -> None:
+    unlimited = {"request_timeout_s": math.inf, "drain_timeout_s": math.inf}
+    assert run_one(Answer(), **unlimited).longest_s is None
 
 
 def test_a_run_that_is_called_off_ends_and_says_why() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from objectives.metrics import FailureKind
@@ -13,6 +16,7 @@ from objectives.metrics import LoadResult
 from objectives.metrics import MetricsError
 from objectives.metrics import NoCompletedRequests
 from objectives.metrics import RequestRecord
+from objectives.metrics import ServingMetrics
 from objectives.metrics import summarize
 
 
@@ -76,9 +80,23 @@ def test_goodput_counts_the_requests_within_every_limit(slo: GoodputSLO, good: i
 def test_a_limit_that_is_met_exactly_is_met() -> None:
     record = RequestRecord(0, 0.0, 0.0, 0.25, 0.5, 1, 2, (0.25,))
     assert GoodputSLO(ttft_ms=250, tpot_ms=250, e2el_ms=500).met_by(record)
+    for missed in ({"ttft_ms": 249.9}, {"tpot_ms": 249.9}, {"e2el_ms": 499.9}):
+        assert not GoodputSLO(**missed).met_by(record)
 
 
-@pytest.mark.parametrize("limits", [{}, {"ttft_ms": 0.0}, {"e2el_ms": math.nan}])
+def test_a_failed_request_keeps_no_limit() -> None:
+    assert not GoodputSLO(e2el_ms=1e9).met_by(FAILED)
+
+
+def test_a_limit_may_be_below_a_millisecond() -> None:
+    assert not GoodputSLO(tpot_ms=0.5).met_by(FIVE_TOKENS)
+    assert GoodputSLO(tpot_ms=0.5).met_by(ONE_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"ttft_ms": 0.0}, {"e2el_ms": math.nan}, {"ttft_ms": 100.0, "tpot_ms": -1.0}],
+)
 def test_an_slo_without_positive_limits_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(MetricsError):
         GoodputSLO(**limits)
@@ -86,6 +104,16 @@ def test_an_slo_without_positive_limits_is_refused(limits: dict[str, float]) -> 
 
 def test_without_a_duration_the_last_token_ends_the_run() -> None:
     assert summarize(RECORDS).duration_s == 3.2  # the failed request's last token does not count
+
+
+def test_a_run_may_be_shorter_than_a_second() -> None:
+    quick = RequestRecord(0, 0.0, 0.0, 0.1, 0.2, 1, 2, (0.1,))
+    never = RequestRecord(1, 0.1, 0.1, None, None, 1, 0, (), "connection: refused")
+    metrics = summarize((quick, never), 0.25)
+    assert metrics.request_throughput == 4
+    assert metrics.value("duration_s") == 0.25
+    assert metrics.value("e2el_ms_mean") == pytest.approx((200 + 250) / 2)
+    assert summarize((quick, never), 0.25, longest_s=0.3).value("duration_s") == 0.4
 
 
 def test_nothing_completed_is_an_error_and_never_zeros() -> None:
@@ -103,6 +131,118 @@ def test_what_no_request_defines_is_absent_and_never_zero() -> None:
     assert metrics.value("ttft_ms_mean") == pytest.approx(200)
     with pytest.raises(MetricsError, match="no metric 'tpot_ms_mean'"):
         metrics.value("tpot_ms_mean")
+
+
+def test_a_failed_request_counts_as_one_that_took_the_whole_run() -> None:
+    metrics = summarize(RECORDS, 4.0, GoodputSLO(ttft_ms=250))
+    expected = {
+        "ttft_ms_mean": 1150,  # 100, 300, 200 and 4000
+        "ttft_ms_p50": 250,
+        "e2el_ms_mean": 1400,  # 500, 900, 200 and 4000
+        "e2el_ms_p95": 3535,  # position 0.95 * 3 = 2.85 between 900 and 4000
+        "tpot_ms_mean": 4400 / 3,  # 100, 300 and, with an unknown number of tokens, 4000
+        "itl_ms_mean": 1000,  # 300, 100, 200, 400 and 4000
+        "request_throughput": 0.75,
+        "output_throughput": 2.25,
+        "total_token_throughput": 17.25,
+        "goodput": 0.5,
+        "completed": 3,
+        "failed": 1,
+    }
+    assert {name: metrics.value(name) for name in expected} == pytest.approx(expected)
+    assert metrics.as_dict()["ttft_ms_mean"] == pytest.approx(200)  # as vLLM reports it
+
+
+def test_a_failed_request_counts_as_the_latest_answer_where_a_limit_is_known() -> None:
+    failed = replace(FAILED, requested_tokens=6)
+    metrics = summarize((*RECORDS[:3], failed), 4.0, longest_s=10.0)
+    expected = {
+        "ttft_ms_mean": 2650,  # 100, 300, 200 and 10000
+        "e2el_ms_mean": 2900,
+        "tpot_ms_mean": 800,  # 100, 300 and 10000 / 5
+        "itl_ms_mean": 51000 / 9,  # 300, 100, 200, 400 and five of 10000
+        "request_throughput": 3 / 13.5,  # it was sent at 3.5 s
+        "duration_s": 13.5,
+    }
+    assert {name: metrics.value(name) for name in expected} == pytest.approx(expected)
+    assert metrics.duration_s == 4.0
+    one_token = summarize((*RECORDS[:3], replace(failed, requested_tokens=1)), 4.0, longest_s=10.0)
+    assert one_token.value("tpot_ms_mean") == pytest.approx(200)  # it never had a TPOT
+    assert one_token.value("ttft_ms_mean") == pytest.approx(2650)
+
+
+def test_without_failures_what_is_optimised_is_what_is_reported() -> None:
+    metrics = summarize(RECORDS[:3], 4.0, GoodputSLO(e2el_ms=600), longest_s=300.0)
+    assert {name: metrics.value(name) for name in metrics.as_dict()} == metrics.as_dict()
+
+
+def test_no_answer_counts_as_worse_than_a_failure() -> None:
+    slow = replace(FIVE_TOKENS, last_token=100.0)  # beyond what the caller took for the longest
+    metrics = summarize((slow, FAILED), 4.0, longest_s=10.0)
+    assert metrics.value("e2el_ms_mean") == pytest.approx(99_000)
+
+
+LIMIT = 30.0
+SLO = GoodputSLO(ttft_ms=4000, e2el_ms=15_000)
+
+
+def random_run(rng: np.random.Generator) -> list[RequestRecord]:
+    """Requests of up to LIMIT seconds; some fail, early or late, with and without tokens."""
+    records = []
+    for index in range(rng.integers(2, 12)):
+        sent = float(rng.uniform(0, 20))
+        n_tokens = int(rng.integers(1, 6))
+        latency = float(rng.uniform(0, 1) ** 3 * LIMIT)
+        cuts = np.sort(rng.uniform(0, latency, rng.integers(0, n_tokens)))
+        times = [*(sent + cuts).tolist(), sent + latency]
+        gaps = tuple(later - earlier for earlier, later in pairwise(times))
+        records.append(
+            RequestRecord(
+                index, sent, sent, times[0], times[-1], 5, n_tokens, gaps, None, n_tokens
+            )
+        )
+    return [failed(record, rng) if rng.random() < 0.2 else record for record in records]
+
+
+def failed(record: RequestRecord, rng: np.random.Generator) -> RequestRecord:
+    """The same request, not answered to its end."""
+    if rng.random() < 0.5:
+        nothing = replace(record, first_token=None, last_token=None, inter_token_latencies=())
+        return replace(nothing, error="connection: refused", output_tokens=0)
+    gaps = record.inter_token_latencies[: rng.integers(0, 4)]
+    last = (record.first_token or 0.0) + sum(gaps)
+    broken = replace(record, last_token=last, inter_token_latencies=gaps, output_tokens=0)
+    return replace(broken, error="stream: broken off")
+
+
+def duration_of(records: list[RequestRecord], arrivals: float = 20.0) -> float:
+    return max(arrivals, *(record.last_token or record.sent for record in records))
+
+
+def assert_no_better(after: ServingMetrics, before: ServingMetrics) -> None:
+    for name in after.optimised.keys() & before.optimised.keys():
+        if name.endswith(("throughput", "goodput")):
+            assert after.value(name) <= before.value(name) * (1 + 1e-12), name
+        elif name.endswith(("mean", "p50", "p90", "p95", "p99")):
+            assert after.value(name) >= before.value(name) * (1 - 1e-12), name
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_failing_one_more_request_never_improves_what_is_optimised(known: bool) -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        records = random_run(rng)
+        if sum(record.completed for record in records) < 2:
+            continue
+        # Where no limit is known, a run is not over before all that could have come.
+        fixed = None if known else duration_of(records)
+        limit = LIMIT if known else None
+        before = summarize(records, fixed or duration_of(records), SLO, limit)
+        for i, record in enumerate(records):
+            if record.completed:
+                worse = [*records[:i], failed(record, rng), *records[i + 1 :]]
+                after = summarize(worse, fixed or duration_of(worse), SLO, limit)
+                assert_no_better(after, before)
 
 
 @pytest.mark.parametrize("duration", [0.0, -1.0, math.nan, math.inf])
@@ -127,6 +267,31 @@ def test_a_record_without_tokens_has_no_latency() -> None:
     assert record.tpot is None
     assert not record.completed
     assert record.failure_kind is FailureKind.CONNECTION
+
+
+def test_the_text_of_an_error_opens_with_its_kind() -> None:
+    texts = {
+        "connection": FailureKind.CONNECTION,
+        "http status": FailureKind.HTTP_STATUS,
+        "stream": FailureKind.STREAM,
+        "timeout": FailureKind.TIMEOUT,
+        "drain timeout": FailureKind.DRAIN_TIMEOUT,
+        "aborted": FailureKind.ABORTED,
+        "client": FailureKind.CLIENT,
+    }
+    assert set(texts.values()) == set(FailureKind)
+    for text, kind in texts.items():
+        assert kind.value == text
+        assert replace(FAILED, error=f"{text}: why: more").failure_kind is kind
+    assert replace(FAILED, error="unheard of").failure_kind is FailureKind.STREAM
+    assert FIVE_TOKENS.failure_kind is None
+
+
+def test_a_load_result_that_is_told_nothing_was_in_time_and_as_asked() -> None:
+    result = LoadResult(RECORDS, 4.0)
+    assert (result.max_lateness_s, result.p99_lateness_s, result.too_late) == (0.0, 0.0, False)
+    assert (result.short_outputs, result.prompt_length_mismatches) == (0, 0)
+    assert result.longest_s is None
 
 
 def test_a_load_result_counts_what_failed_and_why() -> None:

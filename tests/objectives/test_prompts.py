@@ -18,11 +18,15 @@ from tokenizers import processors
 from tokenizers import trainers
 
 from objectives.prompts import MIN_WORDS
+from objectives.prompts import NoTokenizer
 from objectives.prompts import PromptError
+from objectives.prompts import Prompts
 from objectives.prompts import build_prompts
+from objectives.prompts import count_texts
 from objectives.prompts import count_tokens
 from objectives.prompts import load_tokenizer
 from objectives.prompts import stable_words
+from objectives.prompts import write_prompts
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
 from objectives.traces import load_trace
@@ -187,6 +191,92 @@ def test_text_of_the_trace_is_kept_and_counted(tokenizer: Tokenizer) -> None:
     counted = trace.requests[0].prompt_tokens
     assert counted == len(tokenizer.encode(text).ids)
     assert build_prompts(workload(*trace.requests), tokenizer) == (text,)
+
+
+def test_a_count_of_another_tokenizer_is_corrected_and_told(tokenizer: Tokenizer) -> None:
+    text = "def add(first, second):\n    return first + second\n"
+    right = len(tokenizer.encode(text).ids)
+    requests = [TraceRequest(n, 1, prompt=text) for n in (3, right, 300, 0)]
+    trace = count_tokens(Trace("t", (*requests, TraceRequest(7, 1)), ("read so",)), tokenizer)
+    assert [request.prompt_tokens for request in trace.requests] == [right] * 4 + [7]
+    assert trace.notes == ("read so", "2 of 4 texts counted anew by the model's tokenizer")
+
+
+def test_a_text_with_fewer_tokens_than_its_request_is_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(PromptError, match=r"request 0: its text has .* tokens and not 300"):
+        build_prompts(workload(TraceRequest(300, 1, prompt="one two")), tokenizer)
+
+
+@pytest.mark.parametrize("added", [-1, 1, 2])
+def test_prompts_leave_room_for_what_the_server_adds(added: int) -> None:
+    made = with_bos()
+    text = "class Parser:\n    def __init__(self, parent=None) -> None: ...\n"
+    whole = len(made.encode(text).ids)
+    load = workload(
+        *(TraceRequest(n, 1) for n in (5, 60, 300)),
+        TraceRequest(100, 1, prefix_id="a", prefix_tokens=60),
+        TraceRequest(90, 1, prefix_id="a", prefix_tokens=60),
+        TraceRequest(10, 1, prompt=text),
+        TraceRequest(whole, 1, prompt=text),
+    )
+    prompts = build_prompts(load, made, added=added)
+    tokens = ids(prompts, made)
+    assert [len(t) + added for t in tokens[:5]] == [5, 60, 300, 100, 90]
+    assert common(tokens[3], tokens[4]) + added == 60
+    assert len(tokens[5]) + max(added, 0) <= 10  # cut
+    assert prompts[6] == text
+
+
+def test_lengths_are_what_the_tokenizer_counts(tmp_path: Path) -> None:
+    made = with_bos()
+    made.save(str(tmp_path / "tokenizer.json"))
+    text = "class Größe:\n    def __init__(self, parent=None) -> None: ...\n"
+    load = workload(TraceRequest(50, 1), TraceRequest(9, 1, prompt=text), TraceRequest(6, 1))
+    written = write_prompts(load, tmp_path)
+    assert written.texts == build_prompts(load, made)
+    assert written.lengths == tuple(len(made.encode(text).ids) for text in written.texts)
+    assert [n + 1 for n in written.lengths[::2]] == [51, 7]
+    shorter = write_prompts(load, tmp_path, added=1)
+    assert shorter.lengths[::2] == (50, 6)
+    assert [len(made.encode(text).ids) for text in shorter.texts[::2]] == [49, 5]
+
+
+@pytest.mark.parametrize("kind", ["truncation", "padding"])
+def test_what_a_tokenizer_file_cuts_or_fills_up_is_neither(tmp_path: Path, kind: str) -> None:
+    made = byte_level()
+    text = "def add(first, second): return first + second"
+    n_tokens = len(made.encode(text).ids)
+    if kind == "truncation":
+        made.enable_truncation(max_length=5)
+    else:
+        made.enable_padding(length=512, pad_token="<s>")
+    assert len(made.encode(text).ids) != n_tokens
+    made.save(str(tmp_path / "tokenizer.json"))
+    assert len(load_tokenizer(tmp_path).encode(text).ids) == n_tokens
+    load = workload(TraceRequest(40, 1), TraceRequest(700, 1))
+    assert write_prompts(load, tmp_path).lengths == (40, 700)
+
+
+def test_texts_with_their_counts_need_no_tokenizer(tmp_path: Path) -> None:
+    counted = Trace("t", (TraceRequest(2, 1, prompt="one two"), TraceRequest(1, 1, prompt="a")))
+    assert count_texts(counted, tmp_path) == counted
+    load = workload(*counted.requests)
+    assert write_prompts(load, tmp_path) == Prompts(("one two", "a"), (2, 1), counted_here=False)
+    uncounted = Trace("t", (*counted.requests, TraceRequest(0, 1, prompt="b")))
+    with pytest.raises(NoTokenizer, match=r"holds no tokenizer\.json"):
+        count_texts(uncounted, tmp_path)
+    with pytest.raises(NoTokenizer, match="or give every request its text and prompt_tokens"):
+        write_prompts(workload(*counted.requests, TraceRequest(5, 1)), tmp_path)
+    with pytest.raises(NoTokenizer, match="no text is shortened"):
+        write_prompts(Workload(load.requests, "t", 1.0, n_clipped=1), tmp_path)
+
+
+def test_texts_are_counted_where_there_is_a_tokenizer(tmp_path: Path) -> None:
+    byte_level().save(str(tmp_path / "tokenizer.json"))
+    trace = Trace("t", (TraceRequest(0, 1, prompt="import os"), TraceRequest(5, 1)))
+    counted = count_texts(trace, tmp_path).requests
+    assert counted[0].prompt_tokens == len(byte_level().encode("import os").ids)
+    assert counted[1] == TraceRequest(5, 1)
 
 
 def test_text_that_was_clipped_is_cut_at_its_end(tokenizer: Tokenizer) -> None:

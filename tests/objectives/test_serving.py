@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
+from statistics import mean
+from statistics import quantiles
 from types import TracebackType
 from typing import Any
 from typing import Self
+from typing import cast
 
 import optuna
 import pytest
@@ -33,6 +38,7 @@ from objectives.workload import Workload
 
 
 N = 20
+LONGEST = 30.0
 SPACE = EngineSpace({"x": IntDistribution(1, 9)}, (), {"x": 2})
 
 
@@ -41,12 +47,40 @@ def make_workload(output_tokens: int = 5) -> Workload:
     return Workload(tuple(ScheduledRequest(i, 0.1 * i, r) for i, r in enumerate(requests)), "w", 2)
 
 
+def first_token_s(index: int, x: int) -> float:
+    """TTFT: skewed, so that mean, median and percentiles differ."""
+    return 0.01 * x * (1 + index % 4) ** 2
+
+
+def gaps_s(index: int, x: int) -> tuple[float, ...]:
+    """Gaps between the tokens: the fewer an answer has, the longer they are."""
+    n_gaps = 1 + index % 5
+    return (0.1 / x * (6 - n_gaps),) * n_gaps
+
+
 def record(index: int, x: int, error: str | None = None) -> RequestRecord:
-    """Request `index` has a TTFT of x * 10 ms and a TPOT of 100 ms / x over five tokens."""
+    """Request `index` as an engine with the parameter x answers it."""
     sent = 0.1 * index
-    first = sent + 0.01 * x
-    gaps = (0.1 / x,) * 4
-    return RequestRecord(index, sent, sent, first, first + sum(gaps), 8, 5, gaps, error)
+    first, gaps = sent + first_token_s(index, x), gaps_s(index, x)
+    n_tokens = len(gaps) + 1
+    last = first + sum(gaps)
+    return RequestRecord(index, sent, sent, first, last, 8, n_tokens, gaps, error, n_tokens)
+
+
+def values_by_hand(mode: str, x: int, failed: Sequence[int] = ()) -> list[float]:
+    """What a mode optimises, from the definitions; a failed request takes LONGEST seconds."""
+    answered = [i for i in range(N) if i not in failed]
+    if mode == "throughput":
+        end = max([4.0, *(0.1 * i + LONGEST for i in failed)])
+        return [len(answered) / end]
+    if mode == "p95-latency":
+        latencies = [first_token_s(i, x) + sum(gaps_s(i, x)) for i in answered]
+        latencies += [LONGEST] * len(failed)
+        return [1000 * quantiles(latencies, n=20, method="inclusive")[-1]]
+    ttft = [first_token_s(i, x) for i in answered] + [LONGEST] * len(failed)
+    tpot = [mean(gaps_s(i, x)) for i in answered]
+    tpot += [LONGEST / len(gaps_s(i, x)) for i in failed]
+    return [1000 * mean(ttft), 1000 * mean(tpot)]
 
 
 @dataclass
@@ -78,7 +112,8 @@ class Arithmetic:
         if self.at_serve is not None:
             raise self.at_serve
         records = tuple(record(i, self.x, self.errors.get(i)) for i in range(N))
-        return LoadResult(records, 4.0, self.lateness, self.lateness, lateness_limit_s=0.1)
+        late = self.lateness
+        return LoadResult(records, 4.0, late, late, lateness_limit_s=0.1, longest_s=LONGEST)
 
     def stop(self) -> None:
         self.n_stops += 1
@@ -120,22 +155,16 @@ def run_into(error: type[BaseException], engine: Arithmetic) -> optuna.trial.Fro
     return study.trials[0]
 
 
-@pytest.mark.parametrize(
-    ("mode", "names", "directions", "values"),
-    [
-        (
-            "ttft-tpot",
-            ["TTFT mean (ms)", "TPOT mean (ms)"],
-            ["minimize", "minimize"],
-            [40.0, 25.0],
-        ),
-        ("p95-latency", ["end-to-end latency p95 (ms)"], ["minimize"], [140.0]),
-        ("throughput", ["throughput (requests/s)"], ["maximize"], [5.0]),
-    ],
-)
-def test_values_of_each_mode(
-    mode: Any, names: list[str], directions: list[str], values: list[float]
-) -> None:
+MODES = {
+    "ttft-tpot": (["TTFT mean (ms)", "TPOT mean (ms)"], ["minimize", "minimize"]),
+    "p95-latency": (["end-to-end latency p95 (ms)"], ["minimize"]),
+    "throughput": (["throughput (requests/s)"], ["maximize"]),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_values_of_each_mode(mode: Any) -> None:
+    names, directions = MODES[mode]
     objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE, mode=mode)
     assert (objective.metric_names, objective.directions) == (names, directions)
     study = optuna.create_study(directions=directions)
@@ -143,12 +172,23 @@ def test_values_of_each_mode(
     study.enqueue_trial({"x": 4})
     study.optimize(objective, n_trials=1)
     assert study.metric_names == names
-    assert study.trials[0].values == pytest.approx(values)
+    assert study.trials[0].values == pytest.approx(values_by_hand(mode, 4))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_request_that_fails_counts_in_the_values_and_not_in_the_metrics(mode: Any) -> None:
+    trial = run(Arithmetic(errors={3: "connection: reset"}), mode=mode)
+    whole = run(Arithmetic(), mode=mode)
+    assert trial.values == pytest.approx(values_by_hand(mode, 4, failed=[3]))
+    for value, without, direction in zip(trial.values, whole.values, MODES[mode][1], strict=True):
+        assert value < without if direction == "maximize" else value > without
+    answered = [1000 * first_token_s(i, 4) for i in range(N) if i != 3]
+    assert trial.user_attrs["metrics"]["ttft_ms_mean"] == pytest.approx(mean(answered))
 
 
 def test_attributes_of_a_completed_trial() -> None:
-    engine = Arithmetic(errors={3: "stream: broken off"})
-    trial = run(engine, slo=GoodputSLO(ttft_ms=60))
+    engine = Arithmetic(errors={3: "stream: broken off"}, lateness=0.05)
+    trial = run(engine, slo=GoodputSLO(ttft_ms=1000))
     assert trial.state == TrialState.COMPLETE
     attrs = trial.user_attrs
     assert attrs["engine"] == "arithmetic"
@@ -158,7 +198,10 @@ def test_attributes_of_a_completed_trial() -> None:
     assert metrics["failed"] == 1
     assert metrics["request_throughput"] == pytest.approx((N - 1) / 4)
     assert metrics["goodput"] == pytest.approx((N - 1) / 4)
-    assert metrics["tpot_ms_p99"] == pytest.approx(25)
+    slowest = 1000 * max(mean(gaps_s(i, 4)) for i in range(N) if i != 3)
+    assert metrics["tpot_ms_p99"] == pytest.approx(slowest)
+    notes = ("max_lateness_s", "short_outputs", "prompt_length_mismatches")
+    assert [metrics[name] for name in notes] == [0.05, 0, 0]
     assert not {"crash_reason", "failure_is_external"} & set(attrs)
     assert engine.labels == ["trial-0"]
     assert engine.n_stops == 1
@@ -195,6 +238,8 @@ def test_failures_that_say_nothing_stop_the_study(
     assert trial.state in (TrialState.FAIL, TrialState.RUNNING)  # optuna leaves Ctrl-C running
     assert trial.user_attrs["failure_is_external"] is True
     assert trial.user_attrs["external_reason"] == reason
+    detail = error.detail if isinstance(error, ExternalFailure) else None
+    assert trial.user_attrs.get("external_detail") == detail
     assert "crash_reason" not in trial.user_attrs
     assert engine.n_stops == (when == "at_serve")
 
@@ -246,19 +291,63 @@ def test_share_that_has_to_complete_can_be_chosen() -> None:
     errors = dict.fromkeys(range(10), "stream: x")
     assert run(Arithmetic(errors=errors), min_completed_share=0.5).state == TrialState.COMPLETE
     assert run(Arithmetic(errors=errors), min_completed_share=0.51).state == TrialState.FAIL
+    assert run(Arithmetic(), min_completed_share=1.0).state == TrialState.COMPLETE
+    one = Arithmetic(errors={0: "stream: x"})
+    assert run(one, min_completed_share=1.0).state == TrialState.FAIL
+    all_but_one = Arithmetic(errors=dict.fromkeys(range(N - 1), "stream: x"))
+    assert run(all_but_one, min_completed_share=1 / N).state == TrialState.COMPLETE
+
+
+def test_a_crash_tells_an_error_of_the_most_frequent_kind() -> None:
+    errors = dict(enumerate(["stream: odd", "timeout: first", "timeout: second"]))
+    detail = run(Arithmetic(errors=errors)).user_attrs["crash_detail"]
+    assert detail == "17 of 20 requests completed: timeout: first"
 
 
 def test_late_generator_is_a_bad_measurement_and_no_crash() -> None:
     assert run(Arithmetic(lateness=0.1)).state == TrialState.COMPLETE
     late = run_into(ExternalFailure, Arithmetic(lateness=0.11))
     assert late.user_attrs["external_reason"] == "late_generator"
-    assert "too busy" in late.user_attrs["external_detail"]
+    detail = late.user_attrs["external_detail"]
+    assert "sent 0.110 s late or more (the limit is 0.1 s)" in detail
+    assert "too busy" in detail
 
 
 def test_request_that_could_not_be_sent_from_here_is_no_crash() -> None:
     engine = Arithmetic(errors={0: "client: too many open files"})
     trial = run_into(ExternalFailure, engine)
     assert trial.user_attrs["external_reason"] == "late_generator"
+    detail = trial.user_attrs["external_detail"]
+    assert detail == "1 requests could not be sent from here: client: too many open files"
+
+
+def test_a_pruned_trial_is_neither_a_crash_nor_a_failure_from_outside() -> None:
+    trial = run(Arithmetic(at_serve=optuna.TrialPruned()))
+    assert trial.state == TrialState.PRUNED
+    assert not {"crash_reason", "failure_is_external"} & set(trial.user_attrs)
+
+
+def test_a_failure_from_outside_brings_what_the_engine_knows() -> None:
+    failure = ExternalFailure("port_taken", "somebody is there")
+    failure.info = {"log": "a.log"}
+    assert run_into(ExternalFailure, Arithmetic(at_start=failure)).user_attrs["log"] == "a.log"
+
+
+def test_one_value_is_a_number_and_two_are_a_tuple() -> None:
+    def value(mode: Any) -> float | tuple[float, ...]:
+        objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE, mode=mode)
+        return objective(cast("optuna.Trial", optuna.trial.FixedTrial({"x": 4})))
+
+    assert isinstance(value("throughput"), float)
+    assert isinstance(value("ttft-tpot"), tuple)
+
+
+def test_answers_of_two_tokens_and_some_of_one_have_a_time_per_token() -> None:
+    mixed = replace(
+        make_workload(), requests=make_workload(1).requests[:1] + make_workload(2).requests[1:]
+    )
+    for workload in (make_workload(2), mixed):
+        assert ServingObjective(Arithmetic(), workload, space=SPACE).mode == "ttft-tpot"
 
 
 def test_what_makes_no_sense_is_refused() -> None:
@@ -300,7 +389,7 @@ def test_any_sampler_tunes_it_and_learns_nothing_from_crashes(n_jobs: int) -> No
         x = trial.params["x"]
         assert trial.state == (TrialState.FAIL if x > 6 else TrialState.COMPLETE)
         if trial.values is not None:
-            assert trial.value == pytest.approx(10 * x + 400 / x)
+            assert trial.values == pytest.approx(values_by_hand("p95-latency", x))
 
 
 def test_objective_pickles() -> None:

@@ -169,6 +169,36 @@ def test_what_the_user_fixes_is_not_tuned_and_enters_the_constraints() -> None:
         vllm_space(capabilities(), fixed=dict.fromkeys(CURRENT, 1))
 
 
+@pytest.mark.parametrize("names", [CURRENT, TABLE_1])
+def test_no_constraint_is_made_of_a_length_that_nobody_tells(names: tuple[str, ...]) -> None:
+    unknown = vllm_space(capabilities(names))
+    for length in (1024, 4096, 8192):
+        known = vllm_space(capabilities(names), max_model_len=length)
+        said = vllm_space(capabilities(names), fixed={"max_model_len": str(length)})
+        params = {**known.default, "enable_chunked_prefill": False}
+        for space in (known, said):
+            assert set(space.known_constraints) > set(unknown.known_constraints)
+            violated = [
+                any(
+                    not holds(c, **{**params, "max_num_seqs": 64, "max_num_batched_tokens": n})
+                    for c in space.known_constraints
+                )
+                for n in (length - 1, length)
+            ]
+            assert violated == [True, False]
+    assert vllm_space(capabilities(names), fixed={"max_model_len": "auto"}) == unknown
+
+
+def test_numbers_as_vllm_writes_them_enter_the_constraints() -> None:
+    fixed = {"max_num_batched_tokens": "2k"}
+    space = vllm_space(capabilities(max_model_len=2001), fixed=fixed)
+    params = {**space.default, "enable_chunked_prefill": True}
+    assert all(holds(c, **{**params, "max_num_seqs": 2000}) for c in space.known_constraints)
+    assert not all(holds(c, **{**params, "max_num_seqs": 2001}) for c in space.known_constraints)
+    params["enable_chunked_prefill"] = False
+    assert not all(holds(c, **{**params, "max_num_seqs": 8}) for c in space.known_constraints)
+
+
 @pytest.mark.parametrize(
     ("weight_gb", "n_gpus", "expected"),
     [(None, 8, 1), (13, 8, 1), (26, 8, 2), (140, 8, 8), (999, 4, 4)],

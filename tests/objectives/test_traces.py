@@ -79,6 +79,10 @@ def test_bundled_traces_are_found_by_name_and_fit_llama2(name: str) -> None:
         ('{"prompt_tokens": 5, "output_tokens": 1, "otuput": 1}', "line 2: unknown keys otuput"),
         ('{"prompt_tokens": 5, "output_tokens": 1, "arrival_time": -1}', "line 2: arrival_time"),
         ('{"prompt_tokens": 5, "output_tokens": 1, "arrival_time": NaN}', "line 2: arrival_time"),
+        (
+            '{"prompt_tokens": 5, "output_tokens": 1, "arrival_time": 1' + "0" * 400 + "}",
+            "line 2: arrival_time must be >= 0 seconds and below 1e+15, not 1000",
+        ),
         ('{"prompt_tokens": 5, "output_tokens": 1, "prefix_id": "a"}', "line 2: prefix_id and"),
         ('{"prompt_tokens": 5, "output_tokens": 1, "prefix_tokens": 2}', "line 2: prefix_id and"),
         (

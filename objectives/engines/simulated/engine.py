@@ -246,4 +246,5 @@ def _failed(scheduled: ScheduledRequest, kind: FailureKind, why: str) -> Request
         prompt_tokens=scheduled.request.prompt_tokens,
         output_tokens=0,
         error=f"{kind.value}: {why}",
+        requested_tokens=scheduled.request.output_tokens,
     )

@@ -13,6 +13,9 @@ variable STAND_IN says how it behaves:
     die-under-load N   exits with code 1 at its request number N, saying that CUDA is out of memory
     refuse N           answers all requests after the first N with status 500
     stall N            never answers requests after the first N
+    count N            counts N tokens more in every prompt
+    count-words        counts two tokens for every word
+    count-late N       counts N tokens more in every prompt, and none unasked
     status N           answers all requests with status N
     other-key          wants a key that nobody was told
 """
@@ -67,6 +70,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/tokenize":
+            told = BEHAVIOUR != "count-late"
+            answer = {"count": n_tokens(body["prompt"])} if told else {"detail": "Not Found"}
+            self._send(200 if told else 404, json.dumps(answer).encode())
+            return
         with self.lock:
             Handler.n_completions += 1
             number = Handler.n_completions
@@ -97,7 +105,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._event({"choices": [{"text": "a"}]})
         # Tokens are words here, and a prompt's are taken as the test's tokenizer does.
         counts = {
-            "prompt_tokens": len(body["prompt"].split()),
+            "prompt_tokens": n_tokens(body["prompt"]),
             "completion_tokens": body["max_tokens"],
         }
         self._event({"choices": [], "usage": counts})
@@ -113,6 +121,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def n_tokens(prompt: str) -> int:
+    """The tokens of a prompt, by this server's own count."""
+    n_words = len(prompt.split())
+    if BEHAVIOUR in ("count", "count-late"):
+        return n_words + int(WORDS[0])
+    return 2 * n_words if BEHAVIOUR == "count-words" else n_words
 
 
 def main() -> None:

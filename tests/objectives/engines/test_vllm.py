@@ -32,6 +32,8 @@ from objectives.engines.command import EngineArgumentError
 from objectives.engines.guardian import descendants_of
 from objectives.engines.vllm import VllmEngine
 from objectives.loadgen import LoadOptions
+from objectives.traces import TraceRequest
+from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 
 
@@ -77,6 +79,45 @@ def test_serves_and_leaves_nothing(make: Make, workload: Workload) -> None:
     assert "arguments" in log.read_text(encoding="utf-8")
     expected = "--max-model-len 128 --max-num-seqs 8 --no-enable-prefix-caching"
     assert running.info["command"].endswith(expected)
+
+
+@pytest.mark.parametrize("added", [-1, 1, 2])
+def test_prompts_are_written_for_the_tokens_that_the_server_adds(
+    make: Make, workload: Workload, added: int
+) -> None:
+    with make(f"count {added}").start({}, "trial-0") as running:
+        result = running.serve(workload)
+    assert result.completed == 12
+    assert [r.prompt_tokens for r in result.records] == list(range(5, 17))
+    assert result.prompt_length_mismatches == 0
+
+
+@pytest.mark.parametrize("behaviour", ["count 3", "count-words", "count-late 1"])
+def test_server_that_counts_otherwise_is_not_measured(
+    make: Make, workload: Workload, behaviour: str
+) -> None:
+    with (
+        make(behaviour).start({}, "trial-0") as running,
+        pytest.raises(ExternalFailure, match=r"the server counts .* another tokenizer"),
+    ):
+        running.serve(workload)
+
+
+@pytest.mark.parametrize(("n_tokens", "agrees"), [(1, True), (2, False)])
+def test_counts_of_the_trace_are_compared_where_there_is_no_tokenizer(
+    stand_in: list[str], tmp_path: Path, n_tokens: int, agrees: bool
+) -> None:
+    requests = (TraceRequest(3, 2, prompt="a b c"), TraceRequest(n_tokens, 2, prompt="a"))
+    scheduled = tuple(ScheduledRequest(i, 0.0, request) for i, request in enumerate(requests))
+    load = Workload(scheduled, "texts", 1.0)
+    (tmp_path / "model").mkdir()
+    engine = VllmEngine(str(tmp_path / "model"), command=stand_in, log_dir=tmp_path, grace=0.3)
+    with engine.start({}, "trial-0") as running:
+        if agrees:
+            assert [r.prompt_tokens for r in running.serve(load).records] == [3, 1]
+            return
+        with pytest.raises(ExternalFailure, match=r"counts 1 tokens .* that has 2 as the trace"):
+            running.serve(load)
 
 
 def test_every_start_has_its_own_port_name_and_log(make: Make) -> None:

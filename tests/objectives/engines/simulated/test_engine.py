@@ -118,6 +118,13 @@ def test_a_few_time_outs_are_failed_requests() -> None:
     waits = [record.ttft for record in result.records if record.completed]
     service = 1.5  # a prompt that began in time may end later
     assert max(waits) < 1.0 + service
+    # In the values each counts as an answer that took the whole run.
+    lost = [r for r in result.records if not r.completed]
+    asked = [s.request.output_tokens for s in workload(rate=6.0).requests]
+    assert [r.requested_tokens for r in lost] == [asked[r.index] for r in lost]
+    metrics = summarize(result.records, result.duration)
+    seconds = [*waits, *[result.duration] * len(lost)]
+    assert metrics.value("ttft_ms_mean") == pytest.approx(1000 * sum(seconds) / len(seconds))
 
 
 def test_a_request_longer_than_the_model_takes_is_refused_alone() -> None:

@@ -31,6 +31,15 @@ def test_rates_are_those_of_the_paper(name: str, rate: float) -> None:
     assert find_service(name).rate == rate
 
 
+def test_a_load_lasts_the_hundred_seconds_of_the_paper() -> None:
+    name = "sql-4xa100-7b"
+    for workload in (find_service(name).workload(), make_objective(name).workload):
+        assert workload.duration == 100.0
+        assert 90 < workload.requests[-1].time < 100
+        assert len(workload.requests) == pytest.approx(10 * 100, rel=0.1)
+    assert ready_service(name).workload.duration == 100.0
+
+
 def test_objectives_are_those_of_the_paper() -> None:
     modes = {name.split("-")[0]: find_service(name).mode for name in service_names()}
     assert modes == {
