@@ -164,11 +164,11 @@ def test_engine_is_killed_when_its_guardian_is(tmp_path: Path) -> None:
 
 
 # A grandchild in the engine's own process group, as its worker processes are; prints its id.
-SPAWNS_IN_ITS_GROUP = """
+SPAWNS_IN_ITS_GROUP = f"""
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", {child!r}])
+child = subprocess.Popen([sys.executable, "-c", {FOREVER!r}])
 print(child.pid, flush=True)
-""".format(child=FOREVER)
+"""
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["asked", "stopped"])
