@@ -44,7 +44,7 @@ def observed(
     crashed: ArrayLike = (),
     pruned: ArrayLike = (),
     pending: ArrayLike = (),
-    phase: str = "startup",
+    phases: Sequence[str] = (),
     reference_point: Sequence[float] | None = None,
 ) -> Observations:
     """Observe completed trials, then those that crashed, were pruned after a report, or run.
@@ -58,7 +58,8 @@ def observed(
         crashed: Coordinates of those that crashed, shape (k, d).
         pruned: The same of the pruned ones.
         pending: The same of the running ones.
-        phase: Of all trials.
+        phases: Of the completed trials; the last is that of all further ones, ``"startup"`` where
+            there is none.
         reference_point: Of the hypervolume.
     """
     table = np.asarray(values, dtype=float).reshape(len(np.asarray(x)), -1)
@@ -66,11 +67,13 @@ def observed(
     space = SearchSpace(axes)
 
     def put(point: np.ndarray, outcome: list[float] | None, **kwargs: Any) -> None:
+        number = len(study.get_trials(deepcopy=False))
+        phase = phases[min(number, len(phases) - 1)] if phases else "startup"
         params = space.to_params(np.asarray(point, dtype=float))
         add(study, params, outcome, axes, user_attrs={"scoot:phase": phase}, **kwargs)
 
     for i, point in enumerate(np.asarray(x, dtype=float)):
-        measured = [] if constraints is None else np.atleast_2d(constraints)[i]
+        measured = [] if constraints is None else np.asarray(constraints, dtype=float)[i]
         named = {f"c{j}": float(value) for j, value in enumerate(measured)}
         put(point, table[i].tolist(), **({"constraints": named} if named else {}))
     for point in np.asarray(crashed, dtype=float):

@@ -110,7 +110,7 @@ def test_the_probability_of_feasibility_is_a_factor_and_rules_out_what_is_below_
 
 def test_delta_is_the_one_that_the_history_led_to() -> None:
     # Five of nine in a row lower Δ to 0.45, three crashes then raise it: 0.5, 0.55, 0.6.
-    model = learnt(observed(X, VALUES, crashed=CRASHED, phase="model"), FREE)
+    model = learnt(observed(X, VALUES, crashed=CRASHED, phases=["model"]), FREE)
     score, pof = score_function(model, FREE)(QUERIES), model.forest.probability(QUERIES)
 
     assert model.threshold == pytest.approx(0.6)
