@@ -62,7 +62,8 @@ def observed(
             there is none.
         reference_point: Of the hypervolume.
     """
-    table = np.asarray(values, dtype=float).reshape(len(np.asarray(x)), -1)
+    table = np.asarray(values, dtype=float)
+    table = table[:, np.newaxis] if table.ndim == 1 else table
     study = optuna.create_study(directions=directions or ["minimize"] * table.shape[1])
     space = SearchSpace(axes)
 
