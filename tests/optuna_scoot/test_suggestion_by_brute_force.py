@@ -256,6 +256,16 @@ def test_what_fills_up_is_new_then_what_ran_then_anything() -> None:
     assert len(filled(all_crashed)) > 25
 
 
+def test_in_a_small_space_the_last_point_fills_up_however_rare_it_is() -> None:
+    # Of a logarithmic range its share is 0.02 %: no short sequence comes by it.
+    axes: dict[str, BaseDistribution] = {"n": IntDistribution(1, 600, log=True)}
+    domain = Domain(SearchSpace(axes), KnownConstraints([]))
+    tried = domain.space.to_unit([{"n": n} for n in range(1, 600)])
+    point = fill_up(observed(tried, np.ones(599), axes=axes), domain, 0)
+
+    assert domain.space.to_params(point) == {"n": 600}
+
+
 def test_in_a_large_space_sobol_points_fill_up() -> None:
     domain = domain_of(SQUARE, "a <= b")
     sequence = domain.sobol(256, 4)
