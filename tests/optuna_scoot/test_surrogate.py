@@ -207,6 +207,18 @@ def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
     assert np.mean(errors[True]) < 0.9 * np.mean(errors[False])
 
 
+def test_a_single_observation_leaves_the_priors_medians_of_the_product_kernel() -> None:
+    x, y = np.array([[0.2, 0.3, 1.0]]), np.array([[1.5, -0.5]])
+    queries = np.random.default_rng(4).random((10, F))
+    mean, std = fit_surrogate(x, y, IS_LEVEL, KernelChoice()).predict(queries)
+    r = math.sqrt(3.0) * np.linalg.norm((queries - x) / np.array([0.7, 0.7, 2.0]), axis=1)
+    correlation = (1.0 + r) * np.exp(-r)
+
+    # A signal of 1 and a noise of 0.001.
+    np.testing.assert_allclose(mean, np.outer(correlation, y[0]) / 1.001, rtol=1e-9)
+    np.testing.assert_allclose(std[:, 0], np.sqrt(1.0 - correlation**2 / 1.001), rtol=1e-9)
+
+
 def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     x, y = _data()
     h = _hyperparameters(2)
