@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
+import botorch.optim.fit
 import numpy as np
 import pytest
+from botorch.exceptions.errors import ModelFittingError
 from scipy.stats import lognorm
 from scipy.stats import multivariate_normal
 
@@ -149,3 +154,56 @@ def test_where_the_search_cannot_take_a_step_it_stays_at_the_priors_medians(warp
 
     np.testing.assert_allclose(mode.lengthscales, [medians, medians])
     np.testing.assert_allclose(mode.warped(x, 1), x, atol=1e-6)
+
+
+def test_short_length_scales_are_found_down_to_their_floor() -> None:
+    x = np.random.default_rng(1).random((20, 1))
+    y = np.sin(200.0 * x)
+    short = replace(EXACT, lengthscale_spread=0.02)
+    for median, expected in ((0.03, 0.03), (0.0251, 0.0251)):
+        medians = np.array([median])
+        mode = find_mode(x, y, np.array([False]), medians, short)
+        assert mode is not None
+        assert mode.lengthscales[0, 0] == pytest.approx(expected, rel=0.05)
+        assert mode.lengthscales[0, 0] >= 0.025
+
+
+@pytest.mark.parametrize(
+    ("fails", "warped"), [("never", True), ("warped", False), ("always", None)], ids=str
+)
+@pytest.mark.parametrize("how", ["raises", "not finite"])
+def test_where_the_warped_fit_fails_the_unwarped_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch, fails: str, warped: bool | None, how: str
+) -> None:
+    # Such failures depend on the machine's arithmetic: here they are made.
+    real = botorch.optim.fit.fit_gpytorch_mll_scipy
+
+    def failing(mll: Any, **kwargs: Any) -> Any:
+        is_warped = hasattr(mll.model, "input_transform")
+        if fails == "always" or (fails == "warped" and is_warped):
+            if how == "raises":
+                raise ModelFittingError("no fit")
+            # One of all the numbers.
+            mll.model.covar_module.raw_outputscale.data[0] = math.nan
+            return None
+        return real(mll, **kwargs)
+
+    monkeypatch.setattr(botorch.optim.fit, "fit_gpytorch_mll_scipy", failing)
+    x, y = _data()
+    choice = replace(EXACT, warp=True)
+    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+
+    assert (mode is None) is (warped is None)
+    if mode is not None:
+        assert bool(np.any(mode.warp_a != 1.0)) is warped
+
+
+def test_no_warning_of_the_fit_reaches_the_user() -> None:
+    x, y = _data()
+    y[:, 1] = 3.0  # constant, where BoTorch asks for standardised outputs
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for choice in (KernelChoice(), replace(KernelChoice(), warp=True, max_iterations=1)):
+            find_mode(x, 100.0 * y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+
+    assert [str(warning.message) for warning in told] == []
