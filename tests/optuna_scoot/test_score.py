@@ -237,18 +237,20 @@ def _expected_hypervolume_gain(mean: np.ndarray, std: np.ndarray, front: np.ndar
     return total
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
 @pytest.mark.parametrize("least_gain", [0.0, 0.01, 0.2])
 def test_two_objectives_score_is_the_log_of_the_expected_hypervolume_gain(
-    least_gain: float,
+    least_gain: float, unit: float
 ) -> None:
     method = replace(LINEAR, least_gain=least_gain)
-    model = learnt(observed(FRONT_X, FRONT, reference_point=REFERENCE.tolist()), method)
+    reference = (unit * REFERENCE).tolist()
+    model = learnt(observed(FRONT_X, unit * FRONT, reference_point=reference), method)
     mean, std = _predicted(model, QUERIES, FRONT)
     # Of (4 - 1, 35 - 10), so much has to be gained on each value at least.
     front = FRONT - least_gain * np.array([3.0, 25.0])
 
     np.testing.assert_allclose(
-        np.exp(score_function(model, method)(QUERIES)),
+        np.exp(score_function(model, method)(QUERIES)) / unit**2,
         _expected_hypervolume_gain(mean, std, front),
         rtol=1e-6,
         atol=1e-9,
