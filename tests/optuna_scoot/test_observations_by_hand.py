@@ -18,11 +18,9 @@ from optuna.trial import TrialState
 from optuna_scoot.observations import Observations
 from optuna_scoot.observations import enqueued_params
 from optuna_scoot.observations import infer_search_space
-from optuna_scoot.observations import is_crash
 from optuna_scoot.observations import is_enqueued
 from optuna_scoot.observations import known_params
 from optuna_scoot.observations import observe
-from optuna_scoot.observations import retried_numbers
 from optuna_scoot.space import SearchSpace
 from tests.optuna_scoot.studies import add
 
@@ -166,16 +164,12 @@ def test_a_finished_trial_has_its_parameters_alone() -> None:
 def test_a_retried_trial_is_no_crash_and_its_retry_may_be_one() -> None:
     study = optuna.create_study()
     lost = add(study, {"n": 3}, None, SPACE)
-    other = add(study, {"n": 4}, None, SPACE)
-    retry = add(study, {"n": 3}, None, SPACE, system_attrs={"retry_history": [lost.number]})
-    retried = retried_numbers(study.get_trials())
+    add(study, {"n": 4}, None, SPACE)
+    add(study, {"n": 5}, None, SPACE, system_attrs={"retry_history": [lost.number]})
 
-    assert retried == {lost.number}
-    assert [is_crash(t, retried) for t in (lost, other, retry)] == [False, True, True]
-    assert [is_crash(t, retried, lambda t: t.number > 1) for t in (lost, other, retry)] == [
-        *(False, False),
-        True,
-    ]
+    assert _numbers(_observe(study).crashed) == [4, 5]
+    by_user = _observe(study, failure_filter=lambda trial: trial.params["n"] != 4)
+    assert _numbers(by_user.crashed) == [5]
 
 
 # The search space
@@ -195,9 +189,6 @@ def test_where_nothing_completed_the_fullest_of_those_that_ended_tells_the_space
         add(study, full, None, space, state=state)
         add(study, {"n": 2, "x": 0.1}, None, space)
         assert list(infer_search_space(study.get_trials())) == ["k", "n", "x"]
-        # Once one completed, it tells.
-        add(study, {"n": 2, "x": 0.1}, 1.0, space)
-        assert list(infer_search_space(study.get_trials())) == ["n", "x"]
 
 
 def test_running_and_waiting_trials_tell_no_space() -> None:

@@ -131,14 +131,12 @@ def test_where_anything_is_allowed_what_never_ran_is_still_told_apart() -> None:
 
 
 def test_a_crash_costs_a_tenth_of_the_incumbents_lead_over_the_median() -> None:
-    pruned = np.array([[0.85, 0.2], [0.9, 0.3]])
-    observations = observed(X, VALUES, crashed=CRASHED, pruned=pruned)
-    model = learnt(observations, LINEAR)
+    model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR)
     assert model.risk is not None
     mean, std = _predicted(model, QUERIES, VALUES[:, None])
     gain = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
     pof, risk = model.forest.probability(QUERIES), model.risk.probability(QUERIES)
-    usual = np.median(model.risk.probability(np.concatenate([X, pruned])))
+    usual = np.median(model.risk.probability(X))
     lead = np.median(VALUES) - VALUES.min()
     expected = gain * pof**2 / lead - 0.1 * np.maximum(risk - usual, 0.0)
 

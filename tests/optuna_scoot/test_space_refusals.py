@@ -35,11 +35,6 @@ def test_a_value_outside_of_its_distribution(distribution: BaseDistribution, val
         SearchSpace({"p": distribution}, {"p": value})
 
 
-def test_a_missing_parameter() -> None:
-    with pytest.raises(KeyError, match="p"):
-        SearchSpace({"p": IntDistribution(0, 1)}).to_unit([{"q": 0}])
-
-
 class _Unknown(BaseDistribution):
     """A distribution that Optuna does not have."""
 
