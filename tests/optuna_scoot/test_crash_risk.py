@@ -78,3 +78,45 @@ def test_a_single_class_is_taken_at_its_word(ran: bool, risk: float) -> None:
     model = _risk(np.random.default_rng(0).random((5, 2)), np.full(5, ran))
 
     assert model.probability(np.random.default_rng(1).random((3, 2))).tolist() == [risk] * 3
+
+
+def _laplace(features: np.ndarray, ran: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Give P(crash) by Laplace's approximation (Rasmussen and Williams, section 3.4)."""
+    n = len(features)
+    together = _covariance(np.concatenate([features, queries]))
+    covariance, cross = together[:n, :n], together[n:, :n]
+    target = np.where(ran, 1.0, 0.0)
+    latent = np.zeros(n)
+    for _ in range(100):
+        weight = expit(latent) * expit(-latent)
+        pull = weight * latent + target - expit(latent)
+        latent = covariance @ np.linalg.solve(np.eye(n) + weight[:, None] * covariance, pull)
+    weight = expit(latent) * expit(-latent)
+    mean = cross @ (target - expit(latent))
+    inner = np.linalg.inv(covariance + np.diag(1.0 / weight))
+    variance = np.diag(together)[n:] - np.einsum("qi,ij,qj->q", cross, inner, cross)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    crash = expit(-(mean[:, None] + np.sqrt(variance)[:, None] * nodes))
+    return np.asarray(crash @ weights / weights.sum())
+
+
+def test_the_risk_is_laplaces_approximation_by_hand() -> None:
+    rng = np.random.default_rng(4)
+    features, queries = rng.random((14, 2)), rng.random((40, 2))
+    ran = features @ np.array([0.8, 1.0]) < 1.0
+    assert 3 < ran.sum() < 11
+    found = _risk(features, ran).probability(queries)
+
+    # The classifier replaces the integral over the latent value by a sum of error functions.
+    np.testing.assert_allclose(found, _laplace(features, ran, queries), atol=0.005)
+    assert np.ptp(found) > 0.5
+
+
+def test_what_is_not_ignored_is_seen_all_the_same() -> None:
+    features = np.random.default_rng(0).random((12, 2))
+    ran = features[:, 0] < 0.6
+    risk = _risk(features, ran, (False, True)).probability(np.array([[0.1, 0.5], [0.9, 0.5]]))
+
+    assert risk[0] < 0.3 < 0.6 < risk[1]
+    nothing = _risk(features, ran, (True, True)).probability(features)
+    np.testing.assert_allclose(nothing, 1.0 - ran.mean())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.special import logit
 from scipy.stats import multivariate_normal
 
@@ -99,3 +102,96 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
 
     np.testing.assert_allclose(found.mean(), expected, atol=0.1)
     np.testing.assert_allclose(found.std(), spread, rtol=0.15)
+
+
+def test_without_a_step_the_chain_stays_at_the_mode() -> None:
+    x = np.random.default_rng(0).random((5, 2))
+    y = np.stack([x[:, 0], x[:, 1] ** 2], axis=1)
+    medians = np.array([0.7, 2.0])
+    mode = replace(
+        prior_medians(2, medians),
+        lengthscales=np.array([[0.2, 0.3], [0.4, 0.5]]),
+        outputscale=np.array([1.5, 2.5]),
+        noise=np.array([0.01, 0.02]),
+        warp_a=np.array([[0.5, 1.0], [2.0, 1.0]]),
+    )
+    choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, main_share_prior=(0.4, 1.0))
+    for main_effects in (False, True):
+        drawn = draw_hyperparameters(
+            x, y, mode, medians, replace(choice, main_effects=main_effects), 0
+        )
+        assert len(drawn) == 3
+        for draw in drawn:
+            np.testing.assert_allclose(draw.lengthscales, mode.lengthscales)
+            np.testing.assert_allclose(draw.outputscale, mode.outputscale)
+            np.testing.assert_allclose(draw.noise, mode.noise + 1e-6, rtol=1e-9)
+            np.testing.assert_array_equal(draw.warp_a, mode.warp_a)
+            # The mode has no main effects: their share starts at the prior's median.
+            share = expit(0.4) if main_effects else 0.0
+            np.testing.assert_allclose(draw.main_share, [share, share])
+
+
+def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
+    x = np.array([[0.1, 0.2], [0.4, 0.9], [0.8, 0.3]])
+    y = np.array([[1.4, -0.2], [-0.9, 1.3], [-0.5, -1.1]])
+    medians = np.array([0.7, 2.0])
+    mode = replace(prior_medians(2, medians), warp_a=np.array([[2.0, 1.0], [1.0, 0.5]]))
+    choice = KernelChoice(
+        n_draws=1500, n_steps=3, lengthscale_spread=0.6, main_share_prior=(-0.5, 1.0)
+    )
+    draws = draw_hyperparameters(x, y, mode, medians, choice, 0)
+
+    rng = np.random.default_rng(5)
+    mean = np.array([*np.log(medians), 0.4, -5.0, -0.5])
+    deviation = np.array([0.6, 0.6, 0.8, 1.5, 1.0])
+    sample = mean + deviation * rng.normal(size=(40_000, 5))
+    for j, exponents in enumerate(([2.0, 1.0], [1.0, 0.5])):
+        warped = x**exponents
+        squared = (warped[:, None, :] - warped[None, :, :]) ** 2
+        r = np.sqrt(3.0 * squared[None] * np.exp(-2.0 * sample[:, None, None, :2]))
+        together = np.linalg.norm(r, axis=3)
+        share = expit(sample[:, 4])[:, None, None]
+        correlation = (1.0 - share) * (1.0 + together) * np.exp(-together)
+        correlation += share * ((1.0 + r) * np.exp(-r)).mean(axis=3)
+        covariance = np.exp(sample[:, 2])[:, None, None] * correlation
+        covariance += (np.exp(sample[:, 3])[:, None, None] + 1e-6) * np.eye(3)
+        fit = np.einsum("i,nij,j->n", y[:, j], np.linalg.inv(covariance), y[:, j])
+        log_weights = -0.5 * (fit + np.linalg.slogdet(covariance)[1])
+        weights = np.exp(log_weights - log_weights.max())
+        weights /= weights.sum()
+        expected = weights @ sample
+        spread = np.sqrt(weights @ (sample - expected) ** 2)
+        # The likelihood moves the signal's variance by more than the tolerance.
+        assert np.max(np.abs(expected - mean) / deviation) > 0.3
+
+        found = np.array(
+            [
+                [
+                    *np.log([*draw.lengthscales[j], draw.outputscale[j], draw.noise[j] - 1e-6]),
+                    logit(draw.main_share[j]),
+                ]
+                for draw in draws
+            ]
+        )
+        assert np.all(np.abs(found.mean(axis=0) - expected) < 0.15 * deviation)
+        np.testing.assert_allclose(found.std(axis=0), spread, rtol=0.15)
+
+
+def test_without_main_effects_the_prior_of_their_share_does_not_matter() -> None:
+    x = np.random.default_rng(0).random((6, 2))
+    y, medians = np.sin(4.0 * x[:, :1]), np.array([0.7, 0.7])
+    first, second = (
+        draw_hyperparameters(
+            x,
+            y,
+            prior_medians(1, medians),
+            medians,
+            KernelChoice(main_effects=False, main_share_prior=prior),
+            0,
+        )
+        for prior in ((-9.0, 0.1), (9.0, 0.1))
+    )
+
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.lengthscales, b.lengthscales)
+        assert a.main_share.tolist() == b.main_share.tolist() == [0.0]

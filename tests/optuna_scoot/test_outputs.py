@@ -116,3 +116,45 @@ def test_infinities_become_the_ends_of_their_column() -> None:
     assert replace_infinities(values).tolist() == expected
     assert values[1, 0] == inf
     assert replace_infinities(np.empty((0, 2))).shape == (0, 2)
+
+
+def _log_likelihood(values: np.ndarray, shift: float | None) -> float:
+    """Give the log-density of the values where log(y + s) is normal, of the likeliest normal."""
+    z = values if shift is None else np.log(values + shift)
+    density = norm(z.mean(), z.std()).logpdf(z).sum()
+    return float(density - (0.0 if shift is None else z.sum()))
+
+
+def _likeliest_shift(values: np.ndarray) -> float | None:
+    """Try no logarithm, floors one and three distances below the least, and 0 where it may be."""
+    low, median = float(values.min()), float(np.median(values))
+    shifts: list[float | None] = [None, (median - low) - low, 3.0 * (median - low) - low]
+    if low > 0.1 * median:
+        shifts.append(0.0)
+    return max(shifts, key=lambda shift: _log_likelihood(values, shift))
+
+
+def test_the_shift_is_the_likeliest_of_those_that_are_tried() -> None:
+    rng = np.random.default_rng(7)
+    chosen: list[str] = []
+    for _ in range(300):
+        n, spread = int(rng.integers(4, 30)), rng.uniform(0.1, 2.5)
+        sample = np.exp(spread * rng.normal(size=n)) if rng.random() < 0.8 else rng.normal(size=n)
+        values = (sample + rng.uniform(-0.5, 3.0)) * 10.0 ** rng.uniform(-3.0, 4.0)
+        found, expected = (
+            fit_output_transform(values, logarithm=True).shift,
+            _likeliest_shift(values),
+        )
+        assert found == (expected if expected is None else pytest.approx(expected))
+        distance = float(np.median(values) - values.min())
+        chosen.append("none" if found is None else f"{(found + values.min()) / distance:.1f}")
+        chosen[-1] = "pure" if found == 0.0 else chosen[-1]
+
+    assert all(chosen.count(kind) > 10 for kind in ("none", "1.0", "3.0", "pure"))
+
+
+@pytest.mark.parametrize(("n", "logarithm"), [(3, False), (4, True)])
+def test_three_values_say_nothing_about_a_scale(n: int, logarithm: bool) -> None:
+    values = np.array([1.0, 2.0, 100.0, 1000.0])[:n]
+
+    assert (fit_output_transform(values, logarithm=True).shift is not None) is logarithm

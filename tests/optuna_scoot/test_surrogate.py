@@ -207,6 +207,18 @@ def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
     assert np.mean(errors[True]) < 0.9 * np.mean(errors[False])
 
 
+def test_a_single_observation_leaves_the_priors_medians_of_the_product_kernel() -> None:
+    x, y = np.array([[0.2, 0.3, 1.0]]), np.array([[1.5, -0.5]])
+    queries = np.random.default_rng(4).random((10, F))
+    mean, std = fit_surrogate(x, y, IS_LEVEL, KernelChoice()).predict(queries)
+    r = math.sqrt(3.0) * np.linalg.norm((queries - x) / np.array([0.7, 0.7, 2.0]), axis=1)
+    correlation = (1.0 + r) * np.exp(-r)
+
+    # A signal of 1 and a noise of 0.001.
+    np.testing.assert_allclose(mean, np.outer(correlation, y[0]) / 1.001, rtol=1e-9)
+    np.testing.assert_allclose(std[:, 0], np.sqrt(1.0 - correlation**2 / 1.001), rtol=1e-9)
+
+
 def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     x, y = _data()
     h = _hyperparameters(2)
@@ -316,6 +328,39 @@ def test_the_same_observations_give_the_same_fit() -> None:
     for first, second in zip(fits[0].draws, fits[1].draws, strict=True):
         for name, value in vars(first).items():
             np.testing.assert_array_equal(value, getattr(second, name))
+
+
+def test_a_fit_needs_two_observations_that_differ() -> None:
+    x = np.array([[0.1, 0.5], [0.9, 0.5], [0.4, 0.2]])
+    medians, flags = [[0.7, 0.7]], np.array([False, False])
+
+    def mode(n: int, y: list[float]) -> list[list[float]]:
+        outputs = np.array(y)[:, np.newaxis]
+        choice = KernelChoice(n_draws=0)
+        return fit_surrogate(x[:n], outputs, flags, choice).draws[0].lengthscales.tolist()
+
+    # Equal ones, at zero or elsewhere, leave the priors' medians.
+    assert mode(1, [1.0]) == mode(3, [0.0, 0.0, 0.0]) == mode(3, [2.0, 2.0, 2.0]) == medians
+    assert mode(2, [-1.0, 1.0]) != medians
+    assert mode(3, [-1.0, -1.0, -1.5]) != medians
+
+
+def test_a_covariance_that_is_hardly_positive_definite_is_helped_along() -> None:
+    # The same point many times over, next to no noise.
+    x = np.full((30, 2), 0.3)
+    for signal in (1e-6, 1.0, 1e6):
+        h = Hyperparameters(
+            lengthscales=np.ones((1, 2)),
+            outputscale=np.array([signal]),
+            noise=np.array([0.0]),
+            warp_a=np.ones((1, 2)),
+            warp_b=np.ones((1, 2)),
+            main_share=np.zeros(1),
+        )
+        scale = math.sqrt(signal)
+        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), (h,)).predict(x[:1])
+        np.testing.assert_allclose(mean, 2.0 * scale, rtol=1e-3)
+        assert 0.0 < std[0, 0] < 0.1 * max(scale, 1e-5)
 
 
 def test_several_draws_predict_their_mixture() -> None:

@@ -163,6 +163,40 @@ def test_engine_is_killed_when_its_guardian_is(tmp_path: Path) -> None:
     process.stop()
 
 
+# A grandchild in the engine's own process group, as its worker processes are; prints its id.
+SPAWNS_IN_ITS_GROUP = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {FOREVER!r}])
+print(child.pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["asked", "stopped"])
+def test_the_engines_group_is_killed_when_its_guardian_is(tmp_path: Path, stopped: bool) -> None:
+    """The kernel kills the engine's main process alone: its workers would keep the GPU."""
+    process = start(SPAWNS_IN_ITS_GROUP + FOREVER, tmp_path / "log")
+    grandchild = pid_in(tmp_path / "log")
+    assert os.getpgid(grandchild) == process.pid
+    os.kill(process._guardian.pid, signal.SIGKILL)
+    if stopped:
+        process.stop()
+    else:
+        wait_until(lambda: process.returncode is not None)
+    wait_until(lambda: not exists(grandchild) and not exists(process.pid))
+    assert process.returncode == -signal.SIGKILL
+    process.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux alone")
+def test_an_engine_whose_guardian_is_killed_ends_without_being_asked_after(tmp_path: Path) -> None:
+    """The worker may be dead as well, or busy."""
+    process = start(FOREVER, tmp_path / "log")
+    os.kill(process._guardian.pid, signal.SIGKILL)
+    wait_until(lambda: not exists(process.pid))
+    process.stop()
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_engine_and_guardian_have_process_groups_of_their_own(tmp_path: Path) -> None:
     """What a terminal sends to the worker's group, as Ctrl-C, reaches neither."""
     process = start(FOREVER, tmp_path / "log")

@@ -1,0 +1,301 @@
+"""What is learnt, piece by piece: by hand, or against scikit-learn on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from scipy.stats import norm
+from sklearn.ensemble import RandomForestRegressor
+
+from optuna_scoot import FeasibilityThreshold
+from optuna_scoot import Method
+from optuna_scoot.crash_risk import CrashRisk
+from optuna_scoot.feasibility import ForestChoice
+from optuna_scoot.model import is_stagnant
+from optuna_scoot.model import learn
+from optuna_scoot.model import reference_point
+from optuna_scoot.observations import Observations
+from tests.optuna_scoot.observed import SQUARE
+from tests.optuna_scoot.observed import domain_of
+from tests.optuna_scoot.observed import learnt
+from tests.optuna_scoot.observed import observed
+from tests.optuna_scoot.studies import QUICK
+from tests.optuna_scoot.studies import QUICK_PAPER
+
+
+RNG = np.random.default_rng(8)
+X = RNG.random((12, 2))
+LATENCIES = np.exp(2.0 + 2.0 * X[:, 0])
+CRASHED = np.array([[0.9, 0.85], [0.95, 0.6], [0.8, 0.95]])
+PRUNED = np.array([[0.7, 0.7], [0.75, 0.3]])
+QUERIES = RNG.random((200, 2))
+
+FLAGGED = {"n": FloatDistribution(0.0, 1.0), "on": CategoricalDistribution([False, True])}
+"""A number and a flag, whose features are 0 and 1."""
+
+
+# The surrogate
+
+
+def test_outputs_are_standardised_and_objectives_alone_take_a_logarithm() -> None:
+    constraints = LATENCIES[:, None] - 100.0
+    model = learnt(observed(X, LATENCIES, constraints=constraints), QUICK)
+    plain = learnt(observed(X, LATENCIES), replace(QUICK, log_outputs=False))
+
+    assert [t.shift is None for t in model.transforms] == [False, True]
+    assert model.surrogate.y.shape == (12, 2)
+    np.testing.assert_allclose(
+        model.surrogate.y[:, 1], (constraints[:, 0] - constraints.mean()) / constraints.std()
+    )
+    np.testing.assert_allclose(
+        plain.surrogate.y[:, 0], (LATENCIES - LATENCIES.mean()) / LATENCIES.std()
+    )
+    np.testing.assert_allclose(model.surrogate.y.mean(axis=0), 0.0, atol=1e-9)
+
+
+def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None:
+    points = np.stack([np.linspace(0.0, 1.0, 10) ** 3, np.tile([0.25, 0.75], 5)], axis=1)
+    values = np.cbrt(points[:, 0])
+    model = learnt(observed(points, values, axes=FLAGGED), Method.paper(), FLAGGED)
+    (mode,) = model.surrogate.draws
+
+    assert model.surrogate.nu == 1.5
+    assert mode.main_share.tolist() == [0.0]
+    # The number is stretched near 0, where the values change; the flag cannot be.
+    assert mode.warped(np.array([[0.1, 0.0]]), 0)[0, 0] > 0.2
+    assert (mode.warp_a[0, 1], mode.warp_b[0, 1]) == (1.0, 1.0)
+
+
+def test_the_defaults_surrogate_averages_eight_draws_of_both_kernels_unwarped() -> None:
+    model = learnt(observed(X, LATENCIES), Method())
+
+    assert model.surrogate.nu == 1.5
+    assert len(model.surrogate.draws) == 8
+    assert all(0.0 < draw.main_share[0] < 1.0 for draw in model.surrogate.draws)
+    assert all(np.all(draw.warp_a == 1.0) for draw in model.surrogate.draws)
+
+
+def test_levels_of_a_categorical_have_the_longer_length_scales() -> None:
+    # One observation: the priors' medians hold.
+    model = learnt(observed([[0.5, 0.25]], [1.0], axes=FLAGGED), Method(), FLAGGED)
+
+    assert model.surrogate.draws[0].lengthscales.tolist() == [[0.7, 2.0]]
+
+
+# Running points
+
+
+@pytest.mark.parametrize("method", [QUICK, QUICK_PAPER], ids=["default", "paper"])
+def test_of_several_objectives_running_points_are_believed(method: Method) -> None:
+    values = np.stack([LATENCIES, 1.0 + X[:, 1]], axis=1)
+    constraints = np.stack([X[:, 0] - 0.6, X[:, 1] - 0.9], axis=1)
+    pending = np.array([[0.2, 0.2], [0.95, 0.2], [0.4, 0.5]])
+    reference = [60.0, 2.0]
+    before = observed(X, values, constraints=constraints, reference_point=reference)
+    after = observed(
+        X, values, constraints=constraints, pending=pending, reference_point=reference
+    )
+    mean, std = learnt(before, method).surrogate.predict(pending)
+    model = learnt(after, method)
+    _, shrunk = model.surrogate.predict(pending)
+    medians = np.stack([t.backward(mean[:, j]) for j, t in enumerate(model.transforms)], axis=1)
+
+    # The second is believed to violate the first constraint: it is no value to beat.
+    assert (medians[:, 2:] <= 0.0).all(axis=1).tolist() == [True, False, True]
+    np.testing.assert_allclose(model.believed, medians[[0, 2], :2], rtol=1e-9)
+    assert np.all(shrunk < std)
+    satisfied = np.all(constraints <= 0.0, axis=1)
+    assert model.satisfied.tolist() == satisfied.tolist()
+    np.testing.assert_allclose(
+        model.reached, np.concatenate([values[satisfied], medians[[0, 2], :2]]), rtol=1e-9
+    )
+
+
+def test_of_one_objective_mace_does_not_believe_and_the_default_does() -> None:
+    observations = observed(X, LATENCIES, pending=[[0.3, 0.3]])
+
+    assert [len(learnt(observations, m).believed) for m in (QUICK_PAPER, QUICK)] == [0, 1]
+    assert [len(learnt(observations, m).surrogate.x) for m in (QUICK_PAPER, QUICK)] == [12, 13]
+
+
+# Measured constraints
+
+
+def test_the_probability_that_measured_constraints_hold_is_the_product_of_theirs() -> None:
+    constraints = np.stack([X[:, 0] - 0.6, 30.0 * (X[:, 1] - 0.4)], axis=1)
+    model = learnt(observed(X, LATENCIES, constraints=constraints), QUICK)
+    mean, std = np.array([[0.1, -0.5, 0.3], [9.0, 0.2, -2.0]]), np.array([[1.0, 0.5, 0.8]] * 2)
+    raw = constraints.mean(axis=0) + constraints.std(axis=0) * mean[:, 1:]
+    expected = norm.logcdf(-raw / (constraints.std(axis=0) * std[:, 1:])).sum(axis=1)
+
+    np.testing.assert_allclose(model.log_constraint_probability(mean, std), expected, rtol=1e-9)
+
+
+# What runs
+
+
+def test_the_forest_learns_from_all_that_ran_pruned_trials_too_and_from_crashes() -> None:
+    method = replace(QUICK, forest=ForestChoice.paper())
+    model = learnt(observed(X, LATENCIES, crashed=CRASHED, pruned=PRUNED), method)
+    rows = np.concatenate([X, PRUNED, CRASHED])
+    peer = RandomForestRegressor(random_state=0).fit(rows, [1.0] * 14 + [0.0] * 3)
+
+    np.testing.assert_allclose(model.pof(QUERIES), peer.predict(QUERIES), atol=1e-9)
+
+
+def test_the_ablation_without_a_forest_holds_all_for_feasible() -> None:
+    model = learnt(observed(X, LATENCIES, crashed=CRASHED), replace(QUICK, use_forest=False))
+
+    assert model.pof(np.concatenate([QUERIES, CRASHED])).tolist() == [1.0] * 203
+    assert model.risk is None
+
+
+def test_the_risk_is_learnt_from_the_same_rows_with_the_priors_length_scales() -> None:
+    points = np.stack([X[:, 0] * 0.6, np.tile([0.25, 0.75], 6)], axis=1)
+    crashed = np.array([[0.9, 0.25], [0.8, 0.75]])
+    pruned = np.array([[0.7, 0.25]])
+    observations = observed(points, LATENCIES, axes=FLAGGED, crashed=crashed, pruned=pruned)
+    model = learnt(observations, QUICK, FLAGGED)
+    rows = np.concatenate([points, pruned, crashed])
+    rows[:, 1] = rows[:, 1] > 0.5
+    expected = CrashRisk(
+        rows,
+        np.array([True] * 13 + [False] * 2),
+        lengthscales=np.array([0.7, 2.0]),
+        ignored=np.zeros(2, dtype=bool),
+    )
+
+    assert model.risk is not None
+    np.testing.assert_allclose(model.risk.probability(rows), expected.probability(rows))
+
+
+def test_there_is_no_risk_where_nothing_crashed_or_crashes_cost_nothing() -> None:
+    crashed = observed(X, LATENCIES, crashed=CRASHED)
+
+    assert learnt(observed(X, LATENCIES), QUICK).risk is None
+    assert learnt(crashed, replace(QUICK, crash_cost=0.0)).risk is None
+    assert learnt(crashed, QUICK).risk is not None
+
+
+def test_delta_follows_the_models_suggestions_unless_it_is_fixed() -> None:
+    startup = observed(X, LATENCIES, crashed=CRASHED)
+    # Twelve that ran, then three crashes: 0.4, and from there 0.5, 0.55 and 0.6.
+    by_model = observed(X, LATENCIES, crashed=CRASHED, phases=["model"])
+    own = FeasibilityThreshold(initial=0.3, step=0.1)
+
+    assert learnt(startup, QUICK).threshold == 0.5
+    assert learnt(by_model, QUICK).threshold == pytest.approx(0.6)
+    # 0.25 is the least; from there 0.35, 0.45 and 0.55.
+    assert learnt(by_model, QUICK, threshold=own).threshold == pytest.approx(0.55)
+    assert learnt(by_model, replace(QUICK, fixed_threshold=True)).threshold == 0.5
+    fixed = learnt(by_model, replace(QUICK, fixed_threshold=True), threshold=own)
+    assert fixed.threshold == 0.3
+
+
+def test_the_seed_decides_on_forest_and_draws() -> None:
+    observations = observed(X, LATENCIES, crashed=CRASHED)
+    models = [
+        learn(observations, domain_of(SQUARE), QUICK, FeasibilityThreshold(), seed)
+        for seed in (1, 1, 2)
+    ]
+    pofs = [m.pof(QUERIES) for m in models]
+    means = [m.surrogate.predict(QUERIES)[0] for m in models]
+
+    for first, second, third in (pofs, means):
+        np.testing.assert_array_equal(first, second)
+        assert not np.array_equal(first, third)
+
+
+@pytest.mark.parametrize(("n_by_model", "bold"), [(6, False), (7, True)])
+def test_the_eighth_suggestion_is_bold_and_its_risk_does_not_see_levels_either(
+    n_by_model: int, bold: bool
+) -> None:
+    # All with the flag crashed, at large numbers; the last four that ran gained nothing.
+    points = np.stack([np.linspace(0.0, 0.6, 9), np.full(9, 0.25)], axis=1)
+    crashed = np.array([[0.8, 0.75], [0.9, 0.75], [1.0, 0.75]])
+    values = np.array([1.0] + [2.0] * 8)
+    phases = ["startup"] * (9 - n_by_model) + ["model"] * n_by_model + ["startup"]
+    observations = observed(points, values, axes=FLAGGED, crashed=crashed, phases=phases)
+    model = learnt(observations, replace(QUICK, bold_every=4), FLAGGED)
+    assert model.risk is not None
+    both = np.array([[0.2, 0.75], [0.2, 0.25]])
+    risk = model.risk.probability(model.domain.space.features(both))
+    pof = model.pof(both)
+
+    assert (risk[0] == risk[1]) == bold
+    assert (pof[0] == pof[1]) == bold
+
+
+# Stagnation
+
+
+def _history(
+    values: Sequence[float],
+    n_startup: int,
+    n_crashed: int = 0,
+    **kwargs: Sequence[Sequence[float]],
+) -> Observations:
+    points = np.random.default_rng(0).random((len(values), 2))
+    crashed = np.random.default_rng(1).random((n_crashed, 2))
+    phases = ["startup"] * n_startup + ["model"]
+    return observed(points, values, crashed=crashed, phases=phases, **kwargs)
+
+
+MEDIAN_OF_100 = [50.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0]
+
+
+@pytest.mark.parametrize(
+    ("last", "stagnant"),
+    [
+        # Of a gain of 51 over the median, 1 is less than 2 %; of one of 51.5, 1.5 is more.
+        (49.0, True),
+        (48.5, False),
+        (60.0, True),
+    ],
+)
+def test_a_gain_below_two_hundredths_of_what_was_gained_is_none(
+    last: float, stagnant: bool
+) -> None:
+    # Five suggestions of the model of which the question is asked after three.
+    values = [*MEDIAN_OF_100, last]
+
+    assert is_stagnant(_history(values, n_startup=5), 3) is stagnant
+
+
+def test_what_violates_a_measured_constraint_is_no_gain() -> None:
+    values = [*MEDIAN_OF_100, 20.0]
+    for violated in (True, False):
+        constraints = [[-1.0]] * 9 + [[1.0 if violated else -1.0]]
+        observations = _history(values, n_startup=5, constraints=constraints)
+        assert is_stagnant(observations, 3) is violated
+
+
+@pytest.mark.parametrize(("n_startup", "asked"), [(0, False), (1, True)])
+def test_without_a_trial_completed_before_there_is_nothing_to_compare_with(
+    n_startup: int, asked: bool
+) -> None:
+    # Of two suggestions of the model one completed; the question is asked at the third.
+    observations = _history([5.0] * (n_startup + 1), n_startup=n_startup, n_crashed=1)
+
+    assert observations.outcomes == (True, False)
+    assert is_stagnant(observations, 2) is False
+    third = replace(observations, pending=np.zeros((1, 2)))
+    assert is_stagnant(third, 2) is asked
+
+
+# The reference point
+
+
+def test_the_reference_point_is_a_tenth_of_the_range_beyond_the_worst() -> None:
+    values = [[1.0, 10.0, 5.0], [3.0, 40.0, 5.0], [2.0, 20.0, 5.0]]
+    points = X[:3]
+    given = observed(points, values, reference_point=[4.0, 5.0, 6.0])
+
+    # Where all are equal there is no range: 0.1 of one unit.
+    np.testing.assert_allclose(reference_point(observed(points, values)), [3.2, 43.0, 5.1])
+    assert reference_point(given).tolist() == [4.0, 5.0, 6.0]
