@@ -21,6 +21,7 @@ from optuna_scoot.design import without
 from optuna_scoot.feasibility import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.model import Model
+from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
 from optuna_scoot.observations import Observations
 from optuna_scoot.score import mace_functions
@@ -29,6 +30,9 @@ from optuna_scoot.solver import Score
 from optuna_scoot.solver import maximise
 from optuna_scoot.solver import pareto_front
 from optuna_scoot.space import row_keys
+
+
+_LOOKED_AT = 256  # Sobol points among which one on the rarest branch is chosen
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ def suggest(
     taken = taken_keys(observations)
     if _is_exhausted(domain, taken):
         return describe(model, _measured_again(model, draw_seed), "model")
-    if method.solver == "nsga2":
+    if domain.space.is_conditional and is_stagnant(observations, method.bold_every):
+        point = _on_rarest_branch(model, taken, draw_seed)
+    elif method.solver == "nsga2":
         point = _by_nsga2(model, method, taken, model_seed, draw_seed)
     else:
         rng = np.random.default_rng(draw_seed)
@@ -87,6 +93,23 @@ def suggest(
     if point is not None:
         return describe(model, point, "model")
     return describe(model, fill_up(observations, domain, draw_seed), "fill")
+
+
+def _on_rarest_branch(model: Model, taken: set[bytes], seed: int) -> np.ndarray | None:
+    """Give a Sobol point on the branch of a conditional space that has been tried least.
+
+    A model of few trials judges a branch by its worst ones: one bad and one crashed say little of
+    the rest of it. Where nothing has been gained for a while, a look elsewhere costs nothing.
+    """
+    space = model.domain.space
+    points = without(model.domain.sobol(_LOOKED_AT, seed), taken)
+    if len(points) == 0:
+        return None
+    tried, branches = space.active(all_points(model.observations)), space.active(points)
+    n_tried = (branches[:, np.newaxis, :] == tried[np.newaxis, :, :]).all(axis=2).sum(axis=1)
+    rarest = points[n_tried == n_tried.min()]
+    pof = model.pof(rarest)
+    return np.asarray(rarest[int(np.argmax(np.minimum(pof, model.threshold)))])
 
 
 def _is_exhausted(domain: Domain, taken: set[bytes]) -> bool:
