@@ -100,7 +100,8 @@ def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
 
 def _is_external(trial: FrozenTrial) -> bool:
     attrs = trial.system_attrs
-    lost = WATCHED_ATTR in attrs and not is_true(attrs.get(TOLD_ATTR))
+    told = WATCHED_ATTR not in attrs or is_true(attrs.get(TOLD_ATTR))
+    lost = trial.state == TrialState.FAIL and not told
     return lost or is_true(trial.user_attrs.get(EXTERNAL_FAILURE_ATTR))
 
 

@@ -124,6 +124,17 @@ def test_pruned_trials_by_what_they_reported() -> None:
     assert _outcomes(study, failure_filter=lambda t: t.params["n"] != 2)[1] == "nothing"
 
 
+def test_a_pruner_in_the_loop_leaves_trials_that_ran() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.report(trial.suggest_float("x", 0.0, 1.0), 0)
+        raise optuna.TrialPruned
+
+    study = study_of(quick(seed=0))
+    study.optimize(objective, n_trials=2)
+
+    assert _outcomes(study) == ["pruned", "pruned"]
+
+
 def test_a_lost_heartbeat_says_nothing_and_a_told_failure_does(tmp_path: Path) -> None:
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{tmp_path}/s.db", heartbeat_interval=1, grace_period=1

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -538,40 +541,46 @@ def test_what_is_published_is_what_is_suggested_even_where_it_is_long() -> None:
     assert published["p0"] == first
 
 
-def test_independent_sampling_after_start_up_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    optuna.logging.enable_propagation()
+@contextmanager
+def _heard(level: int) -> Iterator[list[str]]:
+    """Give what Optuna's logger lets through at its verbosity, while the block runs."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    root = logging.getLogger("optuna")
+    root.addHandler(handler)
     verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(level)
     try:
-        for level in (optuna.logging.WARNING, optuna.logging.ERROR):
-            optuna.logging.set_verbosity(level)
-            for warn in (True, False):
-                caplog.clear()
-                study = study_of(quick(seed=0, warn_independent_sampling=warn))
-                study.ask({"x": SQUARE["x"]})
-                assert not caplog.records
-                _run(study, {"x": SQUARE["x"]}, 1)
-                study.ask(SQUARE)
-                told = [r for r in caplog.records if "y is drawn on its own" in r.message]
-                # Optuna's verbosity holds for the sampler's warnings too.
-                assert len(told) == (warn and level == optuna.logging.WARNING)
+        yield said
     finally:
         optuna.logging.set_verbosity(verbosity)
-        optuna.logging.disable_propagation()
+        root.removeHandler(handler)
 
 
-def test_a_parameter_of_the_space_that_is_never_asked_for_is_named_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.mark.parametrize("warn", [True, False])
+@pytest.mark.parametrize("level", [optuna.logging.WARNING, optuna.logging.ERROR])
+def test_independent_sampling_after_start_up_is_told(warn: bool, level: int) -> None:
+    with _heard(level) as said:
+        study = study_of(quick(seed=0, warn_independent_sampling=warn))
+        study.ask({"x": SQUARE["x"]})
+        assert said == []
+        _run(study, {"x": SQUARE["x"]}, 1)
+        study.ask(SQUARE)
+
+    # Optuna's verbosity holds for the sampler's warnings too.
+    told = [text for text in said if "y is drawn on its own" in text]
+    assert len(told) == (warn and level == optuna.logging.WARNING)
+
+
+def test_a_parameter_of_the_space_that_is_never_asked_for_is_named_once() -> None:
     space: dict[str, BaseDistribution] = {**SQUARE, "unused": IntDistribution(0, 9)}
     study = study_of(quick(space, seed=0))
-    optuna.logging.enable_propagation()
-    try:
+    with _heard(optuna.logging.WARNING) as said:
         _run(study, SQUARE, 8)
-    finally:
-        optuna.logging.disable_propagation()
 
     assert _phases(study)[-1] == "model"
-    told = [r.message for r in caplog.records if "unused" in r.message]
+    told = [text for text in said if "unused" in text]
     assert len(told) == 1
     assert "which no trial has asked for" in told[0]
 
