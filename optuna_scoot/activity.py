@@ -44,7 +44,7 @@ class Activity:
         # A parameter of few trials may depend on one of many, as the third layer's on the second.
         for j in (int(j) for j in np.argsort(-share, kind="stable") if 0.0 < share[j] < 1.0):
             self._trees[j] = self._grown(features, asked, known, j)
-            known[j] = True
+            known[j] = self._trees[j][1] is not None
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Tell which parameters are active at q points: from features (q, f) to Booleans (q, d).

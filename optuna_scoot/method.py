@@ -19,7 +19,8 @@ class Method:
             them (False, the paper).
         startup_share: Start-up points as a share of the number of dimensions (the paper: 1).
         kernel: Of the Gaussian processes.
-        log_outputs: Whether an output may be modelled on a logarithmic scale.
+        log_outputs: Whether an output may be modelled on a logarithmic scale, and very bad values
+            are capped.
         startup_least: Start-up points at the least.
         startup_finished: Share of the start-up points that must have finished before the model
             takes over; 0 counts running ones alike.

@@ -99,7 +99,8 @@ def learn(
     space = domain.space
     x, outputs = _measured(observations)
     m = observations.values.shape[1]
-    if m > 1:
+    if method.log_outputs:
+        # The paper models values as they were measured.
         outputs[:, :m] = np.minimum(outputs[:, :m], worst_that_matters(observations.values))
     transforms = tuple(
         fit_output_transform(outputs[:, j], logarithm=method.log_outputs and j < m)

@@ -91,6 +91,33 @@ def test_inactive_parameters_show_no_level_and_rest_in_the_middle() -> None:
     assert space.levels(forest).sum() == 1
 
 
+def test_where_nothing_tells_the_branches_apart_everything_is_active() -> None:
+    study = study_of(quick(seed=0))
+    for i in range(6):
+        # What decides is outside: a file, the day.
+        name = ("rate", "depth")[i % 2]
+        add(study, {name: (0.5, 3)[i % 2]}, 1.0, SPACE)
+    both = {name: SPACE[name] for name in ("rate", "depth")}
+    space = conditional_space(study.get_trials(), both)
+
+    assert space.is_conditional
+    assert space.active(SearchSpace(both).sobol(16, seed=0)).all()
+
+
+def test_levels_are_held_for_the_reason_before_numbers() -> None:
+    numbers = {f"x{i}": SPACE["rate"] for i in range(8)}
+    space = {**numbers, "model": SPACE["model"], "depth": SPACE["depth"]}
+    study = study_of(quick(seed=0))
+    # By chance every number tells the three trials apart as well.
+    for model, x in (("forest", 0.2), ("forest", 0.3), ("svm", 0.8)):
+        params: dict[str, Any] = {**dict.fromkeys(numbers, x), "model": model}
+        add(study, {**params, **({"depth": 3} if model == "forest" else {})}, 1.0, space)
+    learnt = conditional_space(study.get_trials(), space)
+    asked = [{**dict.fromkeys(numbers, 0.9), "model": m} for m in ("forest", "svm", "knn")]
+
+    assert learnt.active(learnt.to_unit(asked))[:, -1].tolist() == [True, False, False]
+
+
 def test_a_space_without_branches_is_the_plain_one() -> None:
     study = study_of(quick(seed=0))
     plain = SearchSpace(SPACE)

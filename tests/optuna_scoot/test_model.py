@@ -19,6 +19,7 @@ from optuna_scoot.feasibility import ForestChoice
 from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
 from optuna_scoot.model import reference_point
+from optuna_scoot.model import worst_that_matters
 from optuna_scoot.observations import Observations
 from tests.optuna_scoot.observed import SQUARE
 from tests.optuna_scoot.observed import domain_of
@@ -56,6 +57,44 @@ def test_outputs_are_standardised_and_objectives_alone_take_a_logarithm() -> Non
         plain.surrogate.y[:, 0], (LATENCIES - LATENCIES.mean()) / LATENCIES.std()
     )
     np.testing.assert_allclose(model.surrogate.y.mean(axis=0), 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_crashed", [0, 900])
+def test_of_very_many_observations_the_best_and_the_latest_are_learnt_from(n_crashed: int) -> None:
+    points = np.random.default_rng(1).random((1000, 2))
+    values = np.abs(points - 0.5).sum(axis=1)
+    crashed = 0.8 + 0.2 * np.random.default_rng(2).random((n_crashed, 2))
+    model = learnt(observed(points, values, crashed=crashed), QUICK)
+    kept = {tuple(x) for x in model.surrogate.x}
+
+    assert len(model.surrogate.x) == 400
+    assert {tuple(x) for x in points[np.argsort(values)[:200]]} <= kept
+    assert {tuple(x) for x in points[-200:]} <= kept
+    # What is looked for stays the best of all.
+    assert model.reached.min() == values.min()
+    assert (model.pof(np.array([[0.9, 0.9]]))[0] < 0.5) == (n_crashed > 0)
+
+
+def test_the_worst_that_matters_by_hand() -> None:
+    values = np.array([[0.0, 10.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [1000.0, 1000.0]])
+
+    # Median 2 and best 0, median 3 and best 1; the front reaches 10 in the second objective.
+    assert worst_that_matters(values).tolist() == [8.0, 10.0]
+    # A little beyond: a tenth of the distance to the best.
+    assert reference_point(observed(np.full((5, 2), 0.5), values)).tolist() == [8.8, 10.9]
+
+
+@pytest.mark.parametrize("m", [1, 2])
+def test_how_bad_a_very_bad_value_is_makes_no_difference(m: int) -> None:
+    values = np.stack([LATENCIES, LATENCIES[::-1]][:m], axis=1)
+
+    def predicted(bad: float, method: Method) -> np.ndarray:
+        told = np.concatenate([values, np.full((1, m), bad)])
+        return learnt(observed(np.concatenate([X, [[0.1, 0.9]]]), told), method).surrogate.y
+
+    np.testing.assert_array_equal(predicted(1e4, QUICK), predicted(1e9, QUICK))
+    # The paper models values as they were measured.
+    assert not np.allclose(predicted(1e4, QUICK_PAPER), predicted(1e9, QUICK_PAPER))
 
 
 def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None:

@@ -27,6 +27,10 @@ def test_no_pruned_trial_is_believed_to_be_the_best() -> None:
     assert believed_finals([{0: 5.0}], [{0: 9.0}], [1.0]).tolist() == [1.0]
 
 
+def test_where_nothing_has_completed_the_last_report_is_all() -> None:
+    assert believed_finals([{0: 5.0, 1: 4.0}, {0: 7.0}], [], []).tolist() == [4.0, 7.0]
+
+
 def test_reports_that_are_no_numbers_are_passed_over() -> None:
     pruned = [{0: 4.0, 1: math.nan}, {0: math.inf}, {}]
     values = believed_finals(pruned, [{0: math.nan, 1: 1.0}], [1.0])

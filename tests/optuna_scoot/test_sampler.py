@@ -585,6 +585,41 @@ def test_a_parameter_of_the_space_that_is_never_asked_for_is_named_once() -> Non
     assert "which no trial has asked for" in told[0]
 
 
+def test_once_all_is_tried_the_likely_best_is_measured_again() -> None:
+    space: dict[str, BaseDistribution] = {"a": IntDistribution(0, 2), "b": IntDistribution(0, 2)}
+    late = []
+    for seed in range(3):
+        rng, study = np.random.default_rng(seed), study_of(quick(space, seed=seed))
+        for _ in range(30):
+            trial = study.ask()
+            p = suggest_all(trial, space)
+            value = abs(p["a"] - 1) + 0.5 * abs(p["b"] - 2)
+            study.tell(trial, value + 0.4 * rng.normal())
+        assert len({tuple(t.params.values()) for t in study.trials[:9]}) == 9
+        late += [tuple(t.params.values()) for t in study.trials[12:]]
+
+    # Blindly it would be one in nine.
+    assert late.count((1, 2)) > 0.6 * len(late)
+
+
+@pytest.mark.parametrize("space", [None, SQUARE], ids=["inferred", "given"])
+def test_trials_enqueued_in_part_are_start_up_and_then_the_models(
+    space: dict[str, BaseDistribution] | None,
+) -> None:
+    study = study_of(quick(space, seed=0, n_startup_trials=3))
+    for _ in range(8):
+        study.enqueue_trial({"x": 0.25})
+        trial = study.ask()
+        params = suggest_all(trial, SQUARE)
+        study.tell(trial, params["y"])
+
+    assert {t.params["x"] for t in study.trials} == {0.25}
+    assert len({t.params["y"] for t in study.trials}) == 8
+    # Without a space the first is drawn alone, and is no point of the design.
+    n_alone = 1 if space is None else 0
+    assert _phases(study)[n_alone:] == ["startup"] * 3 + ["model"] * (5 - n_alone)
+
+
 def test_workers_with_one_seed_that_start_together_draw_different_points() -> None:
     storage = optuna.storages.InMemoryStorage()
     study_of(quick(), storage=storage, study_name="one")
