@@ -62,7 +62,7 @@ class CrashRisk:
         Returns:
             Probabilities of shape (n,), each in [0, 1].
         """
-        if self._classifier is None:
+        if self._classifier is None or len(features) == 0:
             return np.full(len(features), self._constant)
         return np.asarray(self._classifier.predict_proba(self._rows(features))[:, 0])
 

@@ -81,9 +81,10 @@ def suggest(
     domain = replace(domain, seen=all_points(observations))
     model = learn(observations, domain, method, threshold, model_seed)
     taken = taken_keys(observations)
-    if _is_exhausted(domain, taken):
-        return describe(model, _measured_again(model, draw_seed), "model")
-    if domain.space.is_conditional and is_stagnant(observations, method.bold_every):
+    everything = domain.all_points()
+    if everything is not None and len(without(everything, taken)) == 0:
+        point = _measured_again(model, everything, draw_seed)
+    elif domain.space.is_conditional and is_stagnant(observations, method.bold_every):
         point = _on_rarest_branch(model, taken, draw_seed)
     elif method.solver == "nsga2":
         point = _by_nsga2(model, method, taken, model_seed, draw_seed)
@@ -112,25 +113,30 @@ def _on_rarest_branch(model: Model, taken: set[bytes], seed: int) -> np.ndarray 
     return np.asarray(rarest[int(np.argmax(np.minimum(pof, model.threshold)))])
 
 
-def _is_exhausted(domain: Domain, taken: set[bytes]) -> bool:
-    """Tell whether every valid point of a small space is taken."""
-    points = domain.all_points()
-    return points is not None and len(without(points, taken)) == 0
-
-
-def _measured_again(model: Model, seed: int) -> np.ndarray:
+def _measured_again(model: Model, everything: np.ndarray, seed: int) -> np.ndarray | None:
     """Give a point that ran, each as often as it is likely to be the best (Thompson sampling).
 
     Where all has been tried, what is left to learn is which of the best is the best: values may be
     noisy.
+
+    Args:
+        model: What was learnt.
+        everything: All valid points, shape (n, d).
+        seed: Of the draw.
+
+    Returns:
+        The point, shape (d,); None where no valid point ran.
     """
     o = model.observations
-    rng = np.random.default_rng(seed)
-    points = without(o.x, set())
+    ran = set(row_keys(o.x))
+    points = everything[[key in ran for key in row_keys(everything)]]
+    if len(points) == 0:
+        return None
     mean, std = model.surrogate.predict(model.domain.space.features(points))
     likely = model.log_constraint_probability(mean, std) >= math.log(0.5)
     if likely.any():
         points, mean, std = points[likely], mean[likely], std[likely]
+    rng = np.random.default_rng(seed)
     drawn = rng.normal(mean, std)[:, : o.values.shape[1]]
     return np.asarray(points[rng.choice(np.flatnonzero(acquisition.non_dominated(drawn)))])
 

@@ -27,6 +27,19 @@ def _covariance(x: np.ndarray) -> np.ndarray:
     return np.asarray(16.0 * (1.0 + r) * np.exp(-r) + 36.0 * (0.09 + x @ x.T))
 
 
+def test_no_points_have_no_probabilities() -> None:
+    # A search may find every point taken.
+    features = np.array([[0.1, 0.2], [0.3, 0.7], [0.8, 0.9]])
+    ran = np.array([True, True, False])
+    none = np.array([False, False])
+    forest = FeasibilityForest(
+        features, ran, is_level=none, ignored=none, choice=ForestChoice(n_trees=3), seed=0
+    )
+
+    assert _risk(features, ran).probability(np.empty((0, 2))).shape == (0,)
+    assert forest.probability(np.empty((0, 2))).shape == (0,)
+
+
 def test_the_risk_is_that_of_latent_functions_drawn_from_the_prior() -> None:
     features = np.array([[0.1, 0.2], [0.3, 0.7], [0.8, 0.9], [0.6, 0.4]])
     ran = np.array([True, True, False, True])

@@ -602,6 +602,36 @@ def test_once_all_is_tried_the_likely_best_is_measured_again() -> None:
     assert late.count((1, 2)) > 0.6 * len(late)
 
 
+def test_what_is_measured_again_keeps_to_constraints_and_to_what_is_enqueued() -> None:
+    space: dict[str, BaseDistribution] = {"a": IntDistribution(0, 3), "b": IntDistribution(0, 1)}
+    study = study_of(quick(space, seed=0, known_constraints=["a >= 1"], n_startup_trials=1))
+    # The user's own, and the best by far.
+    study.enqueue_trial({"a": 0, "b": 0})
+    for i in range(24):
+        if i > 12:
+            study.enqueue_trial({"a": 2 + i % 2})
+        trial = study.ask()
+        params = suggest_all(trial, space)
+        study.tell(trial, float(params["a"] + params["b"]))
+
+    suggested = [t.params for t in study.trials[1:]]
+    assert all(p["a"] >= 1 for p in suggested)
+    assert {p["a"] for p in suggested[12:]} == {2, 3}
+    # The better of the two values of b, where all six have been tried.
+    assert [p["b"] for p in suggested[12:]].count(0) > 8
+
+
+def test_where_nothing_is_left_but_crashes_a_study_goes_on() -> None:
+    space: dict[str, BaseDistribution] = {"a": IntDistribution(0, 1)}
+    study = study_of(quick(space, seed=0, known_constraints=["a == 1"], n_startup_trials=1))
+    study.enqueue_trial({"a": 0})
+    study.tell(study.ask(space), 1.0)
+    for _ in range(3):
+        trial = study.ask(space)
+        assert trial.params == {"a": 1}
+        study.tell(trial, state=TrialState.FAIL)
+
+
 @pytest.mark.parametrize("space", [None, SQUARE], ids=["inferred", "given"])
 def test_trials_enqueued_in_part_are_start_up_and_then_the_models(
     space: dict[str, BaseDistribution] | None,
