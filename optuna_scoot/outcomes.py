@@ -58,7 +58,9 @@ def outcomes_of(
         failure_filter: Tells of a failed trial whether it says something about its parameters.
     """
     silent = _retried_numbers(trials) | _overtaken_numbers(trials)
-    completed = {_key(t.params) for t in trials if t.state == TrialState.COMPLETE}
+    completed: set[str] = set()
+    if any(t.state == TrialState.PRUNED and not t.intermediate_values for t in trials):
+        completed = {_key(t.params) for t in trials if t.state == TrialState.COMPLETE}
 
     def outcome(trial: FrozenTrial) -> Outcome:
         if trial.number in silent:

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from tokenizers import Tokenizer
-from tokenizers import models
-from tokenizers import pre_tokenizers
 
 from optuna_scoot.cli.main import run
 from optuna_scoot.cli.result_files import LEAST_FREE_BYTES
+from tests.small_model import make_small_model
 
 
 STAND_IN = Path(__file__).parents[1] / "objectives" / "engines" / "stand_in_server.py"
@@ -29,12 +27,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """A folder with a model, a trace and `serve`, which stands in for vLLM."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPTUNA_SCOOT_STORAGE", raising=False)
-    words = [a + b + c for a in "bcdfgh" for b in "aeiou" for c in "lmnrst"]
-    vocabulary = {word: i for i, word in enumerate(["[unk]", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[unk]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    Path("model").mkdir()
-    tokenizer.save("model/tokenizer.json")
+    make_small_model(Path("model"))
     Path("t.jsonl").write_text('{"prompt_tokens": 9, "output_tokens": 5}\n')
     serve = Path("serve")
     serve.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{STAND_IN}" "$@"\n')

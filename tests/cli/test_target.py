@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers import models
-from tokenizers import pre_tokenizers
 
 from objectives.engines.capabilities import EngineCapabilities
 from objectives.traces import Trace
@@ -23,6 +20,7 @@ from optuna_scoot.cli.target import describe_load
 from optuna_scoot.cli.target import make_target
 from optuna_scoot.cli.tune import tune
 from optuna_scoot.constraints import KnownConstraints
+from tests.small_model import make_small_model
 
 
 @pytest.fixture
@@ -33,12 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = f"#!/bin/sh\nexec {sys.executable} -c \"print('{options}')\"\n"
     Path("serve").write_text(script)
     Path("serve").chmod(0o755)
-    words = [a + b + c for a in "bcdfgh" for b in "aeiou" for c in "lmnrst"]
-    vocabulary = {word: i for i, word in enumerate(["[unk]", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[unk]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    Path("model").mkdir()
-    tokenizer.save("model/tokenizer.json")
+    make_small_model(Path("model"))
     rows = [{"prompt_tokens": 100 * i, "output_tokens": 50} for i in range(1, 101)]
     Path("trace.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return tmp_path

@@ -4,24 +4,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers import models
-from tokenizers import pre_tokenizers
 
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
+from tests.small_model import make_small_model
 
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as far as the driver reads one: a tokenizer whose tokens are words."""
-    words = [a + b + c for a in "bcdfgh" for b in "aeiou" for c in "lmnrst"]
-    vocabulary = {word: i for i, word in enumerate(["[unk]", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[unk]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    folder = tmp_path_factory.mktemp("model")
-    tokenizer.save(str(folder / "tokenizer.json"))
+    folder = tmp_path_factory.mktemp("models") / "model"
+    make_small_model(folder)
     return folder
 
 
