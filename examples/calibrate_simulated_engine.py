@@ -18,19 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
+from objectives.calibration.fit import FITTED
+from objectives.calibration.fit import METRICS
+from objectives.calibration.fit import calibrate
+from objectives.calibration.fit import prediction_errors
+from objectives.calibration.fit import processor_engine
+from objectives.calibration.measured_runs import CalibrationError
+from objectives.calibration.measured_runs import MeasuredRun
+from objectives.calibration.measured_runs import measure_runs
+from objectives.calibration.measured_runs import read_runs
+from objectives.calibration.measured_runs import write_runs
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
-from objectives.engines.simulated.calibration import FITTED
-from objectives.engines.simulated.calibration import METRICS
-from objectives.engines.simulated.calibration import calibrate
-from objectives.engines.simulated.calibration import prediction_errors
-from objectives.engines.simulated.calibration import processor_engine
 from objectives.engines.simulated.hardware import ModelShape
-from objectives.engines.simulated.measured_runs import CalibrationError
-from objectives.engines.simulated.measured_runs import MeasuredRun
-from objectives.engines.simulated.measured_runs import measure_runs
-from objectives.engines.simulated.measured_runs import read_runs
-from objectives.engines.simulated.measured_runs import write_runs
 from objectives.engines.vllm import VllmEngine
 from objectives.traces import Trace
 from objectives.traces import TraceRequest

@@ -21,8 +21,8 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from objectives.engines.base import EngineCrash
-from objectives.engines.simulated.services import make_objective
 from objectives.serving import ServingObjective
+from objectives.simulated_services import make_objective
 from optuna_scoot import ScootSampler
 
 

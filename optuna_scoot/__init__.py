@@ -11,9 +11,9 @@ from typing import Any
 
 
 if TYPE_CHECKING:
-    from optuna_scoot.constraints import ConstraintError
-    from optuna_scoot.constraints import KnownConstraints
-    from optuna_scoot.feasibility import FeasibilityThreshold
+    from optuna_scoot.constraints.known import ConstraintError
+    from optuna_scoot.constraints.known import KnownConstraints
+    from optuna_scoot.feasibility.forest import FeasibilityThreshold
     from optuna_scoot.method import Method
     from optuna_scoot.sampler import ScootSampler
 
@@ -28,9 +28,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ConstraintError": "optuna_scoot.constraints",
-    "FeasibilityThreshold": "optuna_scoot.feasibility",
-    "KnownConstraints": "optuna_scoot.constraints",
+    "ConstraintError": "optuna_scoot.constraints.known",
+    "FeasibilityThreshold": "optuna_scoot.feasibility.forest",
+    "KnownConstraints": "optuna_scoot.constraints.known",
     "Method": "optuna_scoot.method",
     "ScootSampler": "optuna_scoot.sampler",
 }

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
-from optuna_scoot.feasibility import ForestChoice
-from optuna_scoot.kernel import KernelChoice
+from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.surrogate.kernel import KernelChoice
 
 
 @dataclass(frozen=True)

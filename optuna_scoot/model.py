@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_ndtr
 
-from optuna_scoot import acquisition
-from optuna_scoot.crash_risk import CrashRisk
-from optuna_scoot.design import Domain
-from optuna_scoot.feasibility import FeasibilityForest
-from optuna_scoot.feasibility import FeasibilityThreshold
+from optuna_scoot.acquisition import improvement as acquisition
+from optuna_scoot.constraints.domain import Domain
+from optuna_scoot.feasibility.forest import FeasibilityForest
+from optuna_scoot.feasibility.forest import FeasibilityThreshold
+from optuna_scoot.feasibility.risk import CrashRisk
 from optuna_scoot.method import Method
-from optuna_scoot.observations import Observations
-from optuna_scoot.outputs import OutputTransform
-from optuna_scoot.outputs import fit_output_transform
-from optuna_scoot.space import SearchSpace
-from optuna_scoot.surrogate import Surrogate
-from optuna_scoot.surrogate import fit_surrogate
+from optuna_scoot.space.search_space import SearchSpace
+from optuna_scoot.surrogate.gaussian_process import Surrogate
+from optuna_scoot.surrogate.gaussian_process import fit_surrogate
+from optuna_scoot.surrogate.outputs import OutputTransform
+from optuna_scoot.surrogate.outputs import fit_output_transform
+from optuna_scoot.trials.reading import Observations
 
 
 _MOST_LEARNT = 400  # observations that a model learns from; a fit costs their number's cube

@@ -31,33 +31,33 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
-from optuna_scoot.constraints import ConstraintError
-from optuna_scoot.constraints import ConstraintSpec
-from optuna_scoot.constraints import KnownConstraints
-from optuna_scoot.design import Domain
-from optuna_scoot.feasibility import FeasibilityThreshold
-from optuna_scoot.interrupts import is_in_loop
-from optuna_scoot.interrupts import objective_was_interrupted
+from optuna_scoot.constraints.domain import Domain
+from optuna_scoot.constraints.known import ConstraintError
+from optuna_scoot.constraints.known import ConstraintSpec
+from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.feasibility.forest import FeasibilityThreshold
 from optuna_scoot.method import Method
-from optuna_scoot.observations import RELATIVE_PARAMS_ATTR
-from optuna_scoot.observations import conditional_space
-from optuna_scoot.observations import infer_search_space
-from optuna_scoot.observations import infer_singles
-from optuna_scoot.observations import known_params
-from optuna_scoot.observations import observe
-from optuna_scoot.outcomes import EXTERNAL_FAILURE_ATTR
-from optuna_scoot.outcomes import PHASE_ATTR
-from optuna_scoot.outcomes import TOLD_ATTR
-from optuna_scoot.outcomes import WATCHED_ATTR
-from optuna_scoot.outcomes import Outcome
-from optuna_scoot.outcomes import enqueued_params
-from optuna_scoot.outcomes import is_enqueued
-from optuna_scoot.outcomes import outcomes_of
-from optuna_scoot.space import SearchSpace
+from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.suggestion import Suggestion
 from optuna_scoot.suggestion import suggest
 from optuna_scoot.suggestion import suggest_startup
 from optuna_scoot.threads import single_thread
+from optuna_scoot.trials.interrupts import is_in_loop
+from optuna_scoot.trials.interrupts import objective_was_interrupted
+from optuna_scoot.trials.outcomes import EXTERNAL_FAILURE_ATTR
+from optuna_scoot.trials.outcomes import PHASE_ATTR
+from optuna_scoot.trials.outcomes import TOLD_ATTR
+from optuna_scoot.trials.outcomes import WATCHED_ATTR
+from optuna_scoot.trials.outcomes import Outcome
+from optuna_scoot.trials.outcomes import enqueued_params
+from optuna_scoot.trials.outcomes import is_enqueued
+from optuna_scoot.trials.outcomes import outcomes_of
+from optuna_scoot.trials.reading import RELATIVE_PARAMS_ATTR
+from optuna_scoot.trials.reading import conditional_space
+from optuna_scoot.trials.reading import infer_search_space
+from optuna_scoot.trials.reading import infer_singles
+from optuna_scoot.trials.reading import known_params
+from optuna_scoot.trials.reading import observe
 
 
 # Below Optuna's own logger, so that its verbosity holds.

@@ -14,22 +14,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from optuna_scoot import acquisition
-from optuna_scoot.design import Domain
-from optuna_scoot.design import startup_point
-from optuna_scoot.design import without
-from optuna_scoot.feasibility import FeasibilityThreshold
+from optuna_scoot.acquisition import improvement as acquisition
+from optuna_scoot.acquisition.score import mace_functions
+from optuna_scoot.acquisition.score import score_function
+from optuna_scoot.constraints.domain import Domain
+from optuna_scoot.constraints.domain import startup_point
+from optuna_scoot.constraints.domain import without
+from optuna_scoot.feasibility.forest import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.model import Model
 from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
-from optuna_scoot.observations import Observations
-from optuna_scoot.score import mace_functions
-from optuna_scoot.score import score_function
-from optuna_scoot.solver import Score
-from optuna_scoot.solver import maximise
-from optuna_scoot.solver import pareto_front
-from optuna_scoot.space import row_keys
+from optuna_scoot.search.climb import Score
+from optuna_scoot.search.climb import maximise
+from optuna_scoot.search.climb import pareto_front
+from optuna_scoot.space.search_space import row_keys
+from optuna_scoot.trials.reading import Observations
 
 
 _LOOKED_AT = 256  # Sobol points among which one on the rarest branch is chosen

@@ -21,7 +21,7 @@ from objectives.stamps import UNITS
 from objectives.stamps import TimeUnit
 from objectives.workload import TooLong
 from optuna_scoot.cli.errors import InputError
-from optuna_scoot.cli.samplers import SAMPLERS
+from optuna_scoot.tuning.samplers import SAMPLERS
 
 
 ENGINES = ("vllm", "simulated")

@@ -24,9 +24,9 @@ from rich.text import Text
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
-from optuna_scoot.cli.report import make_report
 from optuna_scoot.cli.table import describe_values
-from optuna_scoot.cli.trials import is_external
+from optuna_scoot.tuning.bookkeeping import is_external
+from optuna_scoot.tuning.results import make_report
 
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from objectives.loadgen import Progress as LoadProgress
-    from optuna_scoot.cli.report import Report
+    from optuna_scoot.tuning.results import Report
 
 
 PLAIN_WIDTH = 160

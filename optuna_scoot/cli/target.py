@@ -18,13 +18,13 @@ from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import options_in
 from objectives.engines.ports import check_port
-from objectives.engines.simulated.services import ServiceError
-from objectives.engines.simulated.services import find_service
 from objectives.engines.vllm import VllmEngine
 from objectives.lengths import LengthError
 from objectives.lengths import stated_length
 from objectives.prompts import PromptError
 from objectives.redaction import without_secrets
+from objectives.simulated_services import ServiceError
+from objectives.simulated_services import find_service
 from objectives.spaces import SpaceError
 from objectives.spaces import vllm_space
 from objectives.traces import Trace
@@ -37,10 +37,10 @@ from optuna_scoot.cli.options import DEFAULT_DURATION
 from optuna_scoot.cli.options import DEFAULT_SERVICE
 from optuna_scoot.cli.options import objective_mode
 from optuna_scoot.cli.progress import LoadWatch
-from optuna_scoot.constraints import ConstraintError
-from optuna_scoot.constraints import KnownConstraints
-from optuna_scoot.design import Domain
-from optuna_scoot.space import SearchSpace
+from optuna_scoot.constraints.domain import Domain
+from optuna_scoot.constraints.known import ConstraintError
+from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.space.search_space import SearchSpace
 
 
 if TYPE_CHECKING:

@@ -29,43 +29,43 @@ from objectives.serving import ServingObjective
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.cli.errors import StoppedError
-from optuna_scoot.cli.loop import run_trials
-from optuna_scoot.cli.loop import terminate_like_interrupt
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.progress import Progress
 from optuna_scoot.cli.progress import make_console
-from optuna_scoot.cli.report import make_report
-from optuna_scoot.cli.result_files import BEST_FILE
-from optuna_scoot.cli.result_files import RESULT_FILE
-from optuna_scoot.cli.result_files import TRIALS_FILE
-from optuna_scoot.cli.result_files import best_yaml
-from optuna_scoot.cli.result_files import check_output_dir
-from optuna_scoot.cli.result_files import make_output_dir
-from optuna_scoot.cli.result_files import result_json
-from optuna_scoot.cli.result_files import trials_csv
-from optuna_scoot.cli.result_files import write_file
-from optuna_scoot.cli.samplers import make_sampler
-from optuna_scoot.cli.storage import check_storage
-from optuna_scoot.cli.storage import database_message
-from optuna_scoot.cli.storage import mask_url
-from optuna_scoot.cli.storage import open_storage
-from optuna_scoot.cli.storage import open_study
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
 from optuna_scoot.cli.target import Target
 from optuna_scoot.cli.target import make_target
-from optuna_scoot.cli.trials import enqueue_default
-from optuna_scoot.cli.trials import enqueue_wanted
+from optuna_scoot.tuning.bookkeeping import enqueue_default
+from optuna_scoot.tuning.bookkeeping import enqueue_wanted
+from optuna_scoot.tuning.loop import run_trials
+from optuna_scoot.tuning.loop import terminate_like_interrupt
+from optuna_scoot.tuning.result_files import BEST_FILE
+from optuna_scoot.tuning.result_files import RESULT_FILE
+from optuna_scoot.tuning.result_files import TRIALS_FILE
+from optuna_scoot.tuning.result_files import best_yaml
+from optuna_scoot.tuning.result_files import check_output_dir
+from optuna_scoot.tuning.result_files import make_output_dir
+from optuna_scoot.tuning.result_files import result_json
+from optuna_scoot.tuning.result_files import trials_csv
+from optuna_scoot.tuning.result_files import write_file
+from optuna_scoot.tuning.results import make_report
+from optuna_scoot.tuning.samplers import make_sampler
+from optuna_scoot.tuning.storage import check_storage
+from optuna_scoot.tuning.storage import database_message
+from optuna_scoot.tuning.storage import mask_url
+from optuna_scoot.tuning.storage import open_storage
+from optuna_scoot.tuning.storage import open_study
 
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from rich.console import Console
 
-    from optuna_scoot.cli.report import Report
+    from optuna_scoot.tuning.results import Report
 
 
 SETTINGS = "tuned_with"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from objectives.engines.simulated.calibration import METRICS
+from objectives.calibration.fit import METRICS
 
 
 ROOT = Path(__file__).parents[2]

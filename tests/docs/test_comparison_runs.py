@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from optuna_scoot.cli.compare.hebo_peer import PYTHON_VARIABLE
-from optuna_scoot.cli.compare.modes import Mode
-from optuna_scoot.cli.compare.planning import parse_numbers
-from optuna_scoot.cli.compare.planning import plan
-from optuna_scoot.cli.compare.planning import split
-from optuna_scoot.cli.compare.problems import Crash
-from optuna_scoot.cli.compare.registry import make_problem
-from optuna_scoot.cli.compare.registry import select_problems
-from optuna_scoot.cli.compare.runs import Run
-from optuna_scoot.cli.compare.runs import RunKey
-from optuna_scoot.cli.compare.runs import read_runs
+from optuna_scoot.comparison.development.hebo_peer import PYTHON_VARIABLE
+from optuna_scoot.comparison.problems.problem import Crash
+from optuna_scoot.comparison.problems.registry import make_problem
+from optuna_scoot.comparison.problems.registry import select_problems
+from optuna_scoot.comparison.running.planning import parse_numbers
+from optuna_scoot.comparison.running.planning import plan
+from optuna_scoot.comparison.running.planning import split
+from optuna_scoot.comparison.running.runs import Run
+from optuna_scoot.comparison.running.runs import RunKey
+from optuna_scoot.comparison.running.runs import read_runs
+from optuna_scoot.comparison.samplers.modes import Mode
 
 
 DOCS = Path(__file__).parents[2] / "docs"

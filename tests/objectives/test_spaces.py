@@ -17,7 +17,7 @@ from objectives.spaces import paper_space
 from objectives.spaces import suggest
 from objectives.spaces import tensor_parallel_sizes
 from objectives.spaces import vllm_space
-from optuna_scoot.constraints import KnownConstraints
+from optuna_scoot.constraints.known import KnownConstraints
 
 
 CURRENT = (

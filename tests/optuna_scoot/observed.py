@@ -16,12 +16,12 @@ from optuna.trial import TrialState
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot import KnownConstraints
 from optuna_scoot import Method
-from optuna_scoot.design import Domain
+from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.model import Model
 from optuna_scoot.model import learn
-from optuna_scoot.observations import Observations
-from optuna_scoot.observations import observe
-from optuna_scoot.space import SearchSpace
+from optuna_scoot.space.search_space import SearchSpace
+from optuna_scoot.trials.reading import Observations
+from optuna_scoot.trials.reading import observe
 from tests.optuna_scoot.studies import add
 
 

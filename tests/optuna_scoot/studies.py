@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 
 from optuna_scoot import Method
 from optuna_scoot import ScootSampler
-from optuna_scoot.feasibility import ForestChoice
-from optuna_scoot.kernel import KernelChoice
+from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.surrogate.kernel import KernelChoice
 
 
 QUICK = Method(

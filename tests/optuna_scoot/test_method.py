@@ -14,9 +14,9 @@ import pytest
 
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot import Method
-from optuna_scoot import acquisition
-from optuna_scoot.feasibility import ForestChoice
-from optuna_scoot.kernel import KernelChoice
+from optuna_scoot.acquisition import improvement as acquisition
+from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.surrogate.kernel import KernelChoice
 
 
 PAPER: dict[str, Any] = {

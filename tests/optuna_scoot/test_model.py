@@ -14,13 +14,13 @@ from sklearn.ensemble import RandomForestRegressor
 
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot import Method
-from optuna_scoot.crash_risk import CrashRisk
-from optuna_scoot.feasibility import ForestChoice
+from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.feasibility.risk import CrashRisk
 from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
 from optuna_scoot.model import reference_point
 from optuna_scoot.model import worst_that_matters
-from optuna_scoot.observations import Observations
+from optuna_scoot.trials.reading import Observations
 from tests.optuna_scoot.observed import SQUARE
 from tests.optuna_scoot.observed import domain_of
 from tests.optuna_scoot.observed import learnt

@@ -16,7 +16,7 @@ from optuna.samplers import PartialFixedSampler
 from optuna.trial import TrialState
 
 from optuna_scoot import ScootSampler
-from optuna_scoot.space import SearchSpace
+from optuna_scoot.space.search_space import SearchSpace
 from tests.optuna_scoot.studies import MIXED
 from tests.optuna_scoot.studies import add
 from tests.optuna_scoot.studies import quick

@@ -534,7 +534,7 @@ def test_what_is_published_is_what_is_suggested_even_where_it_is_long() -> None:
     study = study_of(quick(space, seed=0), storage="sqlite:///:memory:")
     trial = study.ask()
     first = trial._suggest("p0", space["p0"])
-    from optuna_scoot.observations import known_params
+    from optuna_scoot.trials.reading import known_params
 
     published = known_params(study.get_trials()[0])
     assert published == suggest_all(trial, space)
@@ -680,8 +680,8 @@ def test_the_mace_front_is_drawn_from_without_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from optuna_scoot import suggestion
-    from optuna_scoot.space import SearchSpace
-    from optuna_scoot.space import row_keys
+    from optuna_scoot.space.search_space import SearchSpace
+    from optuna_scoot.space.search_space import row_keys
 
     fronts: list[np.ndarray] = []
 

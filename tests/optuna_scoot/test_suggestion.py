@@ -10,15 +10,15 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 
 from optuna_scoot import KnownConstraints
-from optuna_scoot.design import Domain
-from optuna_scoot.feasibility import FeasibilityThreshold
+from optuna_scoot.constraints.domain import Domain
+from optuna_scoot.feasibility.forest import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.model import given_up
 from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
-from optuna_scoot.observations import Observations
-from optuna_scoot.space import SearchSpace
+from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.suggestion import suggest
+from optuna_scoot.trials.reading import Observations
 
 
 def _observations(

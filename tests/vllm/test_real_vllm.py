@@ -24,7 +24,7 @@ from objectives.spaces import vllm_space
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
-from optuna_scoot.constraints import KnownConstraints
+from optuna_scoot.constraints.known import KnownConstraints
 
 
 REQUESTS = [

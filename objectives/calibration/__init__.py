@@ -1,0 +1,1 @@
+"""The simulated engine fitted to measured runs of a real one."""

@@ -1,0 +1,1 @@
+"""Samplers compared at an equal budget on crash-prone and ordinary problems."""

@@ -1,0 +1,1 @@
+"""What only the development of the sampler needs; not in the wheel."""

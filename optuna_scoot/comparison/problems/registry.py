@@ -1,0 +1,104 @@
+"""Every problem there is, and how problems are chosen and made by name."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from optuna_scoot.comparison.problems import analytic_multi
+from optuna_scoot.comparison.problems import analytic_single
+from optuna_scoot.comparison.problems import constrained
+from optuna_scoot.comparison.problems import services
+from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.problems.problem import Family
+from optuna_scoot.comparison.problems.problem import Problem
+from optuna_scoot.comparison.problems.problem import ProblemEntry
+from optuna_scoot.comparison.problems.problem import ProblemSet
+
+
+def registry() -> dict[str, ProblemEntry]:
+    """Every problem there is, by name."""
+    entries = (
+        *services.entries(),
+        *analytic_single.entries(),
+        *analytic_multi.entries(),
+        *constrained.entries(),
+    )
+    return {entry.name: entry for entry in entries}
+
+
+def select_problems(patterns: Sequence[str]) -> list[str]:
+    """The names of the problems that any of the patterns selects.
+
+    Args:
+        patterns: Names (``"levy-crash"``, ``"levy-crash#7"``), shell patterns (``"*-crash"``),
+            families (``"service"``), sets (``"tuning"``, ``"held-out"``), ``"all"``, or a family
+            within a set (``"tuning:plain"``).
+
+    Returns:
+        Names in the registry's order, each once.
+
+    Raises:
+        CompareError: If a pattern selects nothing.
+    """
+    entries = registry()
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        matched = _matches(pattern, entries)
+        if not matched:
+            msg = (
+                f"No problem is called {pattern!r}. There are: {', '.join(entries)}; families "
+                f"{', '.join(Family)}; sets {', '.join(ProblemSet)}; all."
+            )
+            raise CompareError(msg)
+        chosen.update(dict.fromkeys(matched))
+    return list(chosen)
+
+
+def _matches(pattern: str, entries: Mapping[str, ProblemEntry]) -> list[str]:
+    """Names in the registry that a pattern selects; instances are kept."""
+    stem, _, instance = pattern.partition("#")
+    if instance:
+        return [pattern] if stem in entries and instance.isdigit() else []
+    problem_set, _, rest = pattern.rpartition(":")
+    return [
+        name
+        for name, entry in entries.items()
+        if (not problem_set or entry.problem_set == problem_set)
+        and (rest in ("all", entry.family, entry.problem_set) or fnmatch.fnmatchcase(name, rest))
+    ]
+
+
+def make_problem(name: str, seed: int) -> Problem:
+    """Build a problem.
+
+    Args:
+        name: A registered name, with ``#instance`` to fix the instance.
+        seed: The run's seed, which is the instance where the name does not fix it.
+
+    Returns:
+        The problem.
+
+    Raises:
+        CompareError: If there is no such problem.
+    """
+    stem, _, instance = name.partition("#")
+    entries = registry()
+    if stem not in entries or (instance and not instance.isdigit()):
+        msg = f"No problem is called {name!r}. There are: {', '.join(entries)}."
+        raise CompareError(msg)
+    return entries[stem].build(int(instance) if instance else seed)
+
+
+def family_of(name: str) -> Family:
+    """The family of a problem, by its name with or without an instance."""
+    return registry()[name.partition("#")[0]].family
+
+
+def may_crash(name: str) -> bool:
+    """Whether an evaluation of the problem may crash."""
+    family = family_of(name)
+    if family is Family.CONSTRAINED:
+        return name.partition("#")[0].endswith("-crash")
+    return family is not Family.PLAIN

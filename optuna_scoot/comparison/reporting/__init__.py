@@ -1,0 +1,1 @@
+"""Finished runs as scores, statistics, tables and pages."""

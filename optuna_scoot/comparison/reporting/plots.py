@@ -1,0 +1,128 @@
+"""Plots of a comparison: one HTML page that needs no network."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io
+
+from optuna_scoot.comparison.reporting.comparison import Comparison
+from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
+from optuna_scoot.comparison.reporting.summary import Entry
+
+
+COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f")
+N_BAND_RESAMPLES = 1000
+
+
+def write_plots(comparison: Comparison) -> str:
+    """Draw every plot.
+
+    Args:
+        comparison: The finished comparison.
+
+    Returns:
+        An HTML page: for each family the mean score over the trials with its 95 % band, the crash
+        share, the seconds of a suggestion, and the subject's win rates.
+    """
+    figures: list[go.Figure] = []
+    for group in comparison.groups:
+        ours = comparison.subject_entry(group)
+        entries = [*([ours] if ours else []), *comparison.peers(group)]
+        figures.append(curves_figure(group, entries))
+        figures.append(_bars(f"{group}: share of suggestions that crashed", entries, "crashes"))
+        figures.append(_bars(f"{group}: seconds of a suggestion", entries, "seconds"))
+        figures.append(wins_figure(comparison, group))
+    parts = [
+        plotly.io.to_html(figure, full_html=False, include_plotlyjs=index == 0)
+        for index, figure in enumerate(figures)
+    ]
+    title = html.escape(f"{comparison.subject} and other samplers")
+    body = "\n".join(parts)
+    return (
+        f"<!DOCTYPE html><html><head><meta charset='utf-8'><title>{title}</title></head>"
+        f"<body><h1>{title}</h1>\n{body}\n</body></html>\n"
+    )
+
+
+def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
+    """Mean score (best so far, or hypervolume) after each trial, with its 95 % band."""
+    figure = go.Figure()
+    for index, entry in enumerate(entries):
+        colour = COLOURS[index % len(COLOURS)]
+        n_trials = entry.curves.shape[1]
+        trials = np.arange(1, n_trials + 1)
+        bands = [
+            bootstrap_mean(entry.curves[:, trial], n_resamples=N_BAND_RESAMPLES)
+            for trial in range(n_trials)
+        ]
+        outline = [band.high for band in bands] + [band.low for band in reversed(bands)]
+        figure.add_scatter(
+            x=np.concatenate([trials, trials[::-1]]),
+            y=outline,
+            fill="toself",
+            fillcolor=colour,
+            opacity=0.15,
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=entry.sampler,
+        )
+        figure.add_scatter(
+            x=trials,
+            y=[band.estimate for band in bands],
+            name=f"{entry.sampler} ({entry.mode})",
+            line={"color": colour},
+            legendgroup=entry.sampler,
+        )
+    figure.update_layout(
+        title=f"{group}: mean score over the trials",
+        xaxis_title="trials, the default first",
+        yaxis_title="normalised score",
+    )
+    return figure
+
+
+def _bars(title: str, entries: list[Entry], field: str) -> go.Figure:
+    """Bars of the mean of one of an entry's arrays, with its 95 % interval."""
+    intervals = [bootstrap_mean(getattr(entry, field)) for entry in entries]
+    figure = go.Figure(
+        go.Bar(
+            x=[entry.sampler for entry in entries],
+            y=[interval.estimate for interval in intervals],
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [interval.high - interval.estimate for interval in intervals],
+                "arrayminus": [interval.estimate - interval.low for interval in intervals],
+            },
+        )
+    )
+    figure.update_layout(title=title)
+    if field == "seconds":
+        figure.update_yaxes(type="log", title="seconds")
+    return figure
+
+
+def wins_figure(comparison: Comparison, group: str) -> go.Figure:
+    """The subject's paired win rate against each peer, with its 95 % interval."""
+    pairs = comparison.pairs(group)
+    figure = go.Figure(
+        go.Scatter(
+            x=[pair.wins.estimate for pair in pairs],
+            y=[f"{pair.theirs.sampler} ({pair.theirs.mode})" for pair in pairs],
+            mode="markers",
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [pair.wins.high - pair.wins.estimate for pair in pairs],
+                "arrayminus": [pair.wins.estimate - pair.wins.low for pair in pairs],
+            },
+        )
+    )
+    figure.add_vline(x=0.5, line_dash="dot")
+    figure.update_layout(title=f"{group}: win rate of {comparison.subject}")
+    figure.update_xaxes(range=[0, 1], title="share of the cases won")
+    return figure

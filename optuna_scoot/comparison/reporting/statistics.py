@@ -1,0 +1,156 @@
+"""Paired statistics of two samplers' runs on the same cases (problem and seed)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optuna_scoot.comparison.reporting.summary import Entry
+
+
+FloatArray = NDArray[np.float64]
+
+CONFIDENCE_Z = 1.959963984540054
+"""Normal quantile of a two-sided 95 % interval."""
+
+TIE = 1e-9
+"""Scores closer than this are equal."""
+
+N_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap_mean(
+    samples: FloatArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> Interval:
+    """Mean with its percentile bootstrap interval.
+
+    Args:
+        samples: Independent samples, shape ``(n,)``, n at least 1.
+        n_resamples: Number of resamples.
+        seed: Of the resampling.
+
+    Returns:
+        The mean and the 2.5th and 97.5th percentiles of the resamples' means.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(samples)
+    means = np.concatenate(
+        [
+            samples[rng.integers(n, size=(size, n))].mean(axis=1)
+            for size in _chunks(n_resamples, max(1, 2_000_000 // n))
+        ]
+    )
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(samples.mean()), float(low), float(high))
+
+
+def _chunks(total: int, size: int) -> list[int]:
+    return [min(size, total - start) for start in range(0, total, size)]
+
+
+def wilson(successes: float, n: int) -> Interval:
+    """A share with its Wilson score interval (E. Wilson, 1927).
+
+    Args:
+        successes: Number of successes; halves (ties) are allowed.
+        n: Number of trials, at least 1.
+
+    Returns:
+        The share and its interval.
+    """
+    z2 = CONFIDENCE_Z**2
+    share = successes / n
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = CONFIDENCE_Z / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
+    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def win_rate(ours: FloatArray, theirs: FloatArray) -> Interval:
+    """Share of the pairs that the first wins; a tie counts half to each.
+
+    Args:
+        ours: Scores, shape ``(n,)``.
+        theirs: Scores on the same cases, shape ``(n,)``.
+    """
+    difference = ours - theirs
+    wins = np.sum(difference > TIE) + 0.5 * np.sum(np.abs(difference) <= TIE)
+    return wilson(float(wins), len(difference))
+
+
+def trials_to_reach(curves: FloatArray, targets: FloatArray) -> FloatArray:
+    """The first trial, counted from 1, at which each run reaches its target.
+
+    Args:
+        curves: Score after each trial, shape ``(n, n_trials)``.
+        targets: Scores to reach, shape ``(n,)``.
+
+    Returns:
+        Trials, shape ``(n,)``; infinity where the target is never reached.
+    """
+    reached = curves >= targets[:, None] - TIE
+    first = reached.argmax(axis=1) + 1.0
+    return np.where(reached.any(axis=1), first, np.inf)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One sampler against another on their common cases.
+
+    Attributes:
+        ours: Our entry.
+        theirs: Theirs.
+        n_cases: Number of common cases.
+        difference: Of the scores after the last trial, ours less theirs.
+        ratio: Of the mean scores after the last trial, ours over theirs; NaN where theirs is not
+            above zero.
+        wins: Share of the cases that we win.
+        median_trial: Median trial at which we reach their last score on the same case.
+        curve_trial: Trial at which our mean curve reaches their last mean score.
+    """
+
+    ours: Entry
+    theirs: Entry
+    n_cases: int
+    difference: Interval
+    ratio: float
+    wins: Interval
+    median_trial: float
+    curve_trial: float
+
+
+def compare(ours: Entry, theirs: Entry) -> Paired | None:
+    """Compare two entries on the cases that both have; None if there is no common case."""
+    rows = {case: index for index, case in enumerate(theirs.cases)}
+    common = [(index, rows[case]) for index, case in enumerate(ours.cases) if case in rows]
+    if not common:
+        return None
+    our_rows, their_rows = (list(side) for side in zip(*common, strict=True))
+    our_curves, their_curves = ours.curves[our_rows], theirs.curves[their_rows]
+    our_last, their_last = our_curves[:, -1], their_curves[:, -1]
+    reached = trials_to_reach(our_curves, their_last)
+    mean_reached = trials_to_reach(our_curves.mean(axis=0)[None], their_last.mean()[None])
+    return Paired(
+        ours=ours,
+        theirs=theirs,
+        n_cases=len(common),
+        difference=bootstrap_mean(our_last - their_last),
+        ratio=float(our_last.mean() / their_last.mean()) if their_last.mean() > 0 else math.nan,
+        wins=win_rate(our_last, their_last),
+        median_trial=float(np.median(reached)),
+        curve_trial=float(mean_reached[0]),
+    )

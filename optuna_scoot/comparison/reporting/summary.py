@@ -1,0 +1,123 @@
+"""Runs to rows: mean scores, crash share and seconds of each sampler and mode in each family."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optuna_scoot.comparison.problems.problem import Family
+from optuna_scoot.comparison.problems.registry import family_of
+from optuna_scoot.comparison.reporting.scoring import crash_share
+from optuna_scoot.comparison.reporting.scoring import score_curve
+from optuna_scoot.comparison.reporting.scoring import suggestion_seconds
+from optuna_scoot.comparison.running.runs import Run
+from optuna_scoot.comparison.samplers.modes import ALL_MODES
+
+
+FloatArray = NDArray[np.float64]
+
+Case = tuple[str, int]
+"""What two samplers are paired on: problem and seed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The runs of one sampler in one mode on the problems of one group.
+
+    Attributes:
+        group: The family, or the problem where problems are shown one by one.
+        sampler: The sampler.
+        mode: The mode asked for.
+        batch: Trials suggested at a time.
+        cases: What was run, in the order of the arrays' rows.
+        curves: Score after each trial, shape ``(n_cases, n_trials)``.
+        crashes: Crash share of each run, shape ``(n_cases,)``.
+        seconds: Mean seconds of a suggestion of each run, shape ``(n_cases,)``.
+        n_known_violations: Suggestions that violated a known constraint, over all runs.
+        errors: Messages of the runs that the sampler ended.
+    """
+
+    group: str
+    sampler: str
+    mode: str
+    batch: int
+    cases: tuple[Case, ...]
+    curves: FloatArray
+    crashes: FloatArray
+    seconds: FloatArray
+    n_known_violations: int
+    errors: tuple[str, ...]
+
+    @property
+    def final(self) -> float:
+        """Mean score after the last trial."""
+        return float(self.curves[:, -1].mean())
+
+    def at(self, trial: int) -> float:
+        """Mean score after a trial, counted from 1; the last one's beyond the end."""
+        return float(self.curves[:, min(trial, self.curves.shape[1]) - 1].mean())
+
+
+def make_entry(group: str, mode: str, runs: Sequence[Run]) -> Entry:
+    """Summarise runs of one sampler; they are ordered by problem and seed."""
+    ordered = sorted(runs, key=lambda run: run.key)
+    key = ordered[0].key
+    return Entry(
+        group=group,
+        sampler=key.sampler,
+        mode=mode,
+        batch=key.batch,
+        cases=tuple((run.key.problem, run.key.seed) for run in ordered),
+        curves=np.array([score_curve(run) for run in ordered]),
+        crashes=np.array([crash_share(run) for run in ordered]),
+        seconds=np.array([suggestion_seconds(run) for run in ordered]),
+        n_known_violations=sum(t.violates_known for run in ordered for t in run.trials),
+        errors=tuple(run.error for run in ordered if run.error is not None),
+    )
+
+
+def summarize(
+    runs: Iterable[tuple[str, Run]], *, by_problem: bool = False
+) -> dict[tuple[str, str, str, int], Entry]:
+    """Group runs by family (or problem), sampler, mode and batch.
+
+    Args:
+        runs: Mode asked for, and run. One run may stand for several modes.
+        by_problem: Group by problem rather than by family.
+
+    Returns:
+        Entries by group, sampler, mode and batch.
+    """
+    grouped: defaultdict[tuple[str, str, str, int], list[Run]] = defaultdict(list)
+    for mode, run in runs:
+        group = run.key.problem if by_problem else str(family_of(run.key.problem))
+        grouped[group, run.key.sampler, mode, run.key.batch].append(run)
+    return {key: make_entry(key[0], key[2], members) for key, members in grouped.items()}
+
+
+def best_modes(entries: Iterable[Entry]) -> dict[tuple[str, str, int], Entry]:
+    """The best mode of each sampler in each group, by the mean score at the end.
+
+    Of modes that score the same, the first of `ALL_MODES`.
+
+    Returns:
+        Entries by group, sampler and batch, best first within a group.
+    """
+    best: dict[tuple[str, str, int], Entry] = {}
+    rank = {str(mode): index for index, mode in enumerate(ALL_MODES)}
+    for entry in sorted(entries, key=lambda entry: rank[entry.mode]):
+        key = (entry.group, entry.sampler, entry.batch)
+        if key not in best or entry.final > best[key].final:
+            best[key] = entry
+    order = {str(family): index for index, family in enumerate(Family)}
+    return dict(
+        sorted(
+            best.items(),
+            key=lambda item: (order.get(item[0][0], 0), item[0][0], -item[1].final),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Samplers run on problems, resumably."""

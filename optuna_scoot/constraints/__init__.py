@@ -1,0 +1,1 @@
+"""Known constraints: what is valid is known before any trial has run (paper, section IV-E3)."""

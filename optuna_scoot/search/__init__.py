@@ -1,0 +1,1 @@
+"""The search for the configuration that an acquisition function holds most promising."""

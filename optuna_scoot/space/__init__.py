@@ -1,0 +1,1 @@
+"""The search space as the unit cube (paper, section III)."""

@@ -1,0 +1,1 @@
+"""Gaussian processes that learn the objectives (paper, section IV-C)."""

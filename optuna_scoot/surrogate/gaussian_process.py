@@ -1,0 +1,139 @@
+"""Surrogate: one independent Gaussian process an output (paper, section IV-C, eq. 4 to 6).
+
+BoTorch and GPyTorch find the mode of the kernel's hyper-parameters; a few draws from their
+posterior are averaged. What is found is held in NumPy arrays, where the exact prediction at
+thousands of points is two matrix products a draw.
+
+Notation
+    n: number of observations; f: number of features; m: number of outputs; q: points predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import cho_solve
+from scipy.linalg import solve_triangular
+
+from optuna_scoot.surrogate.draws import draw_hyperparameters
+from optuna_scoot.surrogate.kernel import Hyperparameters
+from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import prior_medians
+from optuna_scoot.surrogate.mode import find_mode
+
+
+# With more observations the posterior is narrow, and every step of a chain costs n³.
+_MOST_OBSERVATIONS = 256
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """m Gaussian processes on n observations, averaged over hyper-parameters.
+
+    Args:
+        x: Features, shape (n, f).
+        y: Standardised outputs, shape (n, m).
+        draws: The hyper-parameters that are averaged, one or more.
+        nu: Smoothness of the Matérn kernel.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    draws: tuple[Hyperparameters, ...]
+    nu: float = 1.5
+    # For each draw and output: the Cholesky factor, and the weights of the observations.
+    _factors: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        for hyperparameters in self.draws:
+            self._factors.append(
+                [self._factorise(hyperparameters, j) for j in range(self.y.shape[1])]
+            )
+
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the noise-free outputs (paper, eq. 5 and 6).
+
+        Args:
+            x: Features, shape (q, f).
+
+        Returns:
+            Mean and standard deviation of the mixture of all draws, each of shape (q, m).
+        """
+        means = np.empty((len(self.draws), len(x), self.y.shape[1]))
+        variances = np.empty_like(means)
+        for i, hyperparameters in enumerate(self.draws):
+            for j, (lower, weights) in enumerate(self._factors[i]):
+                cross = hyperparameters.covariance(x, self.x, j, self.nu)
+                means[i, :, j] = cross @ weights
+                half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
+                explained = np.einsum("nq,nq->q", half, half)
+                variances[i, :, j] = hyperparameters.outputscale[j] - explained
+        variance = np.maximum(variances, 1e-12).mean(axis=0) + means.var(axis=0)
+        return means.mean(axis=0), np.sqrt(variance)
+
+    def believing(self, pending: np.ndarray, believed: np.ndarray) -> Surrogate:
+        """Add pending points as if values there had been observed (Kriging believer).
+
+        Deviations shrink around the pending points.
+
+        Args:
+            pending: Features, shape (p, f).
+            believed: Standardised outputs, shape (p, m).
+        """
+        if len(pending) == 0:
+            return self
+        return replace(
+            self,
+            x=np.concatenate([self.x, pending]),
+            y=np.concatenate([self.y, believed]),
+            _factors=[],
+        )
+
+    def _factorise(
+        self, hyperparameters: Hyperparameters, j: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        covariance = hyperparameters.covariance(self.x, self.x, j, self.nu)
+        covariance[np.diag_indices_from(covariance)] += hyperparameters.noise[j]
+        lower = _cholesky(covariance)
+        return lower, cho_solve((lower, True), self.y[:, j])
+
+
+def _cholesky(covariance: np.ndarray) -> np.ndarray:
+    scale = float(np.mean(np.diag(covariance)))
+    for jitter in (0.0, 1e-8, 1e-6, 1e-4):
+        try:
+            return np.linalg.cholesky(covariance + jitter * scale * np.eye(len(covariance)))
+        except np.linalg.LinAlgError:
+            continue
+    raise np.linalg.LinAlgError("The covariance matrix is not positive definite.")
+
+
+def fit_surrogate(
+    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice, seed: int = 0
+) -> Surrogate:
+    """Fit m Gaussian processes to n observations.
+
+    Args:
+        x: Features in [0, 1], shape (n, f), n ≥ 1.
+        y: Standardised outputs, shape (n, m).
+        is_level: Which features are levels of a categorical, Booleans (f,); they are not warped.
+        choice: The kernel.
+        seed: Of the draws of the hyper-parameters.
+
+    Returns:
+        The surrogate. With fewer than two distinct outputs, or where the fit fails, it holds the
+        hyper-parameters of the priors' medians instead of fitted ones.
+    """
+    medians = choice.lengthscale_medians(is_level)
+    mode = None
+    if len(x) >= 2 and np.any(np.ptp(y, axis=0) > 0.0):
+        mode = find_mode(x, y, ~is_level, medians, choice)
+    if mode is None:
+        return Surrogate(x, y, (prior_medians(y.shape[1], medians),), choice.nu)
+    if choice.n_draws == 0 or len(x) > _MOST_OBSERVATIONS:
+        return Surrogate(x, y, (mode,), choice.nu)
+    draws = draw_hyperparameters(x, y, mode, medians, choice, seed)
+    return Surrogate(x, y, tuple(draws), choice.nu)

@@ -1,0 +1,169 @@
+"""The posterior mode of the kernel's hyper-parameters, found by BoTorch and GPyTorch.
+
+The mode is that of the paper's kernel alone, without main effects.
+
+The inputs are warped by the Kumaraswamy distribution function where asked (Snoek et al., ICML
+2014). All outputs are fitted in one batch.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from optuna_scoot.surrogate.kernel import Hyperparameters
+from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.threads import single_thread
+
+
+def find_mode(
+    x: np.ndarray,
+    y: np.ndarray,
+    warpable: np.ndarray,
+    medians: np.ndarray,
+    choice: KernelChoice,
+) -> Hyperparameters | None:
+    """Search the posterior mode.
+
+    Args:
+        x: Features in [0, 1], shape (n, f), n ≥ 2.
+        y: Standardised outputs, shape (n, m).
+        warpable: Which features may be warped, Booleans (f,).
+        medians: Of the length scales' prior, shape (f,).
+        choice: The kernel.
+
+    Returns:
+        The hyper-parameters; None where every try fails numerically.
+    """
+    from botorch.exceptions.errors import ModelFittingError
+    from botorch.optim.fit import fit_gpytorch_mll_scipy
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+    from linear_operator.utils.errors import NanError
+    from linear_operator.utils.errors import NotPSDError
+
+    for warp in [True, False] if choice.warp and warpable.any() else [False]:
+        model = _model(x, y, np.flatnonzero(warpable) if warp else None, medians, choice)
+        mll = ExactMarginalLogLikelihood(model.likelihood, model)
+        mll.train()
+        try:
+            with single_thread(), warnings.catch_warnings():
+                # Reaching the iteration limit is the normal end here, not a failure.
+                warnings.simplefilter("ignore")
+                fit_gpytorch_mll_scipy(mll, options=_search_options(choice, y.shape[1]))
+        except (NotPSDError, NanError, ModelFittingError, RuntimeError, ValueError):
+            continue
+        found = _hyperparameters(model, warpable, warp)
+        if all(np.all(np.isfinite(value)) for value in vars(found).values()):
+            return found
+    return None
+
+
+def _search_options(choice: KernelChoice, n_outputs: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"maxiter": choice.max_iterations, "ftol": choice.tolerance}
+    if n_outputs > 1:
+        # BoTorch's batched search has a default of its own for the same criterion.
+        options["factr"] = None
+    return options
+
+
+def _model(
+    x: np.ndarray,
+    y: np.ndarray,
+    warped: np.ndarray | None,
+    medians: np.ndarray,
+    choice: KernelChoice,
+) -> Any:
+    """Build the batch of m GPyTorch models, all on the same inputs."""
+    import torch
+    from botorch.models import SingleTaskGP
+    from gpytorch.means import ZeroMean
+
+    m = y.shape[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "not standardized": an output may be constant
+        return SingleTaskGP(
+            torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
+            torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
+            likelihood=_likelihood(m, choice),
+            covar_module=_kernel(m, medians, choice),
+            # The observations crowd where values are good: a fitted mean would be the level of the
+            # few bad ones far away, and all that is unknown would look as bad as they.
+            mean_module=ZeroMean(batch_shape=torch.Size([m])),
+            input_transform=None if warped is None else _warp(m, x.shape[1], warped),
+            outcome_transform=None,
+        )
+
+
+def _kernel(m: int, medians: np.ndarray, choice: KernelChoice) -> Any:
+    import torch
+    from gpytorch.constraints import GreaterThan
+    from gpytorch.kernels import MaternKernel
+    from gpytorch.kernels import ScaleKernel
+    from gpytorch.priors import LogNormalPrior
+
+    batch = torch.Size([m])
+    spread = torch.full((len(medians),), choice.lengthscale_spread, dtype=torch.double)
+    return ScaleKernel(
+        MaternKernel(
+            nu=choice.nu,
+            ard_num_dims=len(medians),
+            batch_shape=batch,
+            lengthscale_prior=LogNormalPrior(torch.from_numpy(np.log(medians)), spread),
+            lengthscale_constraint=GreaterThan(0.025, initial_value=torch.from_numpy(medians)),
+        ),
+        batch_shape=batch,
+        outputscale_prior=LogNormalPrior(*choice.outputscale_prior),
+        outputscale_constraint=GreaterThan(1e-3, initial_value=1.0),
+    )
+
+
+def _likelihood(m: int, choice: KernelChoice) -> Any:
+    import torch
+    from gpytorch.constraints import GreaterThan
+    from gpytorch.likelihoods import GaussianLikelihood
+    from gpytorch.priors import LogNormalPrior
+
+    return GaussianLikelihood(
+        noise_prior=LogNormalPrior(*choice.noise_prior),
+        noise_constraint=GreaterThan(1e-6, initial_value=1e-2),
+        batch_shape=torch.Size([m]),
+    )
+
+
+def _warp(m: int, f: int, warped: np.ndarray) -> Any:
+    import torch
+    from botorch.models.transforms import Warp
+    from gpytorch.priors import LogNormalPrior
+
+    concentration = LogNormalPrior(0.0, math.sqrt(0.75))
+    return Warp(
+        d=f,
+        indices=warped.tolist(),
+        batch_shape=torch.Size([m]),
+        bounds=torch.stack([torch.zeros(f), torch.ones(f)]).double(),
+        concentration0_prior=concentration,
+        concentration1_prior=concentration,
+    )
+
+
+def _hyperparameters(model: Any, warpable: np.ndarray, warp: bool) -> Hyperparameters:
+    def array(tensor: Any) -> np.ndarray:
+        return np.asarray(tensor.detach().double().numpy())
+
+    m, f = model.covar_module.base_kernel.lengthscale.shape[0], len(warpable)
+    a, b = np.ones((m, f)), np.ones((m, f))
+    if warp:
+        # BoTorch's concentration1 is the inner exponent.
+        a[:, warpable] = array(model.input_transform.concentration1).reshape(m, -1)
+        b[:, warpable] = array(model.input_transform.concentration0).reshape(m, -1)
+    return Hyperparameters(
+        lengthscales=array(model.covar_module.base_kernel.lengthscale).reshape(m, f),
+        outputscale=array(model.covar_module.outputscale).reshape(m),
+        noise=array(model.likelihood.noise).reshape(m),
+        warp_a=a,
+        warp_b=b,
+        main_share=np.zeros(m),
+    )

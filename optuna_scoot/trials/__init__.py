@@ -1,0 +1,1 @@
+"""What the trials of an Optuna study say, as arrays."""

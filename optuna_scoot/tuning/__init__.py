@@ -1,0 +1,1 @@
+"""What ``optuna-scoot tune`` does, as a library."""

@@ -1,0 +1,207 @@
+"""Run a study's trials up to its total, so that the same command again goes on where it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from objectives.engines.base import CrashReason
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from objectives.serving import CRASH_DETAIL
+from objectives.serving import CRASH_REASON
+from objectives.serving import EXTERNAL_REASON
+from objectives.serving import FAILURE_IS_EXTERNAL
+from optuna_scoot.tuning.bookkeeping import claim
+from optuna_scoot.tuning.bookkeeping import fail_lost_trials
+from optuna_scoot.tuning.bookkeeping import fail_own_trials
+from optuna_scoot.tuning.bookkeeping import is_external
+from optuna_scoot.tuning.bookkeeping import n_taken
+from optuna_scoot.tuning.bookkeeping import ran_here
+from optuna_scoot.tuning.bookkeeping import try_again
+from optuna_scoot.tuning.suspicion import DEFAULT_CRASHED
+from optuna_scoot.tuning.suspicion import SAME_WORDS
+from optuna_scoot.tuning.suspicion import suspect
+from optuna_scoot.tuning.suspicion import take_back
+
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from optuna_scoot.cli.progress import Progress
+
+
+TRANSIENT = (
+    ExternalReason.LATE_GENERATOR,
+    ExternalReason.PORT_TAKEN,
+    ExternalReason.DEVICE_BUSY,
+    ExternalReason.HUB_UNREACHABLE,
+)
+"""Failures that may not come again, as of a machine that was busy for a moment."""
+MOST_RETRIES = 2
+
+Objective = Callable[["optuna.Trial"], float | Sequence[float]]
+
+
+def run_trials(
+    study: optuna.Study, objective: Objective, n_trials: int, progress: Progress
+) -> None:
+    """Run trials until `n_trials` of the study have completed or crashed or are running.
+
+    A trial that failed for a passing reason outside its configuration is tried again, twice at
+    most in a row. A configuration beside which the load generator is late each time, though it
+    was not beside others, cannot be measured here, which counts as a crash. Crashes that may be
+    the fault of the surroundings end the run: see `optuna_scoot.tuning.suspicion`.
+
+    Args:
+        study: With its sampler and what is enqueued.
+        objective: What a trial is.
+        n_trials: The study's total.
+        progress: Told of every trial.
+
+    Raises:
+        ExternalFailure: A trial failed for a reason outside its configuration.
+        KeyboardInterrupt: Somebody stopped the run; no trial of this process is left running.
+    """
+    retries = 0
+    while True:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
+        lost = fail_lost_trials(study)
+        if lost:
+            progress.note(f"{lost} trials were lost with their workers; they do not count")
+        if n_taken(study.get_trials(deepcopy=False)) >= n_trials:
+            return
+        try:
+            _run_one(study, objective, progress)
+            retries = 0
+        except ExternalFailure as failure:
+            retries += 1
+            if failure.reason not in TRANSIENT or retries > MOST_RETRIES:
+                raise
+            progress.note(f"trying the configuration again: {failure.detail}")
+
+
+def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> None:
+    """Run one trial and tell the progress display of its end, whatever the end is."""
+    began: list[int] = []
+
+    def watched(trial: optuna.Trial) -> float | Sequence[float]:
+        began.append(trial.number)
+        try:
+            claim(trial)
+            progress.trial_began(trial.number)
+            return objective(trial)
+        except EngineCrash as crash:
+            _note_crash(trial, crash)
+            if (failure := suspect(study, trial, crash)) is None:
+                raise
+            _note_external(trial, failure)
+            raise failure from crash
+        except BaseException as error:
+            if isinstance(error, ExternalFailure) and _cannot_be_measured(study, trial, error):
+                too_late = EngineCrash(CrashReason.UNMEASURABLE, error.detail)
+                _note_crash(trial, too_late)
+                raise too_late from error
+            # Whatever this is, it is no crash of the engine's, and nothing to learn from.
+            _note_external(trial, error)
+            raise
+
+    try:
+        study.optimize(watched, n_trials=1, catch=(EngineCrash,))
+    except ExternalFailure as failure:
+        trial = _finished(study, began)
+        if trial is not None and failure.reason in (*TRANSIENT, DEFAULT_CRASHED, SAME_WORDS):
+            try_again(study, trial)
+        raise
+    finally:
+        fail_own_trials(study)
+        trial = _finished(study, began)
+        if trial is not None:
+            progress.trial_ended(trial)
+            if n_retried := take_back(study, trial):
+                progress.note(f"{n_retried} crashes were of the surroundings: tried again")
+
+
+def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None:
+    """The trial that ended, None when none began."""
+    trials = study.get_trials(deepcopy=False)
+    return next((t for t in trials if t.number in numbers and t.state.is_finished()), None)
+
+
+def _cannot_be_measured(
+    study: optuna.Study, trial: optuna.Trial, failure: ExternalFailure
+) -> bool:
+    """Whether it is the trial's configuration that makes the load generator late.
+
+    It is late each time it is tried, though others were measured here; or still when the run is
+    started again over it.
+    """
+    if failure.reason != ExternalReason.LATE_GENERATOR:
+        return False
+    others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+    before = [t for t in others if is_external(t) and t.params == trial.params]
+    late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) == failure.reason]
+    ran = any(t.state == TrialState.COMPLETE and ran_here(t) for t in others)
+    return len(late) > MOST_RETRIES or (ran and len(late) == MOST_RETRIES)
+
+
+def _note_crash(trial: optuna.Trial, crash: EngineCrash) -> None:
+    """Have the trial say why it crashed, and that this counts."""
+    trial.set_user_attr(CRASH_REASON, crash.reason.value)
+    trial.set_user_attr(CRASH_DETAIL, crash.detail)
+    if trial.user_attrs.get(FAILURE_IS_EXTERNAL):
+        trial.set_user_attr(FAILURE_IS_EXTERNAL, False)
+
+
+def _note_external(trial: optuna.Trial, error: BaseException) -> None:
+    trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
+    trial.set_user_attr(EXTERNAL_REASON, _external_reason(error))
+
+
+def _external_reason(error: BaseException) -> str:
+    if isinstance(error, ExternalFailure):
+        return error.reason
+    if isinstance(error, KeyboardInterrupt):
+        return ExternalReason.INTERRUPTED.value
+    return type(error).__name__
+
+
+# Python drops an exception that a signal raises inside a finaliser or a callback of a C library:
+# what was meant to end the run would then end nothing. The loop looks here between two trials.
+_interrupted = threading.Event()
+
+
+@contextlib.contextmanager
+def terminate_like_interrupt() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the run as Ctrl-C does: engine stopped, everything kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    _interrupted.clear()
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background job
+        numbers.append(signal.SIGINT)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        _interrupted.clear()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

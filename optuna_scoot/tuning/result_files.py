@@ -1,0 +1,245 @@
+"""Write what a study found: `best.yaml` for the engine, `result.json`, `trials.csv`.
+
+A file is written beside its place and then renamed, so that nobody reads half of one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import yaml
+
+from objectives.engines.command import option
+from objectives.redaction import without_secrets
+from objectives.serving import DEFAULT_CONFIGURATION
+from optuna_scoot.cli.errors import InputError
+from optuna_scoot.tuning.bookkeeping import WORKER
+from optuna_scoot.tuning.results import relative_change
+
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from optuna.trial import FrozenTrial
+
+    from optuna_scoot.tuning.results import Report
+
+
+SCHEMA_VERSION = 1
+BEST_FILE = "best.yaml"
+RESULT_FILE = "result.json"
+TRIALS_FILE = "trials.csv"
+LEAST_FREE_BYTES = 20_000_000  # an engine's log takes about 100 kB, its traceback more
+
+
+def check_output_dir(path: Path) -> None:
+    """See that the output folder can be made and has room, without making it.
+
+    Raises:
+        InputError: It cannot be made or written to.
+    """
+    existing = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
+    if not existing.is_dir():
+        raise InputError(f"--output {path}: {existing} is no folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"--output {path}: files cannot be written in {existing}")
+    check_room(existing, f"--output {path}")
+
+
+def check_room(folder: Path, what: str) -> None:
+    """See that a folder's disk has room for logs, results and a small database.
+
+    Raises:
+        InputError: It has not; `what` opens the message.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        raise InputError(f"{what}: the disk has {free // 1_000_000} MB left: make room")
+
+
+def make_output_dir(path: Path) -> Path:
+    """Make the output folder and see that files can be written there.
+
+    Raises:
+        InputError: It cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {path}: {error.strerror or error}") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"--output {path}: files cannot be written there")
+    return path
+
+
+def best_yaml(
+    params: Mapping[str, Any],
+    engine_args: Mapping[str, Any],
+    heading: Sequence[str],
+    flags: Collection[str] = (),
+) -> str:
+    """The configuration as `vllm serve --config` reads it: hyphenated names, one a line.
+
+    Args:
+        params: The tuned parameters.
+        engine_args: What the engine was given besides, the model included; secrets are left out.
+        heading: Lines that open the file as comments.
+        flags: The options that the engine has, where they are known.
+    """
+    lines = [f"# {' '.join(line.split())}" for line in heading]
+    kept = without_secrets(engine_args)
+    lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
+    entries: dict[str, Any] = {}
+    for name, value in {**kept, **params}.items():
+        entries |= _entry(hyphenated(name), _plain(value), flags)
+    return "\n".join(lines) + "\n" + yaml.safe_dump(entries, sort_keys=False)
+
+
+def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
+    """One option. `vllm serve` (0.32) drops an entry that is false: its negation is what holds."""
+    if value is not False or not flags:
+        return {name: value}
+    return {f"no-{name}": True} if f"--no-{name}" in flags else {}
+
+
+def _plain(value: Any) -> Any:
+    """A whole number that came as text as the number that it is."""
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit()
+    return int(value) if is_number else value
+
+
+def hyphenated(name: str) -> str:
+    """A parameter's name as the engine's command line spells it."""
+    return option(name).removeprefix("--")
+
+
+def result_json(report: Report, facts: Mapping[str, Any]) -> str:
+    """The report as JSON.
+
+    Args:
+        report: What the study found.
+        facts: What was run: `study`, `engine`, `simulated`, `options` without secrets, `seconds`.
+    """
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "optuna_scoot": version("optuna-scoot"),
+        **facts,
+        "metrics": [
+            {"name": m.name, "direction": "maximize" if m.maximise else "minimize"}
+            for m in report.metrics
+        ],
+        "trials": {
+            "counted": report.counted,
+            "completed": report.completed,
+            "crashed": report.crashed,
+            "external_failures": report.external,
+            "running": report.running,
+        },
+        "crashes": dict(report.crashes),
+        "default": _trial_json(report, report.default),
+        "best": _trial_json(report, report.best),
+        "front": [_trial_json(report, trial) for trial in report.front],
+    }
+    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+
+
+def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    names = [metric.name for metric in report.metrics]
+    values = None if trial.values is None else dict(zip(names, trial.values, strict=True))
+    change = None
+    if values is not None and report.reference is not None:
+        pairs = zip(names, trial.values, report.reference, strict=True)
+        change = {name: relative_change(value, base) for name, value, base in pairs}
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "params": dict(trial.params),
+        "values": values,
+        "relative_change": change,
+        "user_attrs": {k: v for k, v in trial.user_attrs.items() if k != WORKER},
+    }
+
+
+def _finite(value: Any) -> Any:
+    """The same with numbers that JSON has not, such as inf, as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> str:
+    """Every trial on a line: number, state, seconds, values, parameters, plain user attributes.
+
+    Args:
+        trials: The study's trials.
+        metric_names: Names of the objectives, in the study's order.
+    """
+    params = _ordered_keys(t.params for t in trials)
+    attrs = _ordered_keys(_plain_attrs(t) for t in trials)
+    attrs = [a for a in attrs if a != DEFAULT_CONFIGURATION]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["number", "state", "seconds", DEFAULT_CONFIGURATION, *metric_names]
+        + [f"param:{name}" for name in params]
+        + attrs
+    )
+    for trial in sorted(trials, key=lambda t: t.number):
+        plain = _plain_attrs(trial)
+        seconds = trial.duration.total_seconds() if trial.duration is not None else ""
+        values = trial.values if trial.values is not None else [""] * len(metric_names)
+        default = bool(trial.user_attrs.get(DEFAULT_CONFIGURATION))
+        writer.writerow(
+            [trial.number, trial.state.name, seconds, default, *values]
+            + [trial.params.get(name, "") for name in params]
+            + [plain.get(name, "") for name in attrs]
+        )
+    return buffer.getvalue()
+
+
+def _plain_attrs(trial: FrozenTrial) -> dict[str, Any]:
+    """The attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
+    plain: dict[str, Any] = {}
+    for name, value in trial.user_attrs.items():
+        if isinstance(value, dict):
+            plain |= {f"{name}.{k}": v for k, v in value.items()}
+        elif name != WORKER:
+            plain[name] = value
+    return {k: v for k, v in plain.items() if isinstance(v, str | int | float | bool)}
+
+
+def _ordered_keys(mappings: Any) -> list[str]:
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def write_file(directory: Path, name: str, text: str) -> Path:
+    """Write a file so that it is either the old one or the whole new one.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    target = directory / name
+    partial = directory / f".{name}.{os.getpid()}"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: {error.strerror or error}") from None
+    return target

@@ -1,0 +1,201 @@
+"""What a study found: its front or best beside the default configuration, and its crashes.
+
+Only numbers here; `table.py` shows them and `result_files.py` writes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from objectives.serving import CRASH_REASON
+from optuna_scoot.tuning.bookkeeping import counts
+from optuna_scoot.tuning.bookkeeping import find_default
+from optuna_scoot.tuning.bookkeeping import is_crash
+from optuna_scoot.tuning.bookkeeping import is_external
+from optuna_scoot.tuning.bookkeeping import not_retried
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One objective.
+
+    Args:
+        name: As the study names it, or "value 0" and so on where it does not.
+        maximise: Whether larger is better.
+    """
+
+    name: str
+    maximise: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a study so far.
+
+    Args:
+        metrics: The objectives in the study's order.
+        default: The trial of the default configuration, None before it ended.
+        front: The trials that no other completed trial dominates, by the first objective; with
+            one objective the best trial alone.
+        best: The trial to use, see `best_trade_off`; None while nothing completed.
+        counted: Trials that completed or crashed.
+        completed: Of these, trials that completed.
+        crashes: Crashes by reason.
+        external: Trials that failed for reasons outside their configuration.
+        running: Trials running now, in any worker.
+    """
+
+    metrics: tuple[Metric, ...]
+    default: FrozenTrial | None
+    front: tuple[FrozenTrial, ...]
+    best: FrozenTrial | None
+    counted: int
+    completed: int
+    crashes: Mapping[str, int]
+    external: int
+    running: int
+
+    @property
+    def reference(self) -> tuple[float, ...] | None:
+        """The default configuration's values, None when it crashed or was never run."""
+        if self.default is None or self.default.state != TrialState.COMPLETE:
+            return None
+        return tuple(self.default.values)
+
+    @property
+    def crashed(self) -> int:
+        """How many configurations crashed."""
+        return sum(self.crashes.values())
+
+
+def make_report(study: Study, trials: Sequence[FrozenTrial] | None = None) -> Report:
+    """Sum a study up.
+
+    Args:
+        study: Any study; the default configuration is the trial with the user attribute
+            `default_configuration`.
+        trials: Its trials, when they are at hand; else they are read.
+    """
+    trials = not_retried(study.get_trials(deepcopy=False) if trials is None else trials)
+    metrics = study_metrics(study)
+    completed = [t for t in trials if t.state == TrialState.COMPLETE]
+    default = find_default(trials)
+    reference = None
+    if default is not None and default.state == TrialState.COMPLETE:
+        reference = default.values
+    front = pareto_front(completed, metrics)
+    reasons = Counter(
+        str(t.user_attrs.get(CRASH_REASON, "unknown")) for t in trials if is_crash(t)
+    )
+    return Report(
+        metrics=metrics,
+        default=default,
+        front=front,
+        best=best_trade_off(front, completed, metrics, reference, default),
+        counted=sum(counts(t) for t in trials),
+        completed=len(completed),
+        crashes=dict(reasons.most_common()),
+        external=sum(is_external(t) for t in trials),
+        running=sum(t.state == TrialState.RUNNING for t in trials),
+    )
+
+
+def study_metrics(study: Study) -> tuple[Metric, ...]:
+    """The study's objectives with their names."""
+    directions = study.directions
+    names = study.metric_names or [f"value {i}" for i in range(len(directions))]
+    return tuple(
+        Metric(name, direction == StudyDirection.MAXIMIZE)
+        for name, direction in zip(names, directions, strict=True)
+    )
+
+
+def pareto_front(
+    trials: Sequence[FrozenTrial], metrics: Sequence[Metric]
+) -> tuple[FrozenTrial, ...]:
+    """The trials that no other dominates, best first objective first; of equals the earliest.
+
+    Args:
+        trials: Completed trials.
+        metrics: The objectives.
+    """
+    front: list[FrozenTrial] = []
+    points = {t.number: gains(t.values, metrics) for t in trials}
+    for trial in sorted(trials, key=lambda t: t.number):
+        point = points[trial.number]
+        if any(_covers(points[other.number], point) for other in front):
+            continue
+        front = [other for other in front if not _covers(point, points[other.number])]
+        front.append(trial)
+    return tuple(sorted(front, key=lambda t: points[t.number], reverse=True))
+
+
+def gains(values: Sequence[float], metrics: Sequence[Metric]) -> tuple[float, ...]:
+    """The values turned so that larger is better."""
+    return tuple(v if m.maximise else -v for v, m in zip(values, metrics, strict=True))
+
+
+def _covers(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether `a` is at least as good as `b` everywhere (larger is better)."""
+    return all(x >= y for x, y in zip(a, b, strict=True))
+
+
+def single_point_hypervolume(
+    values: Sequence[float], reference: Sequence[float], metrics: Sequence[Metric]
+) -> float:
+    """HV of one point, eq. 11 of the paper: (TTFT_ref - TTFT)(TPOT_ref - TPOT).
+
+    Zero where the point is not better than the reference in every objective.
+    """
+    point = gains(values, metrics)
+    origin = gains(reference, metrics)
+    sides = [max(0.0, p - o) for p, o in zip(point, origin, strict=True)]
+    return math.prod(sides) if all(sides) else 0.0  # not inf * 0
+
+
+def best_trade_off(
+    front: Sequence[FrozenTrial],
+    completed: Sequence[FrozenTrial],
+    metrics: Sequence[Metric],
+    reference: Sequence[float] | None,
+    default: FrozenTrial | None,
+) -> FrozenTrial | None:
+    """The trial to use: the best, or with several objectives the paper's best trade-off (eq. 11).
+
+    The reference point is the default configuration's values. Where none on the front is better
+    than the default in every objective, the default stays the best trade-off. Where the default
+    crashed or was never run, the worst values among the completed trials are the reference.
+    """
+    if not front:
+        return None
+    if len(metrics) == 1:
+        return front[0]
+    if reference is None:
+        columns = zip(*(gains(t.values, metrics) for t in completed), strict=True)
+        worst = gains([min(column) for column in columns], metrics)
+        return max(front, key=lambda t: single_point_hypervolume(t.values, worst, metrics))
+    best = max(front, key=lambda t: single_point_hypervolume(t.values, reference, metrics))
+    if single_point_hypervolume(best.values, reference, metrics) > 0:
+        return best
+    return default
+
+
+def relative_change(value: float, reference: float) -> float | None:
+    """(value - reference) / reference, None where that has no meaning."""
+    if reference == 0 or not math.isfinite(reference) or not math.isfinite(value):
+        return None
+    return (value - reference) / abs(reference)

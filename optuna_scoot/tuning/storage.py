@@ -1,0 +1,155 @@
+"""Open the storage and the study, and name both without giving a secret away."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.study import StudyDirection
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy.exc import SQLAlchemyError
+
+from optuna_scoot.cli.errors import InputError
+from optuna_scoot.tuning.result_files import check_room
+
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+
+
+HEARTBEAT_SECONDS = 10
+GRACE_SECONDS = 60
+SQLITE_BUSY_SECONDS = 60
+EXAMPLES = "sqlite:///scoot.db or postgresql://user@host/database"
+
+
+def mask_url(url: str) -> str:
+    """The storage URL without user's password and without its query, fit to be shown.
+
+    Args:
+        url: An SQLAlchemy URL, or anything that a user took for one.
+
+    Example:
+        >>> mask_url("postgresql://me:secret@host/db?sslpassword=s")
+        'postgresql://me:***@host/db'
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
+        # Not a URL: what stands before an @ may still be a password.
+        return re.sub(r"(//)?[^/@]*@", r"\1***@", url.partition("?")[0])
+    return parsed.set(query={}).render_as_string(hide_password=True)
+
+
+def check_storage(url: str) -> None:
+    """See what can be seen of a storage without opening it, which would make its tables.
+
+    Raises:
+        InputError: The URL is no URL, or names a file where none can be.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InputError(f"storage {mask_url(url)}: not a storage URL; use {EXAMPLES}") from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return
+    if parsed.database.startswith((":", "file:")):
+        return
+    folder = Path(parsed.database).absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"storage {mask_url(url)}: unable to open database file: no files can be made in"
+            f" {folder}"
+        )
+    check_room(folder, f"storage {mask_url(url)}")
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Connect to the database and make Optuna's tables where they are missing.
+
+    Args:
+        url: An SQLAlchemy URL such as `sqlite:///scoot.db`.
+
+    Raises:
+        InputError: The URL is no URL, names an unknown or missing driver, or the database cannot
+            be reached, is none, or belongs to another version of Optuna.
+    """
+    shown = mask_url(url)
+    if url in ("sqlite://", "sqlite:///:memory:"):
+        raise InputError(f"storage {shown} keeps nothing after the command; use {EXAMPLES}")
+    connect_args = {"timeout": SQLITE_BUSY_SECONDS} if url.startswith("sqlite") else {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={"connect_args": connect_args},
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+            )
+    except NoSuchModuleError:
+        raise InputError(f"storage {shown}: no such kind of database; use {EXAMPLES}") from None
+    except (ArgumentError, ValueError):
+        raise InputError(f"storage {shown}: not a storage URL; use {EXAMPLES}") from None
+    except ImportError:
+        raise InputError(
+            f"storage {shown}: its driver is not installed;"
+            " for PostgreSQL: pip install 'optuna-scoot[postgres]'"
+        ) from None
+    except SQLAlchemyError as error:
+        raise InputError(f"storage {shown}: {database_message(error, url)}") from None
+    except RuntimeError:
+        raise InputError(
+            f"storage {shown}: its tables are of another version of Optuna;"
+            " use another database, or upgrade it with: optuna storage upgrade"
+        ) from None
+
+
+def database_message(error: Exception, url: str) -> str:
+    """What the database driver says, on one line and without the URL's password."""
+    cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    message = " ".join(str(cause if cause is not None else error).split())
+    password = make_url(url).password
+    return message.replace(str(password), "***") if password else message
+
+
+def open_study(
+    storage: optuna.storages.RDBStorage,
+    name: str,
+    directions: Sequence[str],
+    sampler: BaseSampler,
+) -> Study:
+    """Load the study of this name, or make it.
+
+    Args:
+        storage: From `open_storage`.
+        name: The study's name.
+        directions: "minimize" or "maximize" for each objective.
+        sampler: What suggests its further trials.
+
+    Raises:
+        InputError: A study of this name exists with other objectives.
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        directions=[StudyDirection[direction.upper()] for direction in directions],
+        sampler=sampler,
+        load_if_exists=True,
+    )
+    found = [direction.name.lower() for direction in study.directions]
+    if found != list(directions):
+        raise InputError(
+            f"study {name!r} exists and has other objectives"
+            f" ({', '.join(found)} instead of {', '.join(directions)});"
+            " give another name with --study"
+        )
+    return study

@@ -1,0 +1,327 @@
+"""The score of a point against its formula: SciPy's normal distribution and plain integration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import trapezoid
+from scipy.stats import norm
+
+from optuna_scoot import FeasibilityThreshold
+from optuna_scoot import Method
+from optuna_scoot.acquisition.score import mace_functions
+from optuna_scoot.acquisition.score import score_function
+from optuna_scoot.model import Model
+from tests.optuna_scoot.observed import learnt
+from tests.optuna_scoot.observed import observed
+from tests.optuna_scoot.studies import QUICK
+
+
+LINEAR = replace(QUICK, log_outputs=False)
+"""Outputs as measured, so that a prediction in the user's units is a normal distribution."""
+
+FREE = replace(LINEAR, crash_cost=0.0)
+"""Where crashes cost nothing, scores are logarithms."""
+
+X = np.random.default_rng(3).random((9, 2))
+VALUES = 40.0 + 10.0 * np.sum((X - 0.3) ** 2, axis=1)
+CRASHED = np.array([[0.9, 0.85], [0.95, 0.6], [0.8, 0.95]])
+QUERIES = np.random.default_rng(5).random((300, 2))
+
+
+def _predicted(
+    model: Model, queries: np.ndarray, outputs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give mean and deviation in the units of the outputs (n, k), each of shape (q, k)."""
+    mean, std = model.surrogate.predict(queries)
+    return outputs.mean(axis=0) + outputs.std(axis=0) * mean, outputs.std(axis=0) * std
+
+
+def _expected_improvement(mean: np.ndarray, std: np.ndarray, level: float) -> np.ndarray:
+    u = (level - mean) / std
+    return np.asarray((level - mean) * norm.cdf(u) + std * norm.pdf(u))
+
+
+def _level(values: np.ndarray, best: float) -> float:
+    """Give what has to be beaten: the best, less 1 % of its lead over the median."""
+    return best - 0.01 * (float(np.median(values)) - best)
+
+
+def test_one_objectives_score_is_the_log_of_the_expected_improvement() -> None:
+    model = learnt(observed(X, VALUES), LINEAR)
+    mean, std = _predicted(model, QUERIES, VALUES[:, None])
+    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
+
+    np.testing.assert_allclose(
+        np.exp(score_function(model, LINEAR)(QUERIES)), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+def test_without_a_least_gain_any_improvement_counts() -> None:
+    method = replace(LINEAR, least_gain=0.0)
+    model = learnt(observed(X, VALUES), method)
+    mean, std = _predicted(model, QUERIES, VALUES[:, None])
+    expected = _expected_improvement(mean[:, 0], std[:, 0], VALUES.min())
+
+    np.testing.assert_allclose(
+        np.exp(score_function(model, method)(QUERIES)), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+def test_a_logarithmic_outputs_improvement_is_counted_in_measured_units() -> None:
+    values = np.exp(VALUES - 40.0)
+    model = learnt(observed(X, values), QUICK)
+    (transform,) = model.transforms
+    assert transform.shift is not None
+    mean, std = model.surrogate.predict(QUERIES[:20])
+    z = np.linspace(-10.0, 10.0, 100_001)
+    level = _level(values, values.min())
+    improvement = np.maximum(level - transform.backward(mean + std * z), 0.0)
+    expected = trapezoid(improvement * norm.pdf(z), z, axis=1)
+
+    np.testing.assert_allclose(
+        np.exp(score_function(model, QUICK)(QUERIES[:20])), expected, rtol=1e-4, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.0])
+def test_the_probability_of_feasibility_is_a_factor_and_rules_out_what_is_below_delta(
+    weight: float,
+) -> None:
+    method = replace(FREE, pof_weight=weight)
+    model = learnt(observed(X, VALUES, crashed=CRASHED), method)
+    score = score_function(model, method)(QUERIES)
+    pof = model.forest.probability(QUERIES)
+    mean, std = _predicted(model, QUERIES, VALUES[:, None])
+    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
+    allowed = pof >= 0.5
+
+    # Ten trees, so that some points lie on Δ itself, which is allowed (eq. 3).
+    assert np.any(pof == 0.5)
+    assert np.any(pof < 0.5)
+    assert np.all(score[~allowed] == -np.inf)
+    np.testing.assert_allclose(
+        np.exp(score[allowed]), (expected * pof**weight)[allowed], rtol=1e-6, atol=1e-12
+    )
+
+
+def test_delta_is_the_one_that_the_history_led_to() -> None:
+    # Five of nine in a row lower Δ to 0.45, three crashes then raise it: 0.5, 0.55, 0.6.
+    model = learnt(observed(X, VALUES, crashed=CRASHED, phases=["model"]), FREE)
+    score, pof = score_function(model, FREE)(QUERIES), model.forest.probability(QUERIES)
+
+    assert model.threshold == pytest.approx(0.6)
+    assert np.any((pof >= 0.5) & (pof < model.threshold))
+    np.testing.assert_array_equal(np.isfinite(score), pof >= model.threshold)
+
+
+def test_where_anything_is_allowed_what_never_ran_is_still_told_apart() -> None:
+    method = replace(FREE, pof_weight=2.0)
+    anything = FeasibilityThreshold(initial=0.0, minimum=0.0)
+    model = learnt(observed(X, VALUES, crashed=CRASHED), method, threshold=anything)
+    pof = model.forest.probability(CRASHED)
+    assert np.all(pof == 0.0)
+
+    score = score_function(model, method)(CRASHED)
+    assert np.all(np.isfinite(score))
+    assert len(set(score.tolist())) == len(CRASHED)
+
+
+def test_a_crash_costs_a_tenth_of_the_incumbents_lead_over_the_median() -> None:
+    model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR)
+    assert model.risk is not None
+    mean, std = _predicted(model, QUERIES, VALUES[:, None])
+    gain = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
+    pof, risk = model.forest.probability(QUERIES), model.risk.probability(QUERIES)
+    usual = np.median(model.risk.probability(X))
+    lead = np.median(VALUES) - VALUES.min()
+    expected = gain * pof**2 / lead - 0.1 * np.maximum(risk - usual, 0.0)
+
+    # The risk of half of what ran costs nothing, more does.
+    assert np.any(risk < usual)
+    assert np.any(expected < 0.0)
+    score = score_function(model, LINEAR)(QUERIES)
+    np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
+    np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-6, atol=1e-12)
+
+
+def test_points_within_a_hundredth_of_every_range_of_a_running_one_are_ruled_out() -> None:
+    pending = np.array([[0.5, 0.5], [0.2, 0.8]])
+    model = learnt(observed(X, VALUES, pending=pending), LINEAR)
+    queries = np.array(
+        [[0.5, 0.5], [0.509, 0.491], [0.509, 0.511], [0.511, 0.5], [0.195, 0.805], [0.5, 0.8]]
+    )
+
+    assert np.isfinite(score_function(model, LINEAR)(queries)).tolist() == [
+        *(False, False, True),
+        *(True, False, True),
+    ]
+
+
+def test_what_running_points_are_believed_to_reach_has_to_be_beaten() -> None:
+    # The best lies between the observations: it is believed to be better than they.
+    x = np.delete(np.linspace(0.0, 1.0, 9), 4)[:, None] * np.ones((1, 2))
+    values = 3.0 + np.sum((x - 0.5) ** 2, axis=1)
+    pending = np.array([[0.5, 0.5]])
+    model = learnt(observed(x, values, pending=pending), LINEAR)
+    believed, _ = _predicted(learnt(observed(x, values), LINEAR), pending, values[:, None])
+    assert believed[0, 0] < values.min()
+
+    queries = QUERIES[np.abs(QUERIES - 0.5).max(axis=1) > 0.01]
+    mean, std = _predicted(model, queries, values[:, None])
+    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(values, float(believed[0, 0])))
+    np.testing.assert_allclose(
+        np.exp(score_function(model, LINEAR)(queries)), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+def _with_constraints(shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give two measured constraints, the first shifted, and the probability formula's outputs."""
+    constraints = np.stack([0.2 - X[:, 0] + shift, 20.0 * (X[:, 1] - 0.7)], axis=1)
+    return constraints, np.concatenate([VALUES[:, None], constraints], axis=1)
+
+
+def test_measured_constraints_weigh_the_improvement_over_the_best_that_satisfies_them() -> None:
+    constraints, outputs = _with_constraints(0.0)
+    model = learnt(observed(X, VALUES, constraints=constraints), LINEAR)
+    mean, std = _predicted(model, QUERIES, outputs)
+    satisfied = np.all(constraints <= 0.0, axis=1)
+    best = VALUES[satisfied].min()
+    assert best > VALUES.min()
+    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, best))
+    expected = expected * norm.cdf(-mean[:, 1] / std[:, 1]) * norm.cdf(-mean[:, 2] / std[:, 2])
+
+    np.testing.assert_allclose(
+        np.exp(score_function(model, LINEAR)(QUERIES)), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_while_nothing_satisfies_them_their_probability_alone_counts(crashes: bool) -> None:
+    constraints, outputs = _with_constraints(1.0)
+    crashed = CRASHED if crashes else ()
+    model = learnt(observed(X, VALUES, constraints=constraints, crashed=crashed), LINEAR)
+    mean, std = _predicted(model, QUERIES, outputs)
+    pof = model.forest.probability(QUERIES)
+    expected = norm.logcdf(-mean[:, 1:] / std[:, 1:]).sum(axis=1) + 2.0 * np.log(
+        np.maximum(pof, 1e-3)
+    )
+    score = score_function(model, LINEAR)(QUERIES)
+
+    np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
+    np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-9)
+
+
+# Two objectives
+
+
+FRONT_X = np.array([[0.1, 0.1], [0.4, 0.3], [0.9, 0.8], [0.3, 0.9], [0.7, 0.2]])
+FRONT = np.array([[1.0, 30.0], [2.0, 20.0], [3.0, 10.0], [3.5, 28.0], [2.5, 33.0]])
+REFERENCE = np.array([4.0, 35.0])
+
+
+def _expected_hypervolume_gain(mean: np.ndarray, std: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """Sum up the columns between the front's values: E[width] E[height] of what is new there."""
+    staircase = [(1.0, 30.0), (2.0, 20.0), (3.0, 10.0)] + front[0] - FRONT[0]
+    total = np.zeros(len(mean))
+    left = np.zeros(len(mean))
+    for right, top in zip([*staircase[:, 0], 4.0], [35.0, *staircase[:, 1]], strict=True):
+        reached = _expected_improvement(mean[:, 0], std[:, 0], right)
+        total += (reached - left) * _expected_improvement(mean[:, 1], std[:, 1], top)
+        left = reached
+    return total
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
+@pytest.mark.parametrize("least_gain", [0.0, 0.01, 0.2])
+def test_two_objectives_score_is_the_log_of_the_expected_hypervolume_gain(
+    least_gain: float, unit: float
+) -> None:
+    method = replace(LINEAR, least_gain=least_gain)
+    reference = (unit * REFERENCE).tolist()
+    model = learnt(observed(FRONT_X, unit * FRONT, reference_point=reference), method)
+    mean, std = _predicted(model, QUERIES, FRONT)
+    # Of (4 - 1, 35 - 10), so much has to be gained on each value at least.
+    front = FRONT - least_gain * np.array([3.0, 25.0])
+
+    np.testing.assert_allclose(
+        np.exp(score_function(model, method)(QUERIES)) / unit**2,
+        _expected_hypervolume_gain(mean, std, front),
+        rtol=1e-6,
+        atol=1e-9,
+    )
+
+
+def test_of_two_objectives_a_crash_costs_a_tenth_of_the_hypervolume() -> None:
+    crashed = np.array([[0.05, 0.9], [0.1, 0.95]])
+    observations = observed(FRONT_X, FRONT, crashed=crashed, reference_point=REFERENCE.tolist())
+    model = learnt(observations, LINEAR)
+    assert model.risk is not None
+    queries = QUERIES[:60]
+    mean, std = _predicted(model, queries, FRONT)
+    gain = _expected_hypervolume_gain(mean, std, FRONT - 0.01 * np.array([3.0, 25.0]))
+    # The staircase below (4, 35) of (1, 30), (2, 20) and (3, 10); the other two lie within it.
+    volume = 3.0 * 5.0 + 2.0 * 10.0 + 1.0 * 10.0
+    pof, risk = model.forest.probability(queries), model.risk.probability(queries)
+    usual = np.median(model.risk.probability(FRONT_X))
+    expected = gain * pof**2 / volume - 0.1 * np.maximum(risk - usual, 0.0)
+    score = score_function(model, LINEAR)(queries)
+
+    np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
+    assert np.any(pof < 0.5)
+    np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-6, atol=1e-9)
+
+
+# MACE
+
+
+PAPER = replace(Method.paper(), kernel=LINEAR.kernel)
+
+
+def _kappa(t: int, d: int) -> float:
+    """Give κ of the tuning iteration t (IV-E1), ν = 0.5 and δ = 0.01."""
+    tau = 2.0 * math.log(t ** (d / 2.0 + 2.0) * math.pi**2 / (3.0 * 0.01))
+    return math.sqrt(0.5 * tau)
+
+
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_mace_is_ucb_pi_and_ei_of_the_standardised_objective(n: int) -> None:
+    values = VALUES[:n]
+    model = learnt(observed(X[:n], values, crashed=CRASHED), PAPER)
+    mean, std = (a[:, 0] for a in model.surrogate.predict(QUERIES))
+    best = (values.min() - values.mean()) / values.std() - 1e-4
+    found = mace_functions(model)(QUERIES)
+
+    # κ grows with the observations: 2.9, 3.3 and 3.6.
+    np.testing.assert_allclose(found[:, 0], _kappa(n, 2) * std - mean, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found[:, 1], norm.logcdf((best - mean) / std), rtol=1e-8)
+    np.testing.assert_allclose(
+        np.exp(found[:, 2]), _expected_improvement(mean, std, best), rtol=1e-6, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0], ids=["some satisfied", "none satisfied"])
+def test_maces_functions_are_weighed_by_measured_constraints(shift: float) -> None:
+    constraints, outputs = _with_constraints(shift)
+    model = learnt(observed(X, VALUES, constraints=constraints), PAPER)
+    raw_mean, raw_std = _predicted(model, QUERIES, outputs)
+    log_probability = norm.logcdf(-raw_mean[:, 1:] / raw_std[:, 1:]).sum(axis=1)
+    satisfied = np.all(constraints <= 0.0, axis=1)
+    reached = VALUES[satisfied] if satisfied.any() else VALUES
+    best = (reached.min() - VALUES.mean()) / VALUES.std() - 1e-4
+    mean, std = (a[:, 0] for a in model.surrogate.predict(QUERIES))
+    expected = [
+        _kappa(9, 2) * std - mean,
+        norm.logcdf((best - mean) / std),
+        np.log(_expected_improvement(mean, std, best)),
+    ]
+
+    near = (best - mean) / std > -5.0  # further out the plain formula loses its digits
+    np.testing.assert_allclose(
+        mace_functions(model)(QUERIES)[near],
+        (np.stack(expected, axis=1) + log_probability[:, None])[near],
+        rtol=1e-6,
+    )

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from click.testing import Result
+
+from optuna_scoot.cli.compare import compare_command
+from optuna_scoot.comparison.running.runs import read_runs
+
+
+def _compare(*words: str) -> Result:
+    return CliRunner().invoke(compare_command, list(words))
+
+
+def test_compares_resumes_and_reports(tmp_path: Path) -> None:
+    results, report, plots = (tmp_path / name for name in ("r.jsonl", "r.md", "r.html"))
+    words = ["--problems", "toy-crash", "--samplers", "random,tpe", "--seeds", "0-1"]
+    words += ["--trials", "5", "--jobs", "1", "--results", str(results), "--subject", "tpe"]
+    first = _compare(*words, "--modes", "fail")
+    assert first.exit_code == 0, first.output
+    lines = results.read_text().splitlines()
+    assert len(lines) == 4
+    more = _compare(*words, "--report", str(report), "--plots", str(plots), "--all-modes")
+    assert more.exit_code == 0, more.output
+    after = results.read_text().splitlines()
+    # What was there is not run again: TPE's other two ways of telling of a crash are added.
+    assert after[:4] == lines
+    assert len(after) == 4 + 2 * 2
+    assert "tpe against" in more.output.replace("crash-analytic: ", "")
+    assert "## Results" in report.read_text()
+    assert "Plotly.newPlot" in plots.read_text()
+
+
+def test_again_runs_again(tmp_path: Path) -> None:
+    results = tmp_path / "r.jsonl"
+    words = ["--problems", "toy-crash", "--samplers", "random", "--seeds", "0", "--trials", "3"]
+    words += ["--jobs", "1", "--results", str(results)]
+    for extra in ([], ["--again", "random"], ["--again", "tpe"]):
+        assert _compare(*words, *extra).exit_code == 0
+    assert len(results.read_text().splitlines()) == 2
+
+
+def test_what_a_baseline_has_is_not_run_again(tmp_path: Path) -> None:
+    earlier, packed, results = (tmp_path / name for name in ("e.jsonl", "e.jsonl.gz", "r.jsonl"))
+    words = ["--problems", "toy-crash", "--samplers", "random", "--trials", "3", "--jobs", "1"]
+    assert _compare(*words, "--seeds", "0", "--results", str(earlier)).exit_code == 0
+    packed.write_bytes(gzip.compress(earlier.read_bytes()))
+    words += ["--baseline", str(packed), "--results", str(results)]
+    assert _compare(*words, "--seeds", "0").exit_code == 0
+    assert not results.exists()
+    both = _compare(*words, "--seeds", "0-1", "--subject", "random")
+    assert both.exit_code == 0, both.output
+    assert [key.seed for key in read_runs([results])] == [1]
+    assert re.search(r"random +fail +2 ", both.output)
+
+
+def test_lists_problems_and_samplers() -> None:
+    output = _compare("--list").output
+    for word in (
+        "levy-crash",
+        "bot-2xa100-13b",
+        "held-out",
+        "scoot-no-forest",
+        "constraint+known",
+    ):
+        assert word in output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--problems", "nothing"], "No problem is called 'nothing'"),
+        (["--samplers", "nobody"], "No sampler is called 'nobody'"),
+        (["--modes", "hope"], "No mode is called 'hope'"),
+        (["--seeds", "few"], "no list of whole numbers"),
+        (["--batch", "0"], "at least 1"),
+        (["--results", "nowhere/r.jsonl"], "There is no folder nowhere"),
+        (["--results", "r.jsonl.gz"], "cannot be compressed"),
+        (["--baseline", "nowhere.jsonl"], "nowhere.jsonl' does not exist"),
+        (
+            ["--make-references", "3", "--problems", "branin"],
+            "None of these problems is a service",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:
+    given = words if "--results" in words else [*words, "--results", str(tmp_path / "r.jsonl")]
+    result = _compare(*given)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())

@@ -1,0 +1,99 @@
+"""The lines and the live display of a run."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from optuna_scoot.cli.progress import Progress
+from optuna_scoot.cli.progress import format_seconds
+from optuna_scoot.cli.progress import make_console
+from tests.optuna_scoot.tuning.studies import add
+from tests.optuna_scoot.tuning.studies import add_default
+from tests.optuna_scoot.tuning.studies import two_objective_study
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None:
+    study = two_objective_study()
+    out = io.StringIO()
+    clock = Clock()
+    progress = Progress(study, 4, make_console(out), clock)
+    with progress:
+        progress.trial_began(0)
+        clock.now = 30.0
+        progress.trial_ended(add_default(study, (1000.0, 100.0)))
+        progress.trial_began(1)
+        clock.now = 90.0
+        progress.trial_ended(add(study, (500.0, 50.0), max_num_seqs=64))
+        progress.trial_began(2)
+        clock.now = 91.0
+        progress.trial_ended(add(study, None, {"crash_reason": "startup_failed"}))
+    assert out.getvalue().splitlines() == [
+        "[1/4] trial 0: TTFT 1,000, TPOT 100, best so far in 30 s; no crash, about 90 s left",
+        "[2/4] trial 1: TTFT 500 (-50.0 %), TPOT 50 (-50.0 %), best so far in 60 s; no crash,"
+        " about 90 s left",
+        "[3/4] trial 2: crashed (startup_failed) in 1.0 s; 1 crash, about 30 s left",
+    ]
+
+
+def test_time_left_shrinks_while_a_trial_runs() -> None:
+    study = two_objective_study()
+    clock = Clock()
+    progress = Progress(study, 3, make_console(io.StringIO()), clock)
+    assert progress.seconds_left() is None
+    progress.trial_began(0)
+    clock.now = 10.0
+    progress.trial_ended(add_default(study, (1.0, 1.0)))
+    assert progress.seconds_left() == pytest.approx(20.0)
+    progress.trial_began(1)
+    clock.now = 14.0
+    assert progress.seconds_left() == pytest.approx(16.0)
+
+
+def test_live_display_shows_trial_time_left_best_and_crashes() -> None:
+    study = two_objective_study()
+    clock = Clock()
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120)
+    progress = Progress(study, 3, console, clock)
+    progress.trial_began(0)
+    clock.now = 10.0
+    progress.trial_ended(add_default(study, (1000.0, 100.0)))
+    progress.trial_began(1)
+    clock.now = 12.0
+    out.truncate(0)
+    console.print(progress._render())
+    shown = out.getvalue()
+    assert "1/3" in shown
+    assert "trial 1 for 2.0 s, about 18 s left, no crash" in shown
+    assert "best so far: trial 0, TTFT 1,000, TPOT 100" in shown
+
+
+def test_external_failure_is_told_and_leaves_the_estimate_alone() -> None:
+    study = two_objective_study()
+    out = io.StringIO()
+    progress = Progress(study, 3, make_console(out), Clock())
+    progress.trial_began(0)
+    progress.trial_ended(
+        add(study, None, {"failure_is_external": True, "external_reason": "interrupted"})
+    )
+    assert "[0/3] trial 0: failed, not counted (interrupted)" in out.getvalue()
+    assert progress.seconds_left() is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.44, "0.4 s"), (41.2, "41 s"), (720, "12 min"), (7500, "2 h 05 min"), (3599, "1 h 00 min")],
+)
+def test_durations_for_people(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text

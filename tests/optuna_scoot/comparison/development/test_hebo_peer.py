@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
+from optuna_scoot.comparison.development.hebo_peer import HeboSampler
+from optuna_scoot.comparison.development.hebo_peer import decode
+from optuna_scoot.comparison.development.hebo_peer import encode
+from optuna_scoot.comparison.development.hebo_peer import record
+
+
+CASES: list[tuple[BaseDistribution, Any, dict[str, Any], Any]] = [
+    (FloatDistribution(0, 2), 0.5, {"type": "num", "lb": 0, "ub": 2}, 0.5),
+    (FloatDistribution(0, 2, step=0.2), 0.6, {"type": "int", "lb": 0, "ub": 10}, 3),
+    (IntDistribution(64, 1024, step=64), 192, {"type": "int", "lb": 0, "ub": 15}, 2),
+    (
+        IntDistribution(1, 100, log=True),
+        10,
+        {"type": "pow_int", "lb": 1, "ub": 100, "base": 10},
+        10,
+    ),
+    (CategoricalDistribution(("a", None, 8)), 8, {"type": "cat", "categories": list("012")}, "2"),
+]
+
+
+@pytest.mark.parametrize(("distribution", "value", "form", "encoded"), CASES)
+def test_parameters_go_there_and_back(
+    distribution: BaseDistribution, value: Any, form: dict[str, Any], encoded: Any
+) -> None:
+    assert record("p", distribution) == {"name": "p", **form}
+    assert encode(distribution, value) == encoded
+    back = decode(distribution, encoded)
+    assert back == pytest.approx(value) if isinstance(value, float) else back == value
+
+
+def test_the_dialogue_with_a_server(tmp_path: Path) -> None:
+    """A stand-in for the server: it suggests how many observations it has been told."""
+    server = tmp_path / "python"
+    server.write_text(
+        f"#!{sys.executable}\n"
+        "import json, sys\n"
+        "setup, told = json.loads(sys.stdin.readline()), 0\n"
+        "for line in sys.stdin:\n"
+        "    news = json.loads(line)['observe']\n"
+        "    assert all(values == [-params['n']] for params, values in news)\n"
+        "    told += len(news)\n"
+        "    print(json.dumps({'n': told}), flush=True)\n"
+    )
+    server.chmod(0o755)
+    space = {"n": IntDistribution(0, 9)}
+    sampler = HeboSampler(str(server), space, seed=0)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.enqueue_trial({"n": 7})
+    study.optimize(lambda trial: trial.suggest_int("n", 0, 9), n_trials=4)
+    assert [trial.params["n"] for trial in study.trials] == [7, 1, 2, 3]
+
+
+def test_a_python_without_hebo_is_named() -> None:
+    sampler = HeboSampler(sys.executable, {"n": IntDistribution(0, 9)}, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    with pytest.raises(
+        RuntimeError, match=r"HEBO ended \(ModuleNotFoundError: .*\); does .* work"
+    ):
+        study.ask({"n": IntDistribution(0, 9)})
+
+
+_FAKES = {
+    "pandas.py": "DataFrame = list\n",
+    "hebo/__init__.py": "",
+    "hebo/design_space/__init__.py": "",
+    "hebo/design_space/design_space.py": """
+class DesignSpace:
+    def parse(self, records):
+        self.names = [record["name"] for record in records]
+        return self
+""",
+    "hebo/optimizers/__init__.py": "",
+    "hebo/optimizers/general.py": "GeneralBO = None\n",
+    "hebo/optimizers/hebo.py": """
+import statistics
+
+class HEBO:
+    def __init__(self, space, scramble_seed):
+        self.names, self.values = space.names, [0.0]
+
+    def observe(self, table, values):
+        self.values += values[:, 0].tolist()
+
+    def suggest(self, n_suggestions):
+        print("not an answer")
+        row = dict.fromkeys(self.names, statistics.median(self.values))
+        return type("Table", (), {"iloc": [type("Row", (), {"to_dict": lambda _: row})()]})
+""",
+}
+"""A HEBO that suggests the median of what it has seen, and of zero, for every parameter."""
+
+
+def test_the_server_finds_the_standard_library_and_answers_with_numbers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in _FAKES.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sampler = HeboSampler(sys.executable, {"x": FloatDistribution(0, 9)}, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({"x": 8.0})
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 9), n_trials=3)
+
+    # Medians of (0, 8) and of (0, 8, 4).
+    assert [trial.params["x"] for trial in study.trials] == [8.0, 4.0, 4.0]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from objectives.simulated_services import service_names
+from optuna_scoot.comparison.problems.problem import Crash
+from optuna_scoot.comparison.problems.registry import make_problem
+from optuna_scoot.comparison.problems.services import HELD_OUT_SERVICES
+from optuna_scoot.comparison.problems.services import TUNING_SERVICES
+from optuna_scoot.comparison.problems.services import read_references
+from optuna_scoot.comparison.problems.services import service_version
+from optuna_scoot.comparison.reporting.scoring import Scale
+from optuna_scoot.constraints.known import KnownConstraints
+
+
+CHECKED = ("cls-2xa10-7b", "sql-2xa100-7b")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_references_are_of_the_comparisons_services() -> None:
+    names = {*TUNING_SERVICES, *HELD_OUT_SERVICES}
+    assert set(TUNING_SERVICES) <= set(read_references()) <= names
+    assert names <= set(service_names())
+    assert not set(TUNING_SERVICES) & set(HELD_OUT_SERVICES)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_reference_is_of_this_simulator_and_reached(name: str) -> None:
+    reference = read_references()[name]
+    assert reference.version == service_version(name), "make the references again"
+    problem = make_problem(name, 0)
+    known = KnownConstraints(problem.known_constraints)
+    assert Scale(problem).optimum > 0
+    for params, values in zip(reference.configurations[:3], reference.front[:3], strict=False):
+        assert known.satisfied(params)
+        assert problem.evaluate(params).values == pytest.approx(values)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_default_scores_zero_and_bad_configurations_crash(name: str) -> None:
+    problem = make_problem(name, 0)
+    values = problem.evaluate(problem.default).values
+    assert Scale(problem).score(np.array([values])) == 0.0
+    with pytest.raises(Crash, match="known_constraint"):
+        problem.evaluate({**problem.default, "max_num_batched_tokens": 64})

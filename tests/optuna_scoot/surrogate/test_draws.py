@@ -1,0 +1,197 @@
+"""Elliptical slice sampling against posteriors known in closed form and by quadrature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.special import logit
+from scipy.stats import multivariate_normal
+
+from optuna_scoot.surrogate.draws import draw_hyperparameters
+from optuna_scoot.surrogate.draws import marginal_log_likelihood
+from optuna_scoot.surrogate.draws import slice_sample
+from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import matern
+from optuna_scoot.surrogate.kernel import prior_medians
+
+
+def test_a_gaussian_likelihood_gives_the_conjugate_posterior() -> None:
+    mean, deviation = np.array([1.0, -2.0]), np.array([0.5, 2.0])
+    measured, error = np.array([2.0, 0.0]), np.array([0.5, 1.0])
+    points = slice_sample(
+        lambda point: float(-0.5 * np.sum(((point - measured) / error) ** 2)),
+        mean,
+        deviation,
+        np.array([5.0, 5.0]),
+        4000,
+        2,
+        np.random.default_rng(0),
+    )
+
+    precision = deviation**-2.0 + error**-2.0
+    expected = (mean * deviation**-2.0 + measured * error**-2.0) / precision
+    np.testing.assert_allclose(points.mean(axis=0), expected, atol=0.06)
+    np.testing.assert_allclose(points.std(axis=0), precision**-0.5, rtol=0.06)
+
+
+@pytest.mark.parametrize("share", [None, 0.3])
+def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.random((9, 3)), rng.normal(size=9)
+    lengthscales, signal, noise = np.array([0.3, 0.8, 2.0]), 1.7, 0.05
+    covariance = matern(x / lengthscales, x / lengthscales, 1.5)
+    if share is not None:
+        alone = [matern(x[:, [k]] / s, x[:, [k]] / s, 1.5) for k, s in enumerate(lengthscales)]
+        covariance = (1.0 - share) * covariance + share * np.mean(alone, axis=0)
+    covariance = signal * covariance + (noise + 1e-6) * np.eye(9)
+    expected = multivariate_normal(np.zeros(9), covariance).logpdf(y)
+
+    logarithms = np.log([*lengthscales, signal, noise])
+    if share is not None:
+        logarithms = np.append(logarithms, logit(share))
+    found = marginal_log_likelihood(x, y, 1.5)(logarithms)
+    np.testing.assert_allclose(found - 4.5 * np.log(2.0 * np.pi), expected, rtol=1e-9)
+
+
+def test_impossible_everywhere_stays_where_it_is() -> None:
+    start = np.array([0.3])
+    points = slice_sample(
+        lambda _: -np.inf, np.zeros(1), np.ones(1), start, 3, 2, np.random.default_rng(0)
+    )
+
+    np.testing.assert_array_equal(points, [start] * 3)
+
+
+def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.random((8, 1))
+    y = np.sin(5.0 * x)
+    y = (y - y.mean()) / y.std()
+    choice = KernelChoice(n_draws=1500, n_steps=3, main_effects=False)
+    medians = np.array([0.7])
+    draws = draw_hyperparameters(x, y, prior_medians(1, medians), medians, choice, 0)
+    found = np.log([draw.lengthscales[0, 0] for draw in draws])
+
+    signal, noise = choice.outputscale_prior, choice.noise_prior
+    # The posterior of (log length scale, log signal, log noise) on a grid, by the prior's density
+    # and the Gaussian likelihood with a plain inverse.
+    axes = [
+        np.log(0.7) + 0.8 * np.linspace(-3.5, 3.5, 29),
+        signal[0] + signal[1] * np.linspace(-3.5, 3.5, 15),
+        noise[0] + noise[1] * np.linspace(-3.5, 3.5, 15),
+    ]
+    log_weights = np.empty([len(axis) for axis in axes])
+    for i, a in enumerate(axes[0]):
+        for j, b in enumerate(axes[1]):
+            for k, c in enumerate(axes[2]):
+                covariance = np.exp(b) * matern(x / np.exp(a), x / np.exp(a), 1.5)
+                covariance += (np.exp(c) + 1e-6) * np.eye(len(x))
+                fit = y[:, 0] @ np.linalg.solve(covariance, y[:, 0])
+                prior = ((a - np.log(0.7)) / 0.8) ** 2
+                prior += ((b - signal[0]) / signal[1]) ** 2
+                prior += ((c - noise[0]) / noise[1]) ** 2
+                determinant = np.linalg.slogdet(covariance)[1]
+                log_weights[i, j, k] = -0.5 * (fit + determinant + prior)
+    weights = np.exp(log_weights - log_weights.max()).sum(axis=(1, 2))
+    weights /= weights.sum()
+    expected = weights @ axes[0]
+    spread = np.sqrt(weights @ (axes[0] - expected) ** 2)
+
+    np.testing.assert_allclose(found.mean(), expected, atol=0.1)
+    np.testing.assert_allclose(found.std(), spread, rtol=0.15)
+
+
+def test_without_a_step_the_chain_stays_at_the_mode() -> None:
+    x = np.random.default_rng(0).random((5, 2))
+    y = np.stack([x[:, 0], x[:, 1] ** 2], axis=1)
+    medians = np.array([0.7, 2.0])
+    mode = replace(
+        prior_medians(2, medians),
+        lengthscales=np.array([[0.2, 0.3], [0.4, 0.5]]),
+        outputscale=np.array([1.5, 2.5]),
+        noise=np.array([0.01, 0.02]),
+        warp_a=np.array([[0.5, 1.0], [2.0, 1.0]]),
+    )
+    choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, main_share_prior=(0.4, 1.0))
+    for main_effects in (False, True):
+        drawn = draw_hyperparameters(
+            x, y, mode, medians, replace(choice, main_effects=main_effects), 0
+        )
+        assert len(drawn) == 3
+        for draw in drawn:
+            np.testing.assert_allclose(draw.lengthscales, mode.lengthscales)
+            np.testing.assert_allclose(draw.outputscale, mode.outputscale)
+            np.testing.assert_allclose(draw.noise, mode.noise + 1e-6, rtol=1e-9)
+            np.testing.assert_array_equal(draw.warp_a, mode.warp_a)
+            # The mode has no main effects: their share starts at the prior's median.
+            share = expit(0.4) if main_effects else 0.0
+            np.testing.assert_allclose(draw.main_share, [share, share])
+
+
+def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
+    x = np.array([[0.1, 0.2], [0.4, 0.9], [0.8, 0.3]])
+    y = np.array([[1.4, -0.2], [-0.9, 1.3], [-0.5, -1.1]])
+    medians = np.array([0.7, 2.0])
+    mode = replace(prior_medians(2, medians), warp_a=np.array([[2.0, 1.0], [1.0, 0.5]]))
+    choice = KernelChoice(
+        n_draws=1500, n_steps=3, lengthscale_spread=0.6, main_share_prior=(-0.5, 1.0)
+    )
+    draws = draw_hyperparameters(x, y, mode, medians, choice, 0)
+
+    rng = np.random.default_rng(5)
+    mean = np.array([*np.log(medians), 0.4, -5.0, -0.5])
+    deviation = np.array([0.6, 0.6, 0.8, 1.5, 1.0])
+    sample = mean + deviation * rng.normal(size=(40_000, 5))
+    for j, exponents in enumerate(([2.0, 1.0], [1.0, 0.5])):
+        warped = x**exponents
+        squared = (warped[:, None, :] - warped[None, :, :]) ** 2
+        r = np.sqrt(3.0 * squared[None] * np.exp(-2.0 * sample[:, None, None, :2]))
+        together = np.linalg.norm(r, axis=3)
+        share = expit(sample[:, 4])[:, None, None]
+        correlation = (1.0 - share) * (1.0 + together) * np.exp(-together)
+        correlation += share * ((1.0 + r) * np.exp(-r)).mean(axis=3)
+        covariance = np.exp(sample[:, 2])[:, None, None] * correlation
+        covariance += (np.exp(sample[:, 3])[:, None, None] + 1e-6) * np.eye(3)
+        fit = np.einsum("i,nij,j->n", y[:, j], np.linalg.inv(covariance), y[:, j])
+        log_weights = -0.5 * (fit + np.linalg.slogdet(covariance)[1])
+        weights = np.exp(log_weights - log_weights.max())
+        weights /= weights.sum()
+        expected = weights @ sample
+        spread = np.sqrt(weights @ (sample - expected) ** 2)
+        # The likelihood moves the signal's variance by more than the tolerance.
+        assert np.max(np.abs(expected - mean) / deviation) > 0.3
+
+        found = np.array(
+            [
+                [
+                    *np.log([*draw.lengthscales[j], draw.outputscale[j], draw.noise[j] - 1e-6]),
+                    logit(draw.main_share[j]),
+                ]
+                for draw in draws
+            ]
+        )
+        assert np.all(np.abs(found.mean(axis=0) - expected) < 0.15 * deviation)
+        np.testing.assert_allclose(found.std(axis=0), spread, rtol=0.15)
+
+
+def test_without_main_effects_the_prior_of_their_share_does_not_matter() -> None:
+    x = np.random.default_rng(0).random((6, 2))
+    y, medians = np.sin(4.0 * x[:, :1]), np.array([0.7, 0.7])
+    first, second = (
+        draw_hyperparameters(
+            x,
+            y,
+            prior_medians(1, medians),
+            medians,
+            KernelChoice(main_effects=False, main_share_prior=prior),
+            0,
+        )
+        for prior in ((-9.0, 0.1), (9.0, 0.1))
+    )
+
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.lengthscales, b.lengthscales)
+        assert a.main_share.tolist() == b.main_share.tolist() == [0.0]

@@ -1,0 +1,209 @@
+"""The mode is the top of likelihood times priors, both written out with SciPy."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import botorch.optim.fit
+import numpy as np
+import pytest
+from botorch.exceptions.errors import ModelFittingError
+from scipy.stats import lognorm
+from scipy.stats import multivariate_normal
+
+from optuna_scoot.surrogate.kernel import Hyperparameters
+from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.mode import find_mode
+
+
+EXACT = KernelChoice(n_draws=0, max_iterations=2000, tolerance=1e-14)
+IS_LEVEL = np.array([False, True, False])
+
+
+def _data(n: int = 14) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(6)
+    x = rng.random((n, 3))
+    x[:, 1] = np.round(x[:, 1])
+    y = np.stack([np.sin(5.0 * x[:, 0] ** 2) + x[:, 1], x[:, 2] ** 3 - 0.3 * x[:, 1]], axis=1)
+    y = y + 0.1 * rng.normal(size=y.shape)
+    return x, (y - y.mean(axis=0)) / y.std(axis=0)
+
+
+def _covariance(x: np.ndarray, h: Hyperparameters, j: int, nu: float) -> np.ndarray:
+    warped = 1.0 - (1.0 - np.clip(x, 1e-7, 1.0 - 1e-7) ** h.warp_a[j]) ** h.warp_b[j]
+    r = np.linalg.norm((warped[:, None] - warped[None, :]) / h.lengthscales[j], axis=2)
+    scaled = np.sqrt(2.0 * nu) * r
+    polynomial = 1.0 + scaled if nu == 1.5 else 1.0 + scaled + scaled**2 / 3.0
+    return np.asarray(
+        h.outputscale[j] * polynomial * np.exp(-scaled) + h.noise[j] * np.eye(len(x))
+    )
+
+
+def _log_posterior(
+    x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, choice: KernelChoice, warp: bool
+) -> float:
+    """Give the log-density of output j and of its hyper-parameters, a priori log-normal."""
+    medians = np.where(IS_LEVEL, choice.level_lengthscale_median, choice.lengthscale_median)
+    total = multivariate_normal(np.zeros(len(x)), _covariance(x, h, j, choice.nu)).logpdf(y[:, j])
+    total += lognorm(choice.lengthscale_spread, scale=medians).logpdf(h.lengthscales[j]).sum()
+    for value, (mean, deviation) in (
+        (h.outputscale[j], choice.outputscale_prior),
+        (h.noise[j], choice.noise_prior),
+    ):
+        total += lognorm(deviation, scale=np.exp(mean)).logpdf(value)
+    if warp:
+        # BoTorch's and HEBO's: a variance of 0.75 around 1, for the numbers alone.
+        concentration = lognorm(np.sqrt(0.75))
+        total += concentration.logpdf(h.warp_a[j, ~IS_LEVEL]).sum()
+        total += concentration.logpdf(h.warp_b[j, ~IS_LEVEL]).sum()
+    return float(total)
+
+
+def _neighbours(h: Hyperparameters, j: int, warp: bool) -> Iterator[Hyperparameters]:
+    """Move one hyper-parameter of output j at a time up and down by a twentieth."""
+    for name in ("lengthscales", "outputscale", "noise", *(("warp_a", "warp_b") if warp else ())):
+        value = getattr(h, name)
+        for k in [None] if value.ndim == 1 else range(value.shape[1]):
+            if name.startswith("warp") and k is not None and IS_LEVEL[k]:
+                continue
+            for factor in (1.05, 1.0 / 1.05):
+                moved = value.copy()
+                moved[(j,) if k is None else (j, k)] *= factor
+                yield replace(h, **{name: moved})
+
+
+@pytest.mark.parametrize("warp", [False, True])
+@pytest.mark.parametrize("nu", [1.5, 2.5])
+def test_the_mode_is_the_top_of_likelihood_times_priors(nu: float, warp: bool) -> None:
+    x, y = _data()
+    choice = replace(EXACT, nu=nu, warp=warp)
+    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+    assert mode is not None
+
+    for j in range(2):
+        top = _log_posterior(x, y, mode, j, choice, warp)
+        for moved in _neighbours(mode, j, warp):
+            assert _log_posterior(x, y, moved, j, choice, warp) < top
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"lengthscale_median": 0.1, "level_lengthscale_median": 0.5},
+        {"lengthscale_spread": 0.2},
+        {"outputscale_prior": (2.0, 0.2)},
+        {"noise_prior": (-1.0, 0.2)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_other_priors_have_another_mode(other: dict[str, float]) -> None:
+    x, y = _data()
+    choice = replace(EXACT, **other)  # type: ignore[arg-type]
+    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+    assert mode is not None
+
+    for j in range(2):
+        top = _log_posterior(x, y, mode, j, choice, warp=False)
+        for moved in _neighbours(mode, j, warp=False):
+            assert _log_posterior(x, y, moved, j, choice, warp=False) < top
+
+
+def test_the_limits_of_the_search_are_followed() -> None:
+    x, y = _data()
+    medians = EXACT.lengthscale_medians(IS_LEVEL)
+
+    def top(choice: KernelChoice, outputs: np.ndarray) -> float:
+        mode = find_mode(x, outputs, ~IS_LEVEL, medians, choice)
+        assert mode is not None
+        return _log_posterior(x, outputs, mode, 0, choice, warp=False)
+
+    for outputs in (y[:, :1], y):
+        best = top(EXACT, outputs)
+        # Two iterations, and one that gains less than half, leave something to gain.
+        assert top(replace(EXACT, max_iterations=2), outputs) < best - 0.1
+        assert top(replace(EXACT, tolerance=0.5), outputs) < best - 0.1
+        # The default's limits do not.
+        assert top(KernelChoice(), outputs) > best - 0.1
+
+
+def test_signal_and_noise_have_a_floor() -> None:
+    x, _ = _data()
+    flat = find_mode(
+        x,
+        np.zeros((len(x), 1)),
+        ~IS_LEVEL,
+        EXACT.lengthscale_medians(IS_LEVEL),
+        replace(EXACT, outputscale_prior=(-30.0, 0.1), noise_prior=(-40.0, 0.1)),
+    )
+    assert flat is not None
+
+    assert 1e-3 <= flat.outputscale[0] < 2e-3
+    assert 1e-6 <= flat.noise[0] < 2e-6
+
+
+@pytest.mark.parametrize("warp", [False, True])
+def test_where_the_search_cannot_take_a_step_it_stays_at_the_priors_medians(warp: bool) -> None:
+    x, y = _data()
+    medians = EXACT.lengthscale_medians(IS_LEVEL)
+    mode = find_mode(x, 1e160 * y, ~IS_LEVEL, medians, replace(EXACT, warp=warp))
+    assert mode is not None
+
+    np.testing.assert_allclose(mode.lengthscales, [medians, medians])
+    np.testing.assert_allclose(mode.warped(x, 1), x, atol=1e-6)
+
+
+def test_short_length_scales_are_found_down_to_their_floor() -> None:
+    x = np.random.default_rng(1).random((20, 1))
+    y = np.sin(200.0 * x)
+    short = replace(EXACT, lengthscale_spread=0.02)
+    for median, expected in ((0.03, 0.03), (0.0251, 0.0251)):
+        medians = np.array([median])
+        mode = find_mode(x, y, np.array([False]), medians, short)
+        assert mode is not None
+        assert mode.lengthscales[0, 0] == pytest.approx(expected, rel=0.05)
+        assert mode.lengthscales[0, 0] >= 0.025
+
+
+@pytest.mark.parametrize(
+    ("fails", "warped"), [("never", True), ("warped", False), ("always", None)], ids=str
+)
+@pytest.mark.parametrize("how", ["raises", "not finite"])
+def test_where_the_warped_fit_fails_the_unwarped_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch, fails: str, warped: bool | None, how: str
+) -> None:
+    # Such failures depend on the machine's arithmetic: here they are made.
+    real = botorch.optim.fit.fit_gpytorch_mll_scipy
+
+    def failing(mll: Any, **kwargs: Any) -> Any:
+        is_warped = hasattr(mll.model, "input_transform")
+        if fails == "always" or (fails == "warped" and is_warped):
+            if how == "raises":
+                raise ModelFittingError("no fit")
+            # One of all the numbers.
+            mll.model.covar_module.raw_outputscale.data[0] = math.nan
+            return None
+        return real(mll, **kwargs)
+
+    monkeypatch.setattr(botorch.optim.fit, "fit_gpytorch_mll_scipy", failing)
+    x, y = _data()
+    choice = replace(EXACT, warp=True)
+    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+
+    assert (mode is None) is (warped is None)
+    if mode is not None:
+        assert bool(np.any(mode.warp_a != 1.0)) is warped
+
+
+def test_no_warning_of_the_fit_reaches_the_user() -> None:
+    x, y = _data()
+    y[:, 1] = 3.0  # constant, where BoTorch asks for standardised outputs
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for choice in (KernelChoice(), replace(KernelChoice(), warp=True, max_iterations=1)):
+            find_mode(x, 100.0 * y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+
+    assert [str(warning.message) for warning in told] == []

@@ -1,0 +1,141 @@
+"""Which trials count, which were lost, and what is tried first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from optuna_scoot.tuning.bookkeeping import claim
+from optuna_scoot.tuning.bookkeeping import enqueue_default
+from optuna_scoot.tuning.bookkeeping import enqueue_wanted
+from optuna_scoot.tuning.bookkeeping import fail_lost_trials
+from optuna_scoot.tuning.bookkeeping import fail_own_trials
+from optuna_scoot.tuning.bookkeeping import find_default
+from optuna_scoot.tuning.bookkeeping import is_external
+from optuna_scoot.tuning.bookkeeping import is_gone
+from optuna_scoot.tuning.bookkeeping import n_taken
+from optuna_scoot.tuning.bookkeeping import worker_id
+from optuna_scoot.tuning.storage import open_storage
+from tests.optuna_scoot.tuning.studies import DEFAULT_PARAMS
+from tests.optuna_scoot.tuning.studies import add
+from tests.optuna_scoot.tuning.studies import add_default
+from tests.optuna_scoot.tuning.studies import tuned_study
+from tests.optuna_scoot.tuning.studies import two_objective_study
+
+
+CLAIM_AND_DIE = """
+import os, sys, optuna
+from optuna_scoot.tuning.storage import open_storage
+from optuna_scoot.tuning.bookkeeping import claim
+study = optuna.load_study(study_name="s", storage=open_storage(sys.argv[1]))
+claim(study.ask())
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/scoot.db"
+
+
+def test_completed_crashed_and_running_trials_take_budget_and_external_failures_do_not() -> None:
+    study = tuned_study()
+    study.ask()
+    assert n_taken(study.trials) == 5 + 2 + 1
+
+
+def test_default_configuration_is_enqueued_once() -> None:
+    study = two_objective_study()
+    enqueue_default(study, DEFAULT_PARAMS)
+    enqueue_default(study, DEFAULT_PARAMS)
+    assert [t.state for t in study.trials] == [TrialState.WAITING]
+    trial = study.ask()
+    enqueue_default(study, DEFAULT_PARAMS)
+    study.tell(trial, (1.0, 1.0))
+    enqueue_default(study, DEFAULT_PARAMS)
+    assert len(study.trials) == 1
+
+
+def test_interrupted_default_configuration_is_enqueued_again() -> None:
+    study = two_objective_study()
+    add(study, None, {"default_configuration": True, "failure_is_external": True})
+    enqueue_default(study, DEFAULT_PARAMS)
+    assert study.trials[1].state == TrialState.WAITING
+    assert study.trials[1].user_attrs["default_configuration"] is True
+
+
+def test_completed_default_is_preferred_to_a_crashed_one() -> None:
+    study = two_objective_study()
+    add_default(study, None)
+    add_default(study, (2.0, 2.0))
+    found = find_default(study.trials)
+    assert found is not None
+    assert found.number == 1
+
+
+def test_wanted_configurations_are_tried_once_and_as_given() -> None:
+    study = two_objective_study()
+    wanted = [{"max_num_seqs": 7}, {"max_num_seqs": 8, "block_size": 8}]
+    enqueue_wanted(study, wanted, DEFAULT_PARAMS)
+    enqueue_wanted(study, wanted, DEFAULT_PARAMS)
+    assert len(study.trials) == 2
+    trial = study.ask()
+    assert trial.suggest_int("max_num_seqs", 1, 1024) == 7
+    assert trial.suggest_categorical("block_size", [8, 16, 32]) == DEFAULT_PARAMS["block_size"]
+    study.tell(trial, state=TrialState.FAIL)
+    enqueue_wanted(study, wanted, DEFAULT_PARAMS)
+    assert len(study.trials) == 2
+
+
+def test_trial_of_a_killed_process_is_failed_as_external_at_once(url: str) -> None:
+    study = optuna.create_study(storage=open_storage(url), study_name="s")
+    subprocess.run([sys.executable, "-c", CLAIM_AND_DIE, url], check=False, timeout=120)
+    assert study.trials[0].state == TrialState.RUNNING
+    assert fail_lost_trials(study) == 1
+    trial = study.trials[0]
+    assert is_external(trial)
+    assert trial.user_attrs["external_reason"] == "worker_lost"
+    assert fail_lost_trials(study) == 0
+
+
+def test_trial_whose_heartbeat_stopped_is_failed_as_external(url: str) -> None:
+    storage = open_storage(url)
+    study = optuna.create_study(storage=storage, study_name="s")
+    storage.grace_period = -1  # any heartbeat is too old
+    trial = study.ask()
+    storage.record_heartbeat(trial._trial_id)
+    trial.set_user_attr("worker", "another-host:1:1")
+    assert fail_lost_trials(study) == 1
+    assert is_external(study.trials[0])
+
+
+def test_living_and_unknown_workers_keep_their_trials(url: str) -> None:
+    study = optuna.create_study(storage=open_storage(url), study_name="s")
+    claim(study.ask())
+    study.ask()
+    study.ask().set_user_attr("worker", "another-host:1:1")
+    assert fail_lost_trials(study) == 0
+    assert [t.state for t in study.trials] == [TrialState.RUNNING] * 3
+
+
+def test_own_running_trials_are_failed_and_those_of_others_left(url: str) -> None:
+    study = optuna.create_study(storage=open_storage(url), study_name="s")
+    claim(study.ask())
+    study.ask().set_user_attr("worker", "another-host:1:1")
+    fail_own_trials(study)
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.RUNNING]
+    assert is_external(study.trials[0])
+
+
+def test_process_that_took_over_the_number_of_a_dead_one_is_another_worker() -> None:
+    machine, pid, started = worker_id(os.getpid()).split(":")
+    assert not is_gone(f"{machine}:{pid}:{started}")
+    assert is_gone(f"{machine}:{pid}:{int(started) - 1}")
+    assert not is_gone(f"elsewhere:{pid}:{int(started) - 1}")
+    assert not is_gone(None)

@@ -1,0 +1,189 @@
+"""Running trials to a total, through crashes, interrupts and failures of other kinds."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from objectives.engines.base import CrashReason
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from optuna_scoot.cli.progress import Progress
+from optuna_scoot.cli.progress import make_console
+from optuna_scoot.tuning.bookkeeping import enqueue_default
+from optuna_scoot.tuning.bookkeeping import is_crash
+from optuna_scoot.tuning.bookkeeping import is_external
+from optuna_scoot.tuning.loop import run_trials
+from optuna_scoot.tuning.loop import terminate_like_interrupt
+from optuna_scoot.tuning.storage import open_storage
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[optuna.Study]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield optuna.create_study(
+        storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"),
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+    optuna.logging.set_verbosity(before)
+
+
+def run(study: optuna.Study, objective: object, n_trials: int) -> str:
+    """Run without a terminal and return what was printed."""
+    out = io.StringIO()
+    with Progress(study, n_trials, make_console(out)) as progress:
+        run_trials(study, objective, n_trials, progress)
+    return out.getvalue()
+
+
+def good(trial: optuna.Trial) -> float:
+    return trial.suggest_float("x", 0, 1)
+
+
+def crash_on_odd(trial: optuna.Trial) -> float:
+    if trial.number % 2:
+        trial.suggest_float("x", 0, 1)
+        trial.set_user_attr("crash_reason", "out_of_memory")
+        raise EngineCrash(CrashReason.OUT_OF_MEMORY, "no memory")
+    return good(trial)
+
+
+def test_total_counts_completed_and_crashed_trials_and_resuming_adds_none(
+    study: optuna.Study,
+) -> None:
+    printed = run(study, crash_on_odd, 4)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE, TrialState.FAIL] * 2
+    assert sum(is_crash(t) for t in study.trials) == 2
+    assert "[2/4] trial 1: crashed (out_of_memory)" in printed
+    assert "2 crashes" in printed
+    assert run(study, crash_on_odd, 4) == ""
+    assert len(study.trials) == 4
+
+
+def test_interrupt_leaves_an_external_failure_and_the_next_run_makes_up_for_it(
+    study: optuna.Study,
+) -> None:
+    def interrupted(trial: optuna.Trial) -> float:
+        good(trial)
+        if trial.number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study, interrupted, 3)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE, TrialState.FAIL]
+    assert is_external(study.trials[1])
+    assert study.trials[1].user_attrs["external_reason"] == "interrupted"
+    run(study, good, 3)
+    assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 3
+
+
+def test_interrupt_while_a_suggestion_is_made_leaves_no_trial_running(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study.sampler, "sample_independent", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, good, 3)
+    assert [t.state for t in study.trials] == [TrialState.FAIL]
+    assert is_external(study.trials[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_ends_a_run_like_ctrl_c(study: optuna.Study, number: signal.Signals) -> None:
+    def terminated(trial: optuna.Trial) -> float:
+        good(trial)
+        os.kill(os.getpid(), number)
+        return 0.0
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), terminate_like_interrupt():
+        run(study, terminated, 3)
+    assert is_external(study.trials[0])
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_library_drops_ends_the_run_after_the_trial(
+    study: optuna.Study, number: signal.Signals
+) -> None:
+    def dropping(trial: optuna.Trial) -> float:
+        good(trial)
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt), terminate_like_interrupt():
+        run(study, dropping, 3)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+    with terminate_like_interrupt():
+        run(study, good, 2)
+    assert len(study.trials) == 2
+
+
+def test_external_failure_stops_and_is_not_counted(study: optuna.Study) -> None:
+    def no_model(trial: optuna.Trial) -> float:
+        good(trial)
+        raise ExternalFailure(ExternalReason.NO_SUCH_MODEL, "no model folder m")
+
+    with pytest.raises(ExternalFailure):
+        run(study, no_model, 3)
+    assert [is_external(t) for t in study.trials] == [True]
+    assert study.trials[0].user_attrs["external_reason"] == "no_such_model"
+
+
+def test_passing_failure_is_tried_again_with_the_same_configuration(study: optuna.Study) -> None:
+    def late_once(trial: optuna.Trial) -> float:
+        x = good(trial)
+        if trial.number == 0:
+            raise ExternalFailure(ExternalReason.LATE_GENERATOR, "the machine was busy")
+        return x
+
+    enqueue_default(study, {"x": 0.125})
+    printed = run(study, late_once, 2)
+    first, again, other = study.trials
+    assert is_external(first)
+    assert again.params == first.params == {"x": 0.125}
+    assert again.user_attrs["default_configuration"] is True
+    assert again.user_attrs["retry_of"] == 0
+    assert other.params != first.params
+    assert "trying the configuration again: the machine was busy" in printed
+
+
+def test_failure_that_does_not_pass_stops_after_three_attempts(study: optuna.Study) -> None:
+    def late(trial: optuna.Trial) -> float:
+        good(trial)
+        raise ExternalFailure(ExternalReason.LATE_GENERATOR, "the machine is busy")
+
+    with pytest.raises(ExternalFailure):
+        run(study, late, 2)
+    assert sum(is_external(t) for t in study.trials) == 3
+    assert len({t.params["x"] for t in study.trials if is_external(t)}) == 1
+
+
+def test_fault_of_the_program_is_external_too(study: optuna.Study) -> None:
+    def faulty(trial: optuna.Trial) -> float:
+        good(trial)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(study, faulty, 2)
+    assert is_external(study.trials[0])
+
+
+def test_another_workers_running_trial_takes_its_share_of_the_total(study: optuna.Study) -> None:
+    study.ask().set_user_attr("worker", "another-host:1:1")
+    run(study, good, 2)
+    assert [t.state for t in study.trials] == [TrialState.RUNNING, TrialState.COMPLETE]

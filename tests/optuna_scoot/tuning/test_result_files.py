@@ -1,0 +1,103 @@
+"""The files that a tuning run leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from optuna_scoot.cli.errors import InputError
+from optuna_scoot.tuning.result_files import best_yaml
+from optuna_scoot.tuning.result_files import make_output_dir
+from optuna_scoot.tuning.result_files import result_json
+from optuna_scoot.tuning.result_files import trials_csv
+from optuna_scoot.tuning.result_files import write_file
+from optuna_scoot.tuning.results import make_report
+from tests.optuna_scoot.tuning.studies import add
+from tests.optuna_scoot.tuning.studies import tuned_study
+from tests.optuna_scoot.tuning.studies import two_objective_study
+
+
+def test_best_yaml_spells_names_with_hyphens_and_keeps_types() -> None:
+    text = best_yaml(
+        {"max_num_seqs": 64, "enable_chunked_prefill": False, "scheduler_delay_factor": 0.4},
+        {"model": "some/model", "max_model_len": "2048"},
+        ["made for a test", "two\nlines"],
+    )
+    assert yaml.safe_load(text) == {
+        "model": "some/model",
+        "max-model-len": 2048,
+        "max-num-seqs": 64,
+        "enable-chunked-prefill": False,
+        "scheduler-delay-factor": 0.4,
+    }
+    assert text.startswith("# made for a test\n# two lines\n")
+
+
+def test_best_yaml_leaves_secrets_out_and_says_so() -> None:
+    text = best_yaml({}, {"api_key": "s3cret", "max_model_len": 2048}, [])
+    assert "s3cret" not in text
+    assert "# left out, for it is a secret: api_key" in text
+
+
+def test_false_is_written_as_the_option_that_the_engine_has_for_it() -> None:
+    flags = {"--enable-prefix-caching", "--no-enable-prefix-caching", "--disable-all-reduce"}
+    params = {"enable_prefix_caching": False, "disable_all_reduce": False, "enforce_eager": True}
+    text = best_yaml(params, {}, [], flags)
+    assert yaml.safe_load(text) == {"no-enable-prefix-caching": True, "enforce-eager": True}
+
+
+def test_tuned_parameters_win_over_engine_arguments_of_either_spelling() -> None:
+    text = best_yaml({"max_num_seqs": 64}, {"max-num-seqs": 1, "max_model_len": 8}, [])
+    assert yaml.safe_load(text) == {"max-num-seqs": 64, "max-model-len": 8}
+
+
+def test_result_json_holds_the_front_with_its_change_against_the_default() -> None:
+    document = json.loads(result_json(make_report(tuned_study()), {"simulated": True}))
+    assert document["schema_version"] == 1
+    assert document["simulated"] is True
+    assert document["metrics"][0] == {"name": "TTFT", "direction": "minimize"}
+    assert [entry["number"] for entry in document["front"]] == [1, 2, 3]
+    assert document["best"]["params"]["max_num_seqs"] == 64
+    assert document["best"]["relative_change"] == {"TTFT": -0.5, "TPOT": -0.5}
+    assert document["default"]["values"] == {"TTFT": 1000.0, "TPOT": 100.0}
+    assert document["crashes"] == {"out_of_memory": 2}
+    assert document["trials"]["external_failures"] == 1
+
+
+def test_result_json_is_strict_json_when_a_value_is_infinite() -> None:
+    study = two_objective_study()
+    add(study, (float("inf"), 1.0))
+    text = result_json(make_report(study), {})
+    assert "Infinity" not in text
+    assert json.loads(text)["front"][0]["values"] == {"TTFT": None, "TPOT": 1.0}
+
+
+def test_trials_csv_has_a_line_for_every_trial() -> None:
+    study = tuned_study()
+    rows = list(csv.DictReader(trials_csv(study.trials, ["TTFT", "TPOT"]).splitlines()))
+    assert [row["number"] for row in rows] == [str(i) for i in range(8)]
+    assert rows[2]["TTFT"] == "500.0"
+    assert rows[2]["param:max_num_seqs"] == "64"
+    assert rows[0]["default_configuration"] == "True"
+    assert rows[1]["default_configuration"] == "False"
+    assert rows[5]["state"] == "FAIL"
+    assert rows[5]["TTFT"] == ""
+    assert rows[5]["crash_reason"] == "out_of_memory"
+    assert rows[7]["failure_is_external"] == "True"
+
+
+def test_output_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--output .*Not a directory"):
+        make_output_dir(tmp_path / "file" / "results")
+
+
+def test_write_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    write_file(tmp_path, "best.yaml", "old")
+    write_file(tmp_path, "best.yaml", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["best.yaml"]
+    assert (tmp_path / "best.yaml").read_text() == "new"

@@ -1,0 +1,138 @@
+"""The front, the best trade-off and the counts of a study."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from optuna_scoot.cli.table import report_lines
+from optuna_scoot.tuning.results import Metric
+from optuna_scoot.tuning.results import make_report
+from optuna_scoot.tuning.results import pareto_front
+from optuna_scoot.tuning.results import relative_change
+from optuna_scoot.tuning.results import single_point_hypervolume
+from tests.optuna_scoot.tuning.studies import add
+from tests.optuna_scoot.tuning.studies import add_default
+from tests.optuna_scoot.tuning.studies import tuned_study
+from tests.optuna_scoot.tuning.studies import two_objective_study
+
+
+LOWER = Metric("TTFT", maximise=False)
+HIGHER = Metric("throughput", maximise=True)
+
+
+def numbers(trials: object) -> list[int]:
+    return [trial.number for trial in trials]
+
+
+def test_front_holds_what_nothing_dominates_by_the_first_objective() -> None:
+    report = make_report(tuned_study())
+    assert numbers(report.front) == [1, 2, 3]
+
+
+def test_best_trade_off_has_the_largest_product_of_gains() -> None:
+    report = make_report(tuned_study())
+    assert report.best is not None
+    assert report.best.number == 2
+    assert report.reference == (1000.0, 100.0)
+
+
+def test_crashes_are_counted_by_reason_and_external_failures_apart() -> None:
+    report = make_report(tuned_study())
+    assert report.crashes == {"out_of_memory": 2}
+    assert (report.counted, report.completed, report.crashed, report.external) == (7, 5, 2, 1)
+
+
+def test_front_is_the_set_that_pairwise_comparison_gives() -> None:
+    study = two_objective_study(directions=("minimize", "maximize"))
+    for i in range(40):
+        add(study, (float(i * 7 % 11), float(i * 5 % 13)))
+    metrics = (LOWER, HIGHER)
+    points = {t.number: (t.values[0], -t.values[1]) for t in study.trials}
+    expected = set()
+    for point in points.values():
+        dominated = any(
+            q[0] <= point[0] and q[1] <= point[1] and q != point for q in points.values()
+        )
+        if not dominated:
+            expected.add(point)
+    front = pareto_front(study.trials, metrics)
+    assert {points[t.number] for t in front} == expected
+    assert len(front) == len(expected), "of equal points only the earliest stands"
+
+
+def test_single_objective_report_holds_the_best_alone() -> None:
+    study = two_objective_study(("requests/s",), ("maximize",))
+    add_default(study, (3.0,))
+    add(study, (5.0,), max_num_seqs=64)
+    add(study, (4.0,), max_num_seqs=32)
+    report = make_report(study)
+    assert numbers(report.front) == [1]
+    assert report.best is report.front[0]
+
+
+def test_default_is_the_best_when_nothing_is_better_in_every_objective() -> None:
+    study = two_objective_study()
+    default = add_default(study, (100.0, 10.0))
+    add(study, (50.0, 20.0), max_num_seqs=64)
+    add(study, (200.0, 5.0), max_num_seqs=32)
+    report = make_report(study)
+    assert report.best is not None
+    assert report.best.number == default.number
+    assert report.best is report.default
+
+
+def test_crashed_default_leaves_the_worst_values_as_reference() -> None:
+    study = two_objective_study()
+    add_default(study, None)
+    add(study, (100.0, 90.0), max_num_seqs=2)
+    add(study, (50.0, 50.0), max_num_seqs=4)
+    add(study, (10.0, 100.0), max_num_seqs=8)
+    report = make_report(study)
+    # Reference (100, 100): trial 1 gains 0, trial 2 gains 50 * 50, trial 3 gains 0.
+    assert report.reference is None
+    assert report.best is not None
+    assert report.best.number == 2
+    assert report.default is not None
+    assert report.default.number == 0
+
+
+def test_failed_requests_behind_the_best_and_the_default_are_told() -> None:
+    study = two_objective_study()
+    metrics = {"completed": 97.0, "failed": 3.0}
+    add(study, (1000.0, 100.0), {"default_configuration": True, "metrics": metrics})
+    add(study, (500.0, 50.0), {"metrics": {"completed": 100.0, "failed": 0.0}}, max_num_seqs=64)
+    lines = report_lines(make_report(study))
+    assert "trial 0: 3 of 100 requests failed; in its values they count" in lines[-1]
+    assert not any(line.startswith("trial 1") for line in lines)
+    assert not any("requests failed" in line for line in report_lines(make_report(tuned_study())))
+
+
+def test_report_of_an_empty_study_recommends_nothing() -> None:
+    report = make_report(two_objective_study())
+    assert report.best is None
+    assert report.default is None
+    assert report.front == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "metrics", "expected"),
+    [
+        ((200.0, 20.0), (LOWER, LOWER), 800.0 * 80.0),
+        ((1200.0, 20.0), (LOWER, LOWER), 0.0),
+        ((200.0, 120.0), (LOWER, HIGHER), 800.0 * 20.0),
+        ((-math.inf, 100.0), (LOWER, LOWER), 0.0),
+    ],
+)
+def test_hypervolume_of_one_point(
+    values: tuple[float, ...], metrics: tuple[Metric, ...], expected: float
+) -> None:
+    assert single_point_hypervolume(values, (1000.0, 100.0), metrics) == pytest.approx(expected)
+
+
+def test_relative_change_has_the_sign_of_the_difference() -> None:
+    assert relative_change(60.0, 80.0) == pytest.approx(-0.25)
+    assert relative_change(-1.0, -2.0) == pytest.approx(0.5)
+    assert relative_change(1.0, 0.0) is None
+    assert relative_change(math.inf, 2.0) is None
