@@ -60,7 +60,8 @@ def secrets_in(
         for name, value in (variables or {}).items()
         if is_secret(name) and (len(value.strip()) >= SHORTEST or name in _KNOWN_VARIABLES)
     }
-    return frozenset(found | set(_of_words(words)))
+    _, in_words = _masked(words)
+    return frozenset(found | set(in_words))
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
@@ -95,8 +96,8 @@ def redact(words: Sequence[str]) -> str:
     The user's own command may hold secrets: what follows an option or a `NAME=` that looks like
     one is replaced by `***`, also within a word that is itself a command for a shell.
     """
-    shown = " ".join(_quoted(word) for word in _shown(words))
-    return hide(shown, _of_words(words))
+    shown, secrets = _masked(words)
+    return hide(" ".join(_quoted(word) for word in shown), secrets)
 
 
 def _forms(secret: str) -> set[str]:
@@ -118,45 +119,30 @@ def _forms(secret: str) -> set[str]:
     return {form for form in forms if form.strip()}
 
 
-def _of_words(words: Sequence[str]) -> list[str]:
-    """The secret values that stand in the words of a command."""
-    found: list[str] = []
-    expected = False
-    for word in words:
-        if expected and not word.startswith("-"):
-            found.append(word)
-            expected = False
-            continue
-        name, value = _assignment(word)
-        expected = _announces(word, name, value)
-        inner = _inner_words(word)
-        if is_secret(name) and value:
-            found.append(value)
-            # A value with blanks, or a whole command for a shell that begins so: both.
-            found += [part for part in _of_words(inner or ()) if len(part) >= SHORTEST]
-        elif inner is not None:
-            found += _of_words(inner)
-    return found
-
-
-def _shown(words: Sequence[str]) -> list[str]:
-    """The words with secrets masked."""
+def _masked(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words of a command with secrets masked, and the secrets that stood in them."""
     shown: list[str] = []
+    secrets: list[str] = []
     expected = False
     for word in words:
         if expected and not word.startswith("-"):
             shown.append(MASK)
+            secrets.append(word)
             expected = False
             continue
         name, value = _assignment(word)
         expected = _announces(word, name, value)
+        inner_shown, inner_secrets = _masked(_inner_words(word))
         if is_secret(name) and value:
             shown.append(word[: len(word) - len(value)] + MASK)
-        elif (inner := _inner_words(word)) is not None and _of_words(inner):
-            shown.append(" ".join(_shown(inner)))
+            # A value with blanks, or a whole command for a shell that begins so: both.
+            secrets += [value, *(part for part in inner_secrets if len(part) >= SHORTEST)]
+        elif inner_secrets:
+            shown.append(" ".join(inner_shown))
+            secrets += inner_secrets
         else:
             shown.append(word)
-    return shown
+    return shown, secrets
 
 
 def _assignment(word: str) -> tuple[str, str | None]:
@@ -180,10 +166,10 @@ def _announces(word: str, name: str, value: str | None) -> bool:
     )
 
 
-def _inner_words(word: str) -> list[str] | None:
-    """The words of a word that is a command for a shell, None when it is a single one."""
+def _inner_words(word: str) -> list[str]:
+    """Return the words of a word that is a command for a shell; none when it is a single one."""
     if not re.search(r"\s", word):
-        return None
+        return []
     try:
         return shlex.split(word)
     except ValueError:

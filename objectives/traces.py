@@ -2,8 +2,8 @@
 
 A trace holds no model's tokens and, as a rule, no text: prompts of the recorded lengths are made
 by ``objectives.prompts`` with the tokenizer of the model that is tuned. The format is JSONL,
-described in ``docs/traces.md``; ``objectives.trace_files`` reads files, and
-``objectives.public_traces`` turns public formats into this one.
+described in ``docs/traces.md``; ``objectives.trace_formats`` reads files and turns public formats
+into this one.
 
 The four bundled traces stand for the applications of the paper (section V-A): text-to-SQL, chat,
 classification and recommendation. ``objectives.synthetic_traces`` makes them.
@@ -23,19 +23,23 @@ from typing import Any
 
 import numpy as np
 
-from objectives import public_traces
-from objectives.stamps import UNITS
-from objectives.stamps import TimeUnit
-from objectives.stamps import numbers_to_seconds
-from objectives.stamps import unit_from_1970
-from objectives.trace_files import TABLES
-from objectives.trace_files import NumberedRow
-from objectives.trace_files import TraceFile
-from objectives.trace_files import as_words
-from objectives.trace_files import kind_of
-from objectives.trace_files import read_file
-from objectives.trace_files import shown
-from objectives.trace_files import whole_number
+from objectives.trace_formats.convert import convert
+from objectives.trace_formats.formats import CHATS
+from objectives.trace_formats.formats import describe_formats
+from objectives.trace_formats.formats import find_format
+from objectives.trace_formats.formats import names_of
+from objectives.trace_formats.rows import TABLES
+from objectives.trace_formats.rows import NumberedRow
+from objectives.trace_formats.rows import TraceFile
+from objectives.trace_formats.rows import as_words
+from objectives.trace_formats.rows import kind_of
+from objectives.trace_formats.rows import read_file
+from objectives.trace_formats.rows import shown
+from objectives.trace_formats.rows import whole_number
+from objectives.trace_formats.stamps import UNITS
+from objectives.trace_formats.stamps import TimeUnit
+from objectives.trace_formats.stamps import numbers_to_seconds
+from objectives.trace_formats.stamps import unit_from_1970
 
 
 BUNDLED = ("sql", "bot", "cls", "rec")
@@ -278,20 +282,20 @@ def _own_rows(
     file: TraceFile, kind: str, time_unit: TimeUnit | None
 ) -> tuple[Sequence[NumberedRow], tuple[str, ...]]:
     """The rows of a file in this project's format, and notes on how they were made."""
-    names = public_traces.names_of(file)
-    trace_format = public_traces.find_format(names)
+    names = names_of(file)
+    trace_format = find_format(names)
     if trace_format is not None:
-        return public_traces.convert(file, trace_format, time_unit)
+        return convert(file, trace_format, time_unit)
     if kind in TABLES:
         if "output_tokens" not in names or not {"prompt_tokens", "prompt"} & names.keys():
             columns = ", ".join(map(shown, sorted(file.columns)[:20]))
-            formats = public_traces.describe_formats()
+            formats = describe_formats()
             raise TraceError(f"a CSV trace has the columns {formats}, not {columns}")
         unused = [as_words(name) for lower, name in names.items() if lower not in _KEYS]
         rows = [(line, _typed(row)) for line, row in file.rows]
         notes = (f"not used: {', '.join(unused)}",) if unused else ()
         return _in_seconds(rows, time_unit), notes
-    if chats := [key for key in public_traces.CHATS if key in names]:
+    if chats := [key for key in CHATS if key in names]:
         raise TraceError(
             f"these are chats ({chats[0]}), of which nothing tells the length of the answers: "
             'give each request as {"prompt": ..., "output_tokens": ...}'

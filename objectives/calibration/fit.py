@@ -41,7 +41,7 @@ from objectives.metrics import summarize
 
 # vLLM 0.32 on a processor: prompts are always cut to fit, and blocks are large.
 CURRENT_DEFAULTS = EngineConfig(enable_chunked_prefill=True, block_size=128)
-METRICS = ("ttft_ms_mean", "tpot_ms_mean", "request_throughput")
+COMPARED_METRICS = ("ttft_ms_mean", "tpot_ms_mean", "request_throughput")
 FITTED = (
     "gemm_efficiency",
     "weight_bandwidth_efficiency",
@@ -194,7 +194,7 @@ def prediction_errors(
         return {}
     predictions = [predict(engine, run) for run in runs]
     errors = {}
-    for metric in METRICS:
+    for metric in COMPARED_METRICS:
         predicted = np.array([p.get(metric, math.nan) for p in predictions])
         measured = np.array([run.metrics[metric] for run in runs])
         ran = np.isfinite(predicted)
@@ -218,7 +218,7 @@ def _log_ratios(predicted: Mapping[str, float], measured: Mapping[str, float]) -
     return np.array(
         [
             math.log(predicted[metric] / measured[metric]) if predicted else CRASH_RESIDUAL
-            for metric in METRICS
+            for metric in COMPARED_METRICS
         ]
     )
 
@@ -234,6 +234,6 @@ def _check(
         if getattr(start, name, 0.0) <= 0.0:
             raise CalibrationError(f"there is no positive coefficient {name!r} to start from")
     for i, run in enumerate(runs):
-        missing = [metric for metric in METRICS if not run.metrics.get(metric, 0.0) > 0.0]
+        missing = [metric for metric in COMPARED_METRICS if not run.metrics.get(metric, 0.0) > 0.0]
         if missing:
             raise CalibrationError(f"measured run {i} has no positive {', '.join(missing)}")

@@ -170,7 +170,7 @@ def get_version(address: Address) -> str | None:
         return None
 
 
-def count_tokens(address: Address, text: str) -> int | None:
+def count_prompt_tokens(address: Address, text: str) -> int | None:
     """The tokens that the engine counts in a prompt, None when it does not say."""
     body = json.dumps({"model": address.model_name, "prompt": text, "add_special_tokens": True})
     try:

@@ -464,7 +464,9 @@ class RunningVllm:
     def _prompts(self, workload: Workload) -> Prompts:
         """The prompts of a workload, with the lengths that this server counts."""
         prompts = self._engine.written_prompts(workload)
-        added = tokens_added(prompts, lambda text: readiness.count_tokens(self._address, text))
+        added = tokens_added(
+            prompts, lambda text: readiness.count_prompt_tokens(self._address, text)
+        )
         return self._engine.written_prompts(workload, added) if added else prompts
 
     def stop(self, *, wait_for_port: bool = True) -> None:

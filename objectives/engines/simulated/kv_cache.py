@@ -8,7 +8,10 @@ was used longest ago gives first, from its end.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
+
+@dataclass(slots=True, eq=False)
 class Prefix:
     """The blocks of one shared prefix.
 
@@ -19,13 +22,10 @@ class Prefix:
         last_used: A counter that orders prefixes by their last use.
     """
 
-    __slots__ = ("computed", "last_used", "resident", "users")
-
-    def __init__(self) -> None:
-        self.resident = 0
-        self.computed = 0
-        self.users = 0
-        self.last_used = 0
+    resident: int = 0
+    computed: int = 0
+    users: int = 0
+    last_used: int = 0
 
 
 class BlockPool:

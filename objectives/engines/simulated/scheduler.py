@@ -25,6 +25,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
+from dataclasses import dataclass
+from dataclasses import field
 from typing import NamedTuple
 
 from objectives.engines.simulated.config import EngineConfig
@@ -47,6 +49,7 @@ class Span(NamedTuple):
     end: int
 
 
+@dataclass(slots=True, eq=False)
 class Sequence:
     """One request inside the engine.
 
@@ -68,35 +71,21 @@ class Sequence:
         timed_out: Whether its client gave up.
     """
 
-    __slots__ = (
-        "arrival", "begin", "computed", "deadline", "end", "index", "output", "prefix_id",
-        "prefix_tokens", "produced", "prompt", "shared", "spans", "target", "timed_out",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        index: int,
-        arrival: float,
-        prompt: int,
-        output: int,
-        prefix_id: str | None = None,
-        prefix_tokens: int = 0,
-    ) -> None:
-        self.index = index
-        self.arrival = arrival
-        self.prompt = prompt
-        self.output = output
-        self.prefix_id = prefix_id
-        self.prefix_tokens = prefix_tokens
-        self.produced = 0
-        self.deadline = math.inf
-        self.shared = 0
-        self.computed = 0
-        self.target = prompt
-        self.begin = 0
-        self.end = 0
-        self.spans: list[Span] = []
-        self.timed_out = False
+    index: int
+    arrival: float
+    prompt: int
+    output: int
+    prefix_id: str | None = None
+    prefix_tokens: int = 0
+    produced: int = 0
+    deadline: float = math.inf
+    shared: int = 0
+    computed: int = 0
+    target: int = 0
+    begin: int = 0
+    end: int = 0
+    spans: list[Span] = field(default_factory=list)
+    timed_out: bool = False
 
 
 class Replica:
@@ -290,7 +279,7 @@ class Replica:
         context = self._context if mixed else 0
         tokens = n + sum(size for size, _ in chunks)
         self.memory.check_iteration(tokens, n + len(batch))
-        duration = self._step_time.prompts(chunks, n, context)
+        duration = self._step_time.prompt_step(chunks, n, context)
         if admitted:
             self._prompt_latency = duration
         self.now += duration

@@ -152,14 +152,14 @@ class StepTime:
             self._decode_terms[n] = terms
         return terms
 
-    def decode(self, n: int, context: int) -> float:
+    def decode_step(self, n: int, context: int) -> float:
         """Return the seconds of an iteration of n decodes over ``context`` tokens in all."""
         cpu, gpu, least = self.decode_terms(n)
         return (
             cpu + self.cpu_per_context * context + max(gpu + self.gpu_per_context * context, least)
         )
 
-    def prompts(self, chunks: list[tuple[int, int]], n: int, context: int) -> float:
+    def prompt_step(self, chunks: list[tuple[int, int]], n: int, context: int) -> float:
         """Return the seconds of an iteration with prompt tokens.
 
         Args:

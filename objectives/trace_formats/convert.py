@@ -1,8 +1,6 @@
-"""Public trace formats, turned into rows of this project's JSONL (``docs/traces.md``).
+"""Rows of public trace formats, turned into rows of this project's JSONL (``docs/traces.md``).
 
-A format is told by the names of its columns or keys, whatever their case. What a column counts in
-is part of the format where its source documents it. Where it does not, or where another source
-uses the same names otherwise, the file has to prove it or the user has to say it:
+What a format leaves open follows from the file, or the user has to say it:
 
 * The Mooncake traces (Qin et al., FAST 2025) count whole milliseconds, with one hash id for each
   block of 512 tokens; equal leading ids mean an equal beginning of the prompts. Others write the
@@ -18,123 +16,30 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from objectives.stamps import TimeUnit
-from objectives.stamps import to_seconds
-from objectives.trace_files import NumberedRow
-from objectives.trace_files import TraceFile
-from objectives.trace_files import as_words
-from objectives.trace_files import shown
-from objectives.trace_files import whole_number
+from objectives.trace_formats.formats import AIPERF_TEXT
+from objectives.trace_formats.formats import BAILIAN
+from objectives.trace_formats.formats import BAILIAN_BLOCK
+from objectives.trace_formats.formats import INDEX
+from objectives.trace_formats.formats import MOONCAKE
+from objectives.trace_formats.formats import MOONCAKE_BLOCK
+from objectives.trace_formats.formats import TEXTS
+from objectives.trace_formats.formats import PublicTraceError
+from objectives.trace_formats.formats import TraceFormat
+from objectives.trace_formats.formats import names_of
+from objectives.trace_formats.rows import NumberedRow
+from objectives.trace_formats.rows import TraceFile
+from objectives.trace_formats.rows import as_words
+from objectives.trace_formats.rows import shown
+from objectives.trace_formats.rows import whole_number
+from objectives.trace_formats.stamps import TimeUnit
+from objectives.trace_formats.stamps import to_seconds
 
 
-MOONCAKE_BLOCK = 512  # tokens that one of Mooncake's hash ids stands for
-BAILIAN_BLOCK = 16
 # Milliseconds a request, on average, below which stamps may as well be seconds: 50 requests/s.
 LEAST_GAP_MS = 20
-
-AIPERF_TEXT = "text_input"  # AIPerf's name, whose trace files count milliseconds
-TEXTS = ("prompt", AIPERF_TEXT)
-CHATS = ("conversations", "conversation", "messages")
-
-
-class PublicTraceError(ValueError):
-    """A file in a public trace format is not as it should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class TraceFormat:
-    """How a source names its columns or keys, in lower case.
-
-    Attributes:
-        name: The source.
-        prompt: Length of the prompt; may be missing where there is a text.
-        output: Length of the answer.
-        time: Arrival; None: the format has none.
-        needs_time: Whether a file without that column is in another format.
-        unit: Of a number in that column; None: to be proven or said.
-        blocks: The column of the hash ids.
-        known: Further columns of the source, which change nothing about the load or follow from
-            the others.
-    """
-
-    name: str
-    prompt: str
-    output: str
-    time: str | None = None
-    needs_time: bool = False
-    unit: TimeUnit | None = None
-    blocks: str | None = None
-    known: frozenset[str] = frozenset()
-
-    def fits(self, names: Mapping[str, str]) -> bool:
-        """Whether columns of these names, in lower case, are in this format."""
-        has_prompt = self.prompt in names or any(text in names for text in TEXTS)
-        has_time = not self.needs_time or self.time in names
-        return has_prompt and has_time and self.output in names
-
-
-AZURE = TraceFormat("Azure", "contexttokens", "generatedtokens", "timestamp", needs_time=True)
-BURST_GPT = TraceFormat(
-    "BurstGPT",
-    "request tokens",
-    "response tokens",
-    "timestamp",
-    needs_time=True,
-    unit="s",
-    known=frozenset({"model", "total tokens", "log type", "session id", "elapsed time"}),
-)
-VIDUR = TraceFormat(
-    "lengths",
-    "num_prefill_tokens",
-    "num_decode_tokens",
-    "arrived_at",
-    unit="s",
-    known=frozenset({"num_total_tokens", "pd_ratio"}),
-)
-GUIDE_LLM = TraceFormat("GuideLLM", "prompt_tokens_count", "output_tokens_count")
-MOONCAKE = TraceFormat(
-    "Mooncake", "input_length", "output_length", "timestamp", needs_time=True, blocks="hash_ids"
-)
-BAILIAN = TraceFormat(
-    "Qwen-Bailian",
-    "input_length",
-    "output_length",
-    "timestamp",
-    needs_time=True,
-    unit="s",
-    blocks="hash_ids",
-    known=frozenset({"chat_id", "parent_chat_id", "type", "turn"}),
-)
-FORMATS = (AZURE, BURST_GPT, VIDUR, GUIDE_LLM, BAILIAN, MOONCAKE)
-# An index that a table was written with says nothing.
-_INDEX = frozenset({"index", "unnamed: 0"})
-
-
-def find_format(names: Mapping[str, str]) -> TraceFormat | None:
-    """The public format of a file with these columns or keys, None when it is in none.
-
-    Args:
-        names: The names in lower case, with the names as they stand in the file.
-    """
-    for trace_format in FORMATS:
-        if trace_format is BAILIAN and "chat_id" not in names:
-            continue
-        if trace_format.fits(names):
-            return trace_format
-    return None
-
-
-def describe_formats() -> str:
-    """The columns of tables that are read, for a message."""
-    return (
-        "TIMESTAMP, ContextTokens, GeneratedTokens (Azure), Timestamp, Request tokens, Response "
-        "tokens (BurstGPT), num_prefill_tokens, num_decode_tokens (lengths), prompt_tokens_count, "
-        "output_tokens_count (GuideLLM) or prompt_tokens, output_tokens"
-    )
 
 
 def convert(
@@ -197,7 +102,7 @@ class _Table:
     def unused(self) -> list[str]:
         """Columns that were not used, though nobody knows that they do not matter."""
         f = self._format
-        used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | _INDEX
+        used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | INDEX
         return [as_words(name) for lower, name in self._names.items() if lower not in used]
 
     def lengths(self, line: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -307,12 +212,6 @@ class _Table:
 
     def _cell(self, row: Mapping[str, Any], lower: str | None) -> Any:
         return None if lower is None else row.get(self._names.get(lower, lower))
-
-
-def names_of(file: TraceFile) -> dict[str, str]:
-    """The columns or keys of a file: in lower case, and as they stand there."""
-    names = file.columns or dict.fromkeys(key for _, row in file.rows for key in row)
-    return {name.lower(): name for name in names}
 
 
 def _with_shared_tokens(

@@ -17,7 +17,7 @@ from typing import Any
 from typing import Literal
 from typing import get_args
 
-from objectives.trace_files import shown
+from objectives.trace_formats.rows import shown
 
 
 TimeUnit = Literal["s", "ms", "us", "ns"]

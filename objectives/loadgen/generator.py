@@ -1,88 +1,45 @@
-"""Open-loop load generator for the streaming completions of an OpenAI-compatible server.
+"""The run of a workload: every request is sent when it is due, whatever became of those before.
 
-Every request is sent when it is due, whatever has become of those before: arrivals never wait for
-the server. How late the generator itself was is measured and reported. Answers are streamed; the
-moments of the token events and the token counts that the server reports in ``usage`` make one
-:class:`~objectives.metrics.RequestRecord` a request. An event can carry several tokens, so tokens
-are never counted by events. Answers are as long as the trace says: ``max_tokens`` with
-``ignore_eos``, at temperature 0.
+Arrivals never wait for the server. How late the generator itself was is measured and reported.
+Answers are streamed; the moments of the token events and the token counts that the server reports
+in ``usage`` make one :class:`~objectives.metrics.RequestRecord` a request. An event can carry
+several tokens, so tokens are never counted by events. Answers are as long as the trace says:
+``max_tokens`` with ``ignore_eos``, at temperature 0.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
-import json
 import math
-import resource
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from dataclasses import field
-from http import HTTPStatus
-from itertools import pairwise
-from typing import Any
 
 import aiohttp
 import numpy as np
 
+from objectives.loadgen.exchange import Exchange
+from objectives.loadgen.exchange import RequestFailed
+from objectives.loadgen.exchange import describe_error
+from objectives.loadgen.exchange import request_body
+from objectives.loadgen.options import LoadError
+from objectives.loadgen.options import LoadOptions
+from objectives.loadgen.options import check_limits
+from objectives.loadgen.sse import SSEDecoder
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
-from objectives.metrics import RequestRecord
-from objectives.redaction import fits_header
 from objectives.redaction import hide
-from objectives.sse import SSEDecoder
-from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 
 
 _TICK_S = 0.25  # how often progress is reported and should_abort is asked
 _KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so that no request meets a close
-_SPARE_FILES = 64  # file descriptors for everything else in this process
 _LONGEST_DETAIL = 200  # characters of a server's words that go into a record
-_OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
-
-
-class LoadError(RuntimeError):
-    """The load cannot be generated from here; it says nothing about the server."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How a workload is run.
-
-    Attributes:
-        request_timeout_s: Seconds that one request may take, > 0.
-        drain_timeout_s: Seconds after the last arrival until requests still running are given up.
-        lateness_limit_s: Largest 99th percentile of ``sent - scheduled`` of a sound measurement.
-        api_key: Sent as bearer token; never shown, logged or recorded.
-        extra_body: Further fields of the request's body.
-
-    Raises:
-        LoadError: When a time is not positive, or no HTTP header can carry the key.
-    """
-
-    request_timeout_s: float = 300.0
-    drain_timeout_s: float = 300.0
-    lateness_limit_s: float = 0.1
-    api_key: str | None = field(default=None, repr=False)
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("request_timeout_s", "drain_timeout_s", "lateness_limit_s"):
-            if not getattr(self, name) > 0:
-                raise LoadError(f"{name} must be positive, not {getattr(self, name)}")
-        if self.api_key is not None and not fits_header(self.api_key):
-            raise LoadError(
-                "the API key cannot be sent in an HTTP header: it has to be visible ASCII "
-                "characters, without a line end or blanks around them"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +130,7 @@ async def run_workload(
     if options.api_key is not None:
         headers["Authorization"] = f"Bearer {options.api_key}"
     exchanges = [
-        _Exchange(scheduled, _body(model_name, scheduled, prompt, options))
+        Exchange(scheduled, request_body(model_name, scheduled, prompt, options))
         for scheduled, prompt in zip(workload.requests, prompts, strict=True)
     ]
     async with aiohttp.ClientSession(
@@ -199,128 +156,6 @@ def _no_long_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def check_limits(n_requests: int) -> None:
-    """Let this process have a connection open for every request.
-
-    Raises:
-        LoadError: When it may not.
-    """
-    raise_file_limit(n_requests + _SPARE_FILES)
-
-
-def blames_request(status: int) -> bool:
-    """Whether an HTTP status says that the request is at fault, not the load on the server."""
-    passing = (
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_EARLY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    )
-    return 400 <= status < 500 and status not in passing
-
-
-def raise_file_limit(n_files: int) -> None:
-    """Let this process open a number of files at once, raising its soft limit where needed.
-
-    Raises:
-        LoadError: When the hard limit is lower.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= n_files:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, hard))
-    except (ValueError, OSError) as error:
-        raise LoadError(
-            f"the workload may hold {n_files} connections open at once, but this process may open "
-            f"{hard} files at most: raise its hard limit (ulimit -Hn) or shorten the workload"
-        ) from error
-
-
-def _body(
-    model_name: str, scheduled: ScheduledRequest, prompt: str, options: LoadOptions
-) -> bytes:
-    """Encode the body before the run, so that sending costs little when the request is due."""
-    body = {
-        "model": model_name,
-        "prompt": prompt,
-        "max_tokens": scheduled.request.output_tokens,
-        "ignore_eos": True,
-        "temperature": 0.0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **options.extra_body,
-    }
-    return json.dumps(body).encode()
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-class _RequestFailed(Exception):
-    """A request failed for a reason that the exchange itself found."""
-
-
-@dataclass(slots=True)
-class _Exchange:
-    """One request under way; times in seconds from the start of the run."""
-
-    scheduled: ScheduledRequest
-    body: bytes
-    sent: float | None = None
-    events: list[float] = field(default_factory=list)
-    prompt_tokens: int | None = None
-    output_tokens: int | None = None
-    error: str | None = None
-    over: bool = False
-
-    def take(self, payload: str, now: float) -> None:
-        """Note what one event of the stream says.
-
-        A token event is one that carries a choice, also when its text is empty, which happens
-        for special tokens and for bytes held back until a character is whole.
-        """
-        try:
-            message = json.loads(payload)
-        except json.JSONDecodeError as error:
-            raise _RequestFailed(f"{FailureKind.STREAM}: malformed event {payload!r}") from error
-        if not isinstance(message, dict) or message.get("error") is not None:
-            raise _RequestFailed(f"{FailureKind.STREAM}: the server sent {payload!r}")
-        if message.get("choices"):
-            self.events.append(now)
-        usage = message.get("usage")
-        if isinstance(usage, dict):
-            self.prompt_tokens = _count(usage.get("prompt_tokens"))
-            self.output_tokens = _count(usage.get("completion_tokens"))
-
-    def check_complete(self) -> None:
-        """Refuse an answer that ended without its tokens or without their count."""
-        if not self.events:
-            raise _RequestFailed(f"{FailureKind.STREAM}: the answer held no token")
-        if not self.output_tokens:
-            raise _RequestFailed(
-                f"{FailureKind.STREAM}: ended after {len(self.events)} events without the token "
-                "counts that stream_options.include_usage asks for"
-            )
-
-    def record(self, unfinished: str) -> RequestRecord:
-        """Return the record; ``unfinished`` is the error of a request that is not over."""
-        request = self.scheduled.request
-        gaps = pairwise(self.events)
-        return RequestRecord(
-            index=self.scheduled.index,
-            scheduled=self.scheduled.time,
-            sent=self.scheduled.time if self.sent is None else self.sent,
-            first_token=self.events[0] if self.events else None,
-            last_token=self.events[-1] if self.events else None,
-            prompt_tokens=self.prompt_tokens or request.prompt_tokens,
-            output_tokens=self.output_tokens or 0,
-            inter_token_latencies=tuple(after - before for before, after in gaps),
-            error=self.error if self.over else unfinished,
-            requested_tokens=request.output_tokens,
-        )
-
-
 class _Run:
     """One run of a workload: a pacer, a task a request, and the wait for their end."""
 
@@ -328,7 +163,7 @@ class _Run:
         self,
         session: aiohttp.ClientSession,
         url: str,
-        exchanges: Sequence[_Exchange],
+        exchanges: Sequence[Exchange],
         options: LoadOptions,
         on_progress: Callable[[Progress], None] | None,
         should_abort: Callable[[], str | None] | None,
@@ -389,7 +224,7 @@ class _Run:
                 return f"{FailureKind.DRAIN_TIMEOUT}: not done {seconds} after the last arrival"
         return f"{FailureKind.ABORTED}: the run ended"
 
-    async def _request(self, exchange: _Exchange) -> None:
+    async def _request(self, exchange: Exchange) -> None:
         """Send one request and follow its answer to the end, whatever the end is."""
         limit = self._options.request_timeout_s
         try:
@@ -398,24 +233,24 @@ class _Run:
             exchange.check_complete()
         except TimeoutError:
             exchange.error = f"{FailureKind.TIMEOUT}: no complete answer within {limit:g} s"
-        except _RequestFailed as failure:
+        except RequestFailed as failure:
             exchange.error = self._clean(str(failure))
         except UnicodeDecodeError:
             exchange.error = f"{FailureKind.STREAM}: the answer is not UTF-8"
         except (aiohttp.ClientError, OSError) as error:
-            exchange.error = self._clean(_describe(error, exchange))
+            exchange.error = self._clean(describe_error(error, exchange))
         finally:
             self._n_over += 1
             if self._n_over == len(self._exchanges):
                 self._finished.set()
         exchange.over = True
 
-    async def _follow(self, exchange: _Exchange) -> None:
+    async def _follow(self, exchange: Exchange) -> None:
         exchange.sent = self._now()
         async with self._session.post(self._url, data=exchange.body) as response:
             if response.status != 200:
                 text = await response.text(errors="replace")
-                raise _RequestFailed(f"{FailureKind.HTTP_STATUS}: {response.status} {text}")
+                raise RequestFailed(f"{FailureKind.HTTP_STATUS}: {response.status} {text}")
             decoder = SSEDecoder()
             async for chunk in response.content.iter_any():
                 now = self._now()
@@ -462,13 +297,3 @@ class _Run:
         until_given_up = self._exchanges[-1].scheduled.time + self._options.drain_timeout_s
         longest = min(self._options.request_timeout_s, until_given_up)
         return longest if math.isfinite(longest) else None
-
-
-def _describe(error: aiohttp.ClientError | OSError, exchange: _Exchange) -> str:
-    """Put a network error into words that open with its kind."""
-    words = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno in _OWN_FAULTS:
-        return f"{FailureKind.CLIENT}: {words}"
-    if exchange.events or isinstance(error, aiohttp.ClientPayloadError):
-        return f"{FailureKind.STREAM}: broken off after {len(exchange.events)} events ({words})"
-    return f"{FailureKind.CONNECTION}: {words}"
