@@ -2,7 +2,7 @@
 
 An engine is started afresh for every trial with that trial's parameters, serves one workload, and
 is stopped. A failure either says something about the parameters (`EngineCrash`: it is what a
-sampler can learn hidden constraints from, section IV-F of the SCOOT paper, arXiv 2408.04323) or
+sampler can learn hidden constraints from, section IV-G of the SCOOT paper, arXiv 2408.04323) or
 it does not (`ExternalFailure`: a busy port, a model that does not exist), and then no sampler may
 learn from it.
 """

@@ -181,14 +181,6 @@ def count_prompt_tokens(address: Address, text: str) -> int | None:
     return count if type(count) is int else None
 
 
-def is_healthy(address: Address) -> bool:
-    """Whether the engine says of itself that it works."""
-    try:
-        return _request(address, "GET", "/health")[0] == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-
-
 def _request(
     address: Address,
     method: str,

@@ -13,12 +13,10 @@ started and no cache is warm that would not be in life.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import shutil
 import time
 import uuid
-import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -28,13 +26,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 from typing import Self
-from typing import TypeVar
 
 from objectives import loadgen
 from objectives.engines import gpus
 from objectives.engines import ports
 from objectives.engines import readiness
-from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
@@ -49,23 +45,21 @@ from objectives.engines.command import options_in
 from objectives.engines.command import split_secrets
 from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
-from objectives.engines.containers import container_variables
-from objectives.engines.containers import host_path
 from objectives.engines.containers import run_options
-from objectives.engines.failures import Phase
-from objectives.engines.failures import classify_exit
-from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.prompt_check import check_counts
 from objectives.engines.prompt_check import tokens_added
+from objectives.engines.server import EngineServer
+from objectives.engines.tokenizer import TokenizerSource
+from objectives.engines.tokenizer import find_tokenizer
+from objectives.engines.tokenizer import is_missing_path
+from objectives.engines.tokenizer import tokenizer_needed
+from objectives.engines.tokenizer import written_once
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
 from objectives.metrics import LoadResult
-from objectives.prompts import NoTokenizer
-from objectives.prompts import PromptError
 from objectives.prompts import Prompts
 from objectives.prompts import count_texts
-from objectives.prompts import write_prompts
 from objectives.redaction import fits_header
 from objectives.redaction import hide
 from objectives.redaction import redact
@@ -74,11 +68,8 @@ from objectives.traces import Trace
 from objectives.workload import Workload
 
 
-T = TypeVar("T")
-
 PORT_TAKEN = ExternalReason.PORT_TAKEN.value
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
-DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
 
 
 @dataclass(frozen=True)
@@ -142,7 +133,7 @@ class VllmEngine:
             raise ExternalFailure(ExternalReason.CONTAINER_FAILED, fault)
         # What runs by an interpreter sees this machine's files; a container or a script may not.
         elsewhere = interpreter_of(command) is None and shutil.which(command[0]) is not None
-        if not elsewhere and _is_missing_path(self.model):
+        if not elsewhere and is_missing_path(self.model):
             raise ExternalFailure(
                 ExternalReason.NO_SUCH_MODEL, f"there is no model folder {self.model}"
             )
@@ -185,12 +176,14 @@ class VllmEngine:
         self.prompts(workload)
 
     def count_texts(self, trace: Trace) -> Trace:
-        """A trace with its texts counted by the tokenizer, as `objectives.prompts.count_texts`.
+        """Return a trace with its texts counted by the tokenizer; see `prompts.count_texts`.
 
         Raises:
             ExternalFailure: The tokenizer cannot be read, and some texts are not counted.
         """
-        return self._with_tokenizer(functools.partial(_count_texts, trace))
+        source = self._tokenizer_source()
+        with tokenizer_needed(source.place, self.hide_secrets):
+            return count_texts(trace, source.place, revision=source.revision, token=source.token)
 
     @property
     def description(self) -> str:
@@ -204,7 +197,7 @@ class VllmEngine:
         _, secrets = split_secrets(self.engine_args)
         return {**os.environ, **variables, **self.env, **secrets}
 
-    def without_secrets(self, text: str) -> str:
+    def hide_secrets(self, text: str) -> str:
         """A text as it may be shown, whoever wrote it."""
         return hide(text, secrets_in(self.environment(), self.command or ()))
 
@@ -217,42 +210,17 @@ class VllmEngine:
         return self.written_prompts(workload).texts
 
     def written_prompts(self, workload: Workload, added: int = 0) -> Prompts:
-        """The prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
-        return self._with_tokenizer(functools.partial(_prompts, workload, added))
+        """Return the prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
+        source = self._tokenizer_source()
+        with tokenizer_needed(source.place, self.hide_secrets):
+            return written_once(workload, source, added)
 
-    def _with_tokenizer(self, use: Callable[[str, str | None, str | None], T]) -> T:
-        """Call with the tokenizer's place, revision and token, as the engine takes them."""
+    def _tokenizer_source(self) -> TokenizerSource:
+        """Return where the model's tokenizer is, with what the engine itself takes for it."""
         variables, command = self._command()
         _, secrets = split_secrets(self.engine_args)
-        args = self.engine_args
-        place = self.tokenizer or str(args.get("tokenizer") or self.model)
-        if self.tokenizer is None and not Path(place).exists():
-            place = str(host_path(command, place))
-        revision = args.get("tokenizer_revision") or args.get("revision")
-        own = {**variables, **self.env, **secrets, **container_variables(command)}
-        token = _hub_token(own)  # None: the hub's library finds what this process has
-        for value in (token, _hub_token(os.environ)):
-            if value is not None and not fits_header(value):
-                raise ExternalFailure(
-                    ExternalReason.BAD_ENGINE_ARGUMENT,
-                    "HF_TOKEN cannot be sent in an HTTP header: it has to be visible ASCII "
-                    "characters",
-                )
-        try:
-            return use(place, None if revision is None else str(revision), token)
-        except PromptError as error:
-            if isinstance(error, NoTokenizer) and _is_missing_path(place):
-                raise ExternalFailure(
-                    ExternalReason.NO_SUCH_MODEL,
-                    f"there is no {place} on this machine, where the prompts are written: give a "
-                    "container the model under the same path, or name the tokenizer on the hub "
-                    "(engine argument tokenizer)",
-                ) from None
-            raise ExternalFailure(
-                ExternalReason.NO_SUCH_MODEL,
-                f"{self.without_secrets(str(error))} (the engine argument tokenizer names another "
-                "folder or hub name)",
-            ) from None
+        own = {**variables, **self.env, **secrets}
+        return find_tokenizer(self.tokenizer, self.model, self.engine_args, command, own)
 
     def _command(self) -> tuple[dict[str, str], list[str]]:
         """Variables and words of the command that starts the server."""
@@ -322,24 +290,29 @@ class VllmEngine:
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
             ) from error
         process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
-        shown = self.without_secrets(redact(words))
+        server = EngineServer(
+            process,
+            address,
+            log,
+            tuple(params),
+            env=env,
+            memory_before=memory,
+            clean=self.hide_secrets,
+        )
+        shown = self.hide_secrets(redact(words))
         info = {"engine": self.description, "command": shown, "log": str(log)}
-        running = RunningVllm(self, process, address, log, tuple(params), memory, info)
         try:
-            running.wait_until_ready(begin + self.startup_timeout)
+            server.wait_until_ready(begin, self.startup_timeout)
         except BaseException as error:  # an interrupt, too, must not leave an engine behind
             clash = isinstance(error, ExternalFailure) and error.reason == PORT_TAKEN
-            running.stop(wait_for_port=not clash)
+            server.stop(wait_for_port=not clash)
             if isinstance(error, EngineCrash | ExternalFailure):
-                error.info = running.info
+                error.info = info
             raise
-        version = readiness.get_version(address)
-        running.info = {
-            **running.info,
-            "engine": self.description if version is None else f"vLLM {version}",
-            "startup_s": round(time.monotonic() - begin, 2),
-        }
-        return running
+        if (version := readiness.get_version(address)) is not None:
+            info["engine"] = f"vLLM {version}"
+        startup_s = round(time.monotonic() - begin, 2)
+        return RunningVllm(self, server, {**info, "startup_s": startup_s})
 
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
         """The command line of one trial."""
@@ -372,69 +345,26 @@ class VllmEngine:
 class RunningVllm:
     """One vLLM server; see `RunningEngine`. Made by `VllmEngine.start`.
 
-    Attributes:
+    Args:
+        engine: The recipe that it was started by.
+        server: The server, ready.
         info: Engine and version, command line without secrets, log file, seconds of the start.
     """
 
-    def __init__(
-        self,
-        engine: VllmEngine,
-        process: SupervisedProcess,
-        address: readiness.Address,
-        log: Path,
-        tuned: Sequence[str],
-        memory_before: int | None,
-        info: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, engine: VllmEngine, server: EngineServer, info: Mapping[str, Any]) -> None:
         self.info = info
         self._engine = engine
-        self._process = process
-        self._address = address
-        self._log = log
-        self._tuned = tuned
-        self._memory_before = memory_before
-        self._stopped = False
+        self._server = server
 
     @property
     def address(self) -> readiness.Address:
-        """Where it serves, and under which model name."""
-        return self._address
+        """Return where it serves, and under which model name."""
+        return self._server.address
 
     @property
     def pid(self) -> int:
-        """Process id of the server."""
-        return self._process.pid
-
-    def wait_until_ready(self, deadline: float) -> None:
-        """Wait until it serves; its own first request is not one of a workload.
-
-        Args:
-            deadline: On the clock of `time.monotonic`.
-
-        Raises:
-            EngineCrash: See `VllmEngine.start`.
-            ExternalFailure: See `VllmEngine.start`.
-        """
-        try:
-            readiness.wait_until_ready(self._address, self._returncode, deadline)
-            readiness.warm_up(self._address, self._returncode, deadline)
-        except readiness.EngineExited as error:
-            raise self._exit_failure(error.returncode, Phase.STARTING) from error
-        except readiness.StartupTimeout as error:
-            seconds = f"{self._engine.startup_timeout:g} s"
-            raise EngineCrash(
-                CrashReason.STARTUP_TIMEOUT, f"not ready to serve after {seconds}"
-            ) from error
-        except readiness.StrangerOnPort as error:
-            raise ExternalFailure(PORT_TAKEN, str(error)) from error
-        except readiness.RequestRefused as error:
-            raise ExternalFailure(
-                ExternalReason.REQUEST_REFUSED, self._engine.without_secrets(str(error))
-            ) from None
-        except readiness.NotReady as error:
-            raise EngineCrash(
-                CrashReason.STARTUP_FAILED, self._engine.without_secrets(str(error))
-            ) from None
+        """Return the process id of the server."""
+        return self._server.process.pid
 
     def serve(self, workload: Workload) -> LoadResult:
         """Send the workload's requests at their times.
@@ -444,41 +374,37 @@ class RunningVllm:
             ExternalFailure: The load could not be generated, or another program answered.
         """
         prompts = self._prompts(workload)
-        limits = dataclasses.replace(self._engine.load, api_key=self._address.api_key)
+        limits = dataclasses.replace(self._engine.load, api_key=self.address.api_key)
         try:
             result = loadgen.run(
-                self._address.url,
-                self._address.model_name,
+                self.address.url,
+                self.address.model_name,
                 workload,
                 prompts.texts,
                 limits,
                 on_progress=self._engine.on_progress,
-                should_abort=lambda: None if self._returncode() is None else "the engine ended",
+                should_abort=lambda: "the engine ended" if self._ended() else None,
             )
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
-        self._check_alive(result)
+        self._server.check_alive(all_answered=not result.failed)
         check_counts(result, prompts)
         return result
 
+    def _ended(self) -> bool:
+        return self._server.returncode is not None
+
     def _prompts(self, workload: Workload) -> Prompts:
-        """The prompts of a workload, with the lengths that this server counts."""
+        """Return the prompts of a workload, with the lengths that this server counts."""
         prompts = self._engine.written_prompts(workload)
         added = tokens_added(
-            prompts, lambda text: readiness.count_prompt_tokens(self._address, text)
+            prompts, lambda text: readiness.count_prompt_tokens(self.address, text)
         )
         return self._engine.written_prompts(workload, added) if added else prompts
 
-    def stop(self, *, wait_for_port: bool = True) -> None:
+    def stop(self) -> None:
         """End the server with all its processes; wait until its port and memory are free."""
-        if self._stopped:
-            return
-        self._stopped = True
-        self._process.stop()
-        if wait_for_port and not ports.wait_until_free(self._address.host, self._address.port):
-            warnings.warn(f"port {self._address.port} is still held", stacklevel=2)
-        if not gpus.wait_until_released(self._memory_before, self._engine.environment()):
-            warnings.warn("the GPUs hold more memory than before the engine", stacklevel=2)
+        self._server.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -490,57 +416,3 @@ class RunningVllm:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _returncode(self) -> int | None:
-        return self._process.returncode
-
-    def _check_alive(self, result: LoadResult) -> None:
-        """Tell a server that died from one that did not answer all."""
-        if result.failed:
-            self._await_health_or_exit()
-        if (code := self._returncode()) is not None:
-            raise self._exit_failure(code, Phase.SERVING)
-
-    def _await_health_or_exit(self) -> None:
-        """After failed requests: is the server well, is it ending, or is it another one?"""
-        deadline = time.monotonic() + DEATH_WAIT_SECONDS
-        while self._returncode() is None:
-            answer = readiness.who_answers(self._address)
-            if answer is readiness.Answer.OURS:
-                return
-            if time.monotonic() > deadline:
-                if answer in (readiness.Answer.STRANGER, readiness.Answer.KEY_REFUSED):
-                    raise ExternalFailure(
-                        PORT_TAKEN, f"another program answers on {self._address.url}"
-                    )
-                raise EngineCrash(CrashReason.DIED_UNDER_LOAD, "it lives but answers no more")
-            time.sleep(readiness.POLL_SECONDS)
-
-    def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
-        """The exception for a server that ended by itself, without secrets."""
-        failure = classify_exit(code, read_log(self._log), phase, self._tuned)
-        detail = self._engine.without_secrets(failure.detail)
-        if isinstance(failure, EngineCrash):
-            return EngineCrash(failure.reason, detail)
-        return ExternalFailure(failure.reason, detail)
-
-
-@functools.lru_cache(maxsize=8)
-def _prompts(
-    workload: Workload, added: int, place: str, revision: str | None, token: str | None
-) -> Prompts:
-    return write_prompts(workload, place, added, revision=revision, token=token)
-
-
-def _count_texts(trace: Trace, place: str, revision: str | None, token: str | None) -> Trace:
-    return count_texts(trace, place, revision=revision, token=token)
-
-
-def _hub_token(env: Mapping[str, str]) -> str | None:
-    names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-    return next((value for name in names if (value := env.get(name, "").strip())), None)
-
-
-def _is_missing_path(model: str) -> bool:
-    """Whether this is a path, no name on a hub, and nothing is there."""
-    return model.startswith(("/", "./", "../", "~")) and not Path(model).expanduser().exists()

@@ -84,7 +84,7 @@ def test_custom_all_reduce_needs_a_small_message_and_a_direct_link() -> None:
 
 def test_a_larger_block_is_read_faster_and_has_fewer_table_entries() -> None:
     times = [
-        StepTime(A10, LLAMA2_7B, EngineConfig(block_size=size), StepCoefficients()).decode(
+        StepTime(A10, LLAMA2_7B, EngineConfig(block_size=size), StepCoefficients()).decode_step(
             32, 9999
         )
         for size in (8, 16, 32)
