@@ -14,7 +14,7 @@ Where this differs from ``vllm bench serve`` on purpose: a metric that no reques
 instead of zero, and a run in which nothing completed is an error.
 
 These rest on the requests that completed, so that a server which drops its slowest requests looks
-fast. What is optimised, :meth:`ServingMetrics.value`, therefore takes a failed request for one
+fast. What is optimised, :meth:``ServingMetrics.value``, therefore takes a failed request for one
 that was answered as late as a request may be. ``docs/metrics.md`` tells more.
 """
 
@@ -70,7 +70,7 @@ class RequestRecord:
         output_tokens: Tokens generated, as the server counted them.
         inter_token_latencies: Seconds between successive token events; one fewer than events.
         error: None when the request completed, else a text that opens with a
-            :class:`FailureKind`, as ``"timeout: no answer within 60 s"``.
+            :class:``FailureKind``, as ``"timeout: no answer within 60 s"``.
         requested_tokens: Output tokens that were asked for; 0: not known.
     """
 
@@ -87,12 +87,12 @@ class RequestRecord:
 
     @property
     def completed(self) -> bool:
-        """Whether the request was answered in full."""
+        """Return whether the request was answered in full."""
         return self.error is None and self.first_token is not None and self.last_token is not None
 
     @property
     def failure_kind(self) -> FailureKind | None:
-        """The kind of failure, None when the request completed."""
+        """Return the kind of failure, None when the request completed."""
         if self.error is None:
             return None
         opening = self.error.partition(":")[0]
@@ -100,17 +100,17 @@ class RequestRecord:
 
     @property
     def ttft(self) -> float:
-        """Time to first token in seconds; NaN when no token came."""
+        """Return the time to first token in seconds; NaN when no token came."""
         return math.nan if self.first_token is None else self.first_token - self.sent
 
     @property
     def latency(self) -> float:
-        """End-to-end latency in seconds, to the last token; NaN when no token came."""
+        """Return the end-to-end latency in seconds, to the last token; NaN when no token came."""
         return math.nan if self.last_token is None else self.last_token - self.sent
 
     @property
     def tpot(self) -> float | None:
-        """Time per output token in seconds; None when there is not more than one token."""
+        """Return the time per output token in seconds; None when there is at most one token."""
         if self.output_tokens <= 1 or not self.completed:
             return None
         return (self.latency - self.ttft) / (self.output_tokens - 1)
@@ -145,17 +145,17 @@ class LoadResult:
 
     @property
     def too_late(self) -> bool:
-        """Whether the generator could not keep the schedule, so that the run proves nothing."""
+        """Return whether the generator was too far behind schedule to prove anything."""
         return self.p99_lateness_s > self.lateness_limit_s
 
     @property
     def completed(self) -> int:
-        """Number of requests that completed."""
+        """Return the number of requests that completed."""
         return sum(record.completed for record in self.records)
 
     @property
     def failed(self) -> int:
-        """Number of requests that did not complete."""
+        """Return the number of requests that did not complete."""
         return len(self.records) - self.completed
 
     def failures(self) -> Counter[FailureKind]:
@@ -193,7 +193,7 @@ class GoodputSLO:
             raise MetricsError(f"the limits of a goodput SLO are positive milliseconds: {self}")
 
     def met_by(self, record: RequestRecord) -> bool:
-        """Tell whether a request completed within every limit."""
+        """Return whether a request completed within every limit."""
         if not record.completed:
             return False
         pairs = (
@@ -249,7 +249,8 @@ class ServingMetrics:
         itl_ms: Inter-token latency; None when no request had two token events.
         e2el_ms: End-to-end latency.
         optimised: The metrics under their flat names once more, with every failed request counted
-            as one that was answered as late as a request may be. Without failures it is `as_dict`.
+            as one that was answered as late as a request may be. Without failures it is
+            ``as_dict``.
     """
 
     completed: int
@@ -369,7 +370,7 @@ def summarize(
 
 
 def _latest_end(record: RequestRecord, longest_s: float | None) -> float:
-    """When a request that failed would have ended at the latest, as far as that is known.
+    """Return when a failed request would have ended at the latest, as far as that is known.
 
     Else a run would get shorter, and its throughput higher, by failing the last request early.
     """
@@ -383,7 +384,7 @@ def _metrics(
     duration: float,
     slo: GoodputSLO | None,
 ) -> ServingMetrics:
-    """Metrics of latencies that are given, and of the tokens of the requests that completed."""
+    """Return the metrics of given latencies and of the tokens of the requests that completed."""
     ttft = LatencySummary.of_seconds(samples.ttft)
     e2el = LatencySummary.of_seconds(samples.e2el)
     assert ttft is not None

@@ -102,9 +102,9 @@ def count_texts(
 
     Args:
         trace: Any trace.
-        model: As for `load_tokenizer`.
-        revision: As for `load_tokenizer`.
-        token: As for `load_tokenizer`.
+        model: As for ``load_tokenizer``.
+        revision: As for ``load_tokenizer``.
+        token: As for ``load_tokenizer``.
 
     Raises:
         NoTokenizer: There is none, and some texts are not counted.
@@ -156,11 +156,11 @@ def write_prompts(
 
     Args:
         workload: The requests.
-        model: As for `load_tokenizer`; not needed where every request has its text and its count,
-            and none is shortened.
+        model: As for ``load_tokenizer``; not needed where every request has its text and its
+            count, and none is shortened.
         added: Tokens that the server counts in every prompt beyond the tokenizer's.
-        revision: As for `load_tokenizer`.
-        token: As for `load_tokenizer`.
+        revision: As for ``load_tokenizer``.
+        token: As for ``load_tokenizer``.
 
     Raises:
         NoTokenizer: There is none, and it is needed.
@@ -249,7 +249,7 @@ class PromptWriter:
 
     @cached_property
     def _overhead(self) -> int:
-        """Special tokens, and what the first word of a text costs more than the others."""
+        """Return the special tokens, and what a text's first word costs more than the others."""
         return _length(self._words[0], self._tokenizer) - 1 + self._added
 
     def draft(self, scheduled: ScheduledRequest) -> str:
@@ -337,10 +337,10 @@ def stable_words(tokenizer: Tokenizer) -> list[str]:
         tokenizer: Any tokenizer.
 
     Returns:
-        At most :data:`MAX_WORDS` words, spread over the vocabulary, in its order.
+        At most :data:``MAX_WORDS`` words, spread over the vocabulary, in its order.
 
     Raises:
-        PromptError: When there are fewer than :data:`MIN_WORDS`.
+        PromptError: When there are fewer than :data:``MIN_WORDS``.
     """
     decoded = (
         tokenizer.decode([token_id]).strip()

@@ -1,7 +1,7 @@
 """Secrets: which values are some, whether a header can carry them, and texts without them.
 
 A secret comes back in other people's words: in an error of the server's, a log's last line, a
-URL, the `repr` of a header. Every text that is shown, logged or kept goes through `hide`.
+URL, the ``repr`` of a header. Every text that is shown, logged or kept goes through ``hide``.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of an argument or environment variable must not be shown."""
+    """Return whether the value of an argument or environment variable must not be shown."""
     return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
 
 
 def fits_header(value: str) -> bool:
-    """Whether an HTTP header can carry a value so that it arrives unchanged."""
+    """Return whether an HTTP header can carry a value so that it arrives unchanged."""
     return _HEADER_VALUE.fullmatch(value) is not None
 
 
 def secrets_in(
     variables: Mapping[str, str] | None = None, words: Sequence[str] = ()
 ) -> frozenset[str]:
-    """The secret values among environment variables and the words of a command.
+    """Return the secret values among environment variables and the words of a command.
 
     Args:
         variables: Names and values. Short values are taken for none, as they occur in any text,
@@ -65,7 +65,7 @@ def secrets_in(
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
-    """A text in which no secret stands, however it is quoted.
+    """Return a text without the secrets in it, however they are quoted.
 
     Args:
         text: Anything.
@@ -82,7 +82,7 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 
 def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments whose names and values are none and hold none."""
+    """Return the arguments whose names and values are no secrets and hold none."""
     return {
         name: value
         for name, value in arguments.items()
@@ -93,15 +93,15 @@ def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def redact(words: Sequence[str]) -> str:
     """Write a command line to show.
 
-    The user's own command may hold secrets: what follows an option or a `NAME=` that looks like
-    one is replaced by `***`, also within a word that is itself a command for a shell.
+    The user's own command may hold secrets: what follows an option or a ``NAME=`` that looks like
+    one is replaced by ``***``, also within a word that is itself a command for a shell.
     """
     shown, secrets = _masked(words)
     return hide(" ".join(_quoted(word) for word in shown), secrets)
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as others write it: its lines, URL-encoded, escaped by Python, JSON or a shell."""
+    """Return a secret as others write it: line by line, URL-encoded, escaped, quoted."""
     forms: set[str] = set()
     for value in {secret, secret.strip(), *secret.splitlines()}:
         forms |= {
@@ -146,7 +146,7 @@ def _masked(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _assignment(word: str) -> tuple[str, str | None]:
-    """Name and value of `NAME=VALUE`, `--name=VALUE`, `--env=NAME=VALUE` and `-eNAME=VALUE`."""
+    """Split ``NAME=VALUE``, ``--name=VALUE``, ``--env=NAME=VALUE`` or ``-eNAME=VALUE``."""
     bare = word.lstrip("-")
     match = _ASSIGNED.fullmatch(bare)
     if match is None:
@@ -160,7 +160,7 @@ def _assignment(word: str) -> tuple[str, str | None]:
 
 
 def _announces(word: str, name: str, value: str | None) -> bool:
-    """Whether the next word is a secret."""
+    """Return whether the next word is a secret."""
     return word.lower() in ("bearer", "basic") or (
         value is None and word.startswith("-") and is_secret(name)
     )

@@ -155,7 +155,7 @@ class Trace:
 
     @property
     def has_arrival_times(self) -> bool:
-        """Whether the trace can be replayed at its own pace."""
+        """Return whether the trace can be replayed at its own pace."""
         return self.requests[0].arrival_time is not None
 
 
@@ -273,7 +273,7 @@ def bundled_folder() -> Path:
 
 
 def _name_of(path: Path) -> str:
-    """A file's name without its endings, fit to be shown and stored."""
+    """Return a file's name without its endings, fit to be shown and stored."""
     stem = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     return Path(stem).stem.encode("utf-8", "replace").decode()
 
@@ -281,7 +281,7 @@ def _name_of(path: Path) -> str:
 def _own_rows(
     file: TraceFile, kind: str, time_unit: TimeUnit | None
 ) -> tuple[Sequence[NumberedRow], tuple[str, ...]]:
-    """The rows of a file in this project's format, and notes on how they were made."""
+    """Return the rows of a file in this project's format, and notes on how they were made."""
     names = names_of(file)
     trace_format = find_format(names)
     if trace_format is not None:
@@ -304,7 +304,7 @@ def _own_rows(
 
 
 def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table with this project's columns, with numbers for texts where they are some."""
+    """Return a row of a table in this project's columns, its texts as numbers where they are."""
     typed: dict[str, Any] = {}
     for name, cell in row.items():
         key = name.lower()
@@ -327,7 +327,7 @@ def _float(cell: str) -> float | None:
 
 
 def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequence[NumberedRow]:
-    """Rows with their times in seconds, which they are unless the user says otherwise."""
+    """Return rows with times in seconds, which they are unless the user says otherwise."""
     stamps = [
         (line, row["arrival_time"])
         for line, row in rows
@@ -355,7 +355,7 @@ def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequ
 
 
 def _request(row: Mapping[str, Any]) -> TraceRequest:
-    """Make a request of a row of this project's JSONL, checking names and types."""
+    """Make a request from a row of this project's JSONL, checking names and types."""
     if unknown := sorted(set(row) - set(_KEYS)):
         wrong = ", ".join(
             key if key.isidentifier() and len(key) < 60 else shown(key) for key in unknown[:20]
@@ -372,7 +372,7 @@ def _request(row: Mapping[str, Any]) -> TraceRequest:
 
 
 def _is_broken(text: str) -> bool:
-    """Whether a text cannot be sent: JSON can write one half of a pair of surrogates alone."""
+    """Return whether a text cannot be sent: JSON can write half of a surrogate pair alone."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -65,7 +65,7 @@ class Workload:
 
     @property
     def offered_rate(self) -> float:
-        """Requests a second that arrive, on average over the duration."""
+        """Return the requests a second that arrive, on average over the duration."""
         return len(self.requests) / self.duration
 
 
@@ -170,7 +170,7 @@ def _check(trace: Trace, too_long: str) -> None:
 def _shortened(
     requests: list[TraceRequest], max_model_len: int, too_long: TooLong, trace_name: str
 ) -> tuple[list[TraceRequest], int]:
-    """Clip the requests that do not fit, or refuse them; return all, and how many were long."""
+    """Clip or refuse the requests that do not fit; return all, and how many were too long."""
     long = [request for request in requests if not _fits(request, max_model_len)]
     if long and too_long == "refuse":
         longest = max(r.prompt_tokens + r.output_tokens for r in long)

@@ -101,7 +101,7 @@ def processor_engine(
     """Return the model of a current vLLM on a processor, before it is fitted.
 
     Args:
-        model: See `read_model_shape`.
+        model: See ``read_model_shape``.
         kv_cache_bytes: ``VLLM_CPU_KVCACHE_SPACE``, in bytes.
         defaults: What the engine takes for parameters that a run does not set.
     """
@@ -129,7 +129,7 @@ def calibrate(
         engine: The model of the machine; the fit starts at and around its coefficients.
         runs: At least two that are not held out.
         held_out: Indices of runs that are only predicted.
-        names: The coefficients to fit, fields of `StepCoefficients`, all > 0 at the start.
+        names: The coefficients to fit, fields of ``StepCoefficients``, all > 0 at the start.
 
     Raises:
         CalibrationError: There are too few runs, a metric is missing, or a name is unknown.
@@ -171,7 +171,7 @@ def calibrate(
 
 
 def _starting_points(names: Sequence[str]) -> list[Vector]:
-    """Where the fit starts, as x = 1 + log(c / c0)."""
+    """Return the points from which the fit starts, as x = 1 + log(c / c0)."""
     changes = [STARTING_CHANGES if name in SIDES else (0.0,) for name in names]
     return [1.0 + np.array(point) for point in product(*changes)]
 

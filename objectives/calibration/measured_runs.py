@@ -31,9 +31,9 @@ class MeasuredRun:
     """One configuration as it was measured.
 
     Attributes:
-        params: Parameters of the configuration, as `SimulatedEngine.start` takes them.
+        params: Parameters of the configuration, as ``SimulatedEngine.start`` takes them.
         workload: What was sent.
-        metrics: Flat names and values of `ServingMetrics.as_dict`.
+        metrics: Flat names and values of ``ServingMetrics.as_dict``.
     """
 
     params: Mapping[str, Any]
@@ -84,7 +84,7 @@ def write_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
 
 
 def read_runs(path: Path) -> list[MeasuredRun]:
-    """Read what :func:`write_runs` wrote.
+    """Read what :func:``write_runs`` wrote.
 
     Raises:
         CalibrationError: The file cannot be read or is of another form.

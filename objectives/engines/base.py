@@ -1,10 +1,10 @@
 """What an engine is to an objective, and the two ways in which a trial on one can fail.
 
 An engine is started afresh for every trial with that trial's parameters, serves one workload, and
-is stopped. A failure either says something about the parameters (`EngineCrash`: it is what a
+is stopped. A failure either says something about the parameters (``EngineCrash``: it is what a
 sampler can learn hidden constraints from, section IV-G of the SCOOT paper, arXiv 2408.04323) or
-it does not (`ExternalFailure`: a busy port, a model that does not exist), and then no sampler may
-learn from it.
+it does not (``ExternalFailure``: a busy port, a model that does not exist), and then no sampler
+may learn from it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class EngineCrash(Exception):
         detail: One line for a person: the engine's own message where there is one.
 
     Attributes:
-        info: The `RunningEngine.info` of an engine that did not get to run, as far as known.
+        info: The ``RunningEngine.info`` of an engine that did not get to run, as far as known.
     """
 
     def __init__(self, reason: CrashReason, detail: str) -> None:
@@ -102,11 +102,11 @@ class ExternalFailure(Exception):
     """The trial failed in a way that says nothing about the configuration.
 
     Args:
-        reason: The class of the failure, an `ExternalReason` or another short identifier.
+        reason: The class of the failure, an ``ExternalReason`` or another short identifier.
         detail: One line for a person that says what to do.
 
     Attributes:
-        info: The `RunningEngine.info` of an engine that did not get to run, as far as known.
+        info: The ``RunningEngine.info`` of an engine that did not get to run, as far as known.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -125,7 +125,7 @@ class RunningEngine(Protocol):
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """JSON-like facts for the trial's user attributes: command line, version, log file."""
+        """Return JSON-like facts for the trial's user attributes: command, version, log file."""
         ...
 
     def serve(self, workload: Workload) -> LoadResult:
@@ -157,7 +157,7 @@ class Engine(Protocol):
 
     @property
     def description(self) -> str:
-        """What runs, with its version: "vLLM 0.32.0", "simulated engine bot-2xa100-13b"."""
+        """Return what runs, with its version: "vLLM 0.32.0", "simulated engine bot-2xa100-13b"."""
         ...
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningEngine:

@@ -1,6 +1,6 @@
 """Why an engine ended: from its exit code and its log to a class and one line for a person.
 
-The messages are in `objectives.engines.failure_patterns`. An exception that the log states
+The messages are in ``objectives.engines.failure_patterns``. An exception that the log states
 decides, else what is said less plainly, else the exit code.
 """
 
@@ -51,7 +51,7 @@ def read_log(path: Path) -> str:
 def classify_exit(
     returncode: int, log: str, phase: Phase, tuned: Collection[str]
 ) -> EngineCrash | ExternalFailure:
-    """Say why an engine ended that nobody here asked to end.
+    """Find out why an engine ended that nobody here asked to end.
 
     Args:
         returncode: Exit code of its main process; negative: the signal.
@@ -89,7 +89,7 @@ def classify_exit(
 
 
 def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
-    """The groups of statements that may decide, the plainest first.
+    """Return the groups of statements that may decide, the plainest first.
 
     What is said less plainly counts only where no exception gives a cause of its own: a library
     also prints what it then copes with.
@@ -104,7 +104,7 @@ def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
 def _known(
     group: Sequence[Statement], tuned: Collection[str]
 ) -> EngineCrash | ExternalFailure | None:
-    """What the tables say of some statements."""
+    """Return what the tables say of some statements, None when they know none of them."""
     for words, reason in patterns.EXTERNAL:
         if (match := _find(re.compile(words, re.IGNORECASE), group)) is not None:
             return ExternalFailure(reason, f"{patterns.HINTS[reason]}: {match}")
@@ -126,7 +126,7 @@ def _known(
 
 
 def _find(pattern: re.Pattern[str], group: Sequence[Statement]) -> str | None:
-    """The first statement that a pattern fits, fit to be shown: its first line and that line."""
+    """Return the first statement that a pattern fits, as shown: its first line and that line."""
     for statement in sorted(group, key=lambda s: patterns.WRAPPERS.search(s.head) is not None):
         for line in statement.lines:
             if pattern.search(line):
@@ -138,7 +138,7 @@ def _find(pattern: re.Pattern[str], group: Sequence[Statement]) -> str | None:
 def _by_exit_code(
     returncode: int, stated: Sequence[Statement]
 ) -> EngineCrash | ExternalFailure | None:
-    """What the exit code alone says; a shell and a container give signal n as 128 + n."""
+    """Return what the exit code alone says; a shell and a container give signal n as 128 + n."""
     if returncode in patterns.NEVER_RAN:
         reason = patterns.NEVER_RAN[returncode]
         said = stated[0].head if stated else f"exit code {returncode}"
@@ -155,7 +155,7 @@ def _by_exit_code(
 
 
 def _errors(stated: Sequence[Statement]) -> list[Statement]:
-    """The statements that are errors for certain, and not of being stopped."""
+    """Return the statements that are errors for certain, and not of being stopped."""
     return [
         s
         for s in stated
@@ -165,7 +165,7 @@ def _errors(stated: Sequence[Statement]) -> list[Statement]:
 
 
 def _unwrapped(statement: Statement) -> Statement:
-    """The same without the words that wrap a worker's error."""
+    """Return the same statement without the words that wrap a worker's error."""
     text = patterns.WORKER_WRAPPER.sub(lambda match: match["cause"], statement.text)
     return Statement(tuple(text.splitlines()) or ("",), statement.strong)
 
@@ -179,7 +179,7 @@ def _crash_reason(log: str, errors: str, phase: Phase, tuned: Collection[str]) -
 
 
 def names_any(text: str, parameters: Collection[str]) -> bool:
-    """Whether a message names a parameter, as `max_num_seqs`, `--max-num-seqs` or in words."""
+    """Return whether a message names a parameter, as ``max_num_seqs``, as an option or in words."""
     plain = re.sub(r"[-_ ]+", " ", text.lower())
     return any(
         re.search(rf"\b{re.sub(r'^(enable|disable|use)_', '', name).replace('_', ' ')}\b", plain)
@@ -188,7 +188,7 @@ def names_any(text: str, parameters: Collection[str]) -> bool:
 
 
 def _cause(group: Sequence[Statement]) -> str:
-    """The first error that is not merely the echo of another one."""
+    """Return the first error that is not merely the echo of another one."""
     for unfit in ((patterns.WRAPPERS, patterns.ECHOES), (patterns.WRAPPERS,)):
         for statement in group:
             if not any(pattern.search(statement.text) for pattern in unfit):
@@ -201,7 +201,7 @@ def _last_line(log: str) -> str:
 
 
 def _shorten(line: str) -> str:
-    """One line without the tails that help nobody."""
+    """Return one line without the tails that help nobody."""
     line = re.sub(r" \[type=\w+, input_value=.*", "", line).removeprefix("Value error, ")
     line = re.sub(r"\s+", " ", line).strip()
     return line if len(line) <= DETAIL_CHARACTERS else line[: DETAIL_CHARACTERS - 3] + "..."

@@ -23,7 +23,7 @@ MOST_ADDED = 2  # tokens of its own: one before a text and one after it
 
 
 def tokens_added(prompts: Prompts, count: Callable[[str], int | None]) -> int:
-    """How many tokens the server counts in every prompt beyond the tokenizer's.
+    """Return how many tokens the server counts in every prompt beyond the tokenizer's.
 
     Args:
         prompts: Those of the load.
@@ -52,7 +52,7 @@ def tokens_added(prompts: Prompts, count: Callable[[str], int | None]) -> int:
 
 
 def check_counts(result: LoadResult, prompts: Prompts) -> None:
-    """See that the server counted every prompt as it was meant.
+    """Check that the server counted every prompt as it was meant.
 
     Raises:
         ExternalFailure: It did not.

@@ -1,7 +1,7 @@
 """Is the engine that answers on the port the one that was started, and is it ready?
 
-Three things make an engine ready: its process lives, `/health` answers 200, and `/v1/models` gives
-back the name that was made for this trial. The third keeps a stranger on the port, such as a
+Three things make an engine ready: its process lives, ``/health`` answers 200, and ``/v1/models``
+gives back the name that was made for this trial. The third keeps a stranger on the port, such as a
 server left over from an earlier run, from ever being measured.
 """
 
@@ -71,7 +71,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The base of its addresses."""
+        """Return the base of its addresses."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -87,7 +87,7 @@ def wait_until_ready(
     Args:
         address: Where it will answer.
         returncode: Gives the exit code of its process, None while it lives.
-        deadline: On the clock of `time.monotonic`.
+        deadline: On the clock of ``time.monotonic``.
 
     Raises:
         NotReady: One of its subclasses.
@@ -134,10 +134,10 @@ def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answ
 
 
 def warm_up(address: Address, returncode: Callable[[], int | None], deadline: float) -> None:
-    """Have one tiny request answered, as the first one of a fresh engine compiles and allocates.
+    """Send one tiny request, as the first one of a fresh engine compiles and allocates.
 
     Raises:
-        NotReady: When it is not answered; `RequestRefused` when the request is at fault.
+        NotReady: When it is not answered; ``RequestRefused`` when the request is at fault.
     """
     body = {
         "model": address.model_name,
@@ -162,7 +162,7 @@ def warm_up(address: Address, returncode: Callable[[], int | None], deadline: fl
 
 
 def get_version(address: Address) -> str | None:
-    """The version that the engine gives itself, None when it does not say."""
+    """Return the version that the engine gives itself, None when it does not say."""
     try:
         status, body = _request(address, "GET", "/version")
         return str(json.loads(body)["version"]) if status == http.client.OK else None
@@ -171,7 +171,7 @@ def get_version(address: Address) -> str | None:
 
 
 def count_prompt_tokens(address: Address, text: str) -> int | None:
-    """The tokens that the engine counts in a prompt, None when it does not say."""
+    """Return the tokens that the engine counts in a prompt, None when it does not say."""
     body = json.dumps({"model": address.model_name, "prompt": text, "add_special_tokens": True})
     try:
         status, answer = _request(address, "POST", "/tokenize", body)
@@ -188,7 +188,7 @@ def _request(
     body: str | None = None,
     timeout: float = HTTP_TIMEOUT_SECONDS,
 ) -> tuple[int, bytes]:
-    """One HTTP request, straight to the engine: no proxy of the environment's is asked."""
+    """Send one HTTP request straight to the engine: no proxy of the environment's is asked."""
     connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
     headers = {"Content-Type": "application/json"}
     if address.api_key is not None:

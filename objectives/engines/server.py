@@ -34,7 +34,7 @@ class EngineServer:
         log: File that it writes.
         tuned: Names of the trial's parameters.
         env: Its environment.
-        memory_before: What `gpus.used_memory_mib` said before it was started.
+        memory_before: What ``gpus.used_memory_mib`` said before it was started.
         clean: Takes the secrets out of a text.
     """
 
@@ -67,7 +67,7 @@ class EngineServer:
         """Wait until it serves; its own first request is not one of a workload.
 
         Args:
-            begin: When it was started, on the clock of `time.monotonic`.
+            begin: When it was started, on the clock of ``time.monotonic``.
             timeout: Seconds from then on.
 
         Raises:
@@ -94,7 +94,7 @@ class EngineServer:
             raise EngineCrash(CrashReason.STARTUP_FAILED, self._clean(str(error))) from None
 
     def check_alive(self, *, all_answered: bool) -> None:
-        """Tell a server that died from one that did not answer all.
+        """Distinguish a server that died from one that did not answer all.
 
         Args:
             all_answered: Whether every request of the load completed.
@@ -109,7 +109,7 @@ class EngineServer:
             raise self._exit_failure(code, Phase.SERVING)
 
     def _await_health_or_exit(self) -> None:
-        """After failed requests: is the server well, is it ending, or is it another one?"""
+        """Wait, after failed requests, until the server is known to be well or has ended."""
         deadline = time.monotonic() + DEATH_WAIT_SECONDS
         while self.returncode is None:
             answer = readiness.who_answers(self.address)

@@ -76,14 +76,14 @@ def find_tokenizer(
 
 @contextlib.contextmanager
 def tokenizer_needed(place: str, clean: Callable[[str], str]) -> Iterator[None]:
-    """Say what to do where a tokenizer cannot be read or used.
+    """Explain what to do where a tokenizer cannot be read or used.
 
     Args:
-        place: See `TokenizerSource`.
+        place: See ``TokenizerSource``.
         clean: Takes the secrets out of a text.
 
     Raises:
-        ExternalFailure: Instead of a `PromptError`.
+        ExternalFailure: Instead of a ``PromptError``.
     """
     try:
         yield
@@ -104,7 +104,7 @@ def tokenizer_needed(place: str, clean: Callable[[str], str]) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=8)
 def written_once(workload: Workload, source: TokenizerSource, added: int) -> Prompts:
-    """Return the prompts of a workload, made once in a process; see `write_prompts`."""
+    """Return the prompts of a workload, made once in a process; see ``write_prompts``."""
     return write_prompts(
         workload, source.place, added, revision=source.revision, token=source.token
     )

@@ -78,14 +78,14 @@ class VllmEngine:
 
     Attributes:
         model: Folder or hub name of the model.
-        python: Interpreter of the environment that holds vLLM. Without it and without `command`:
-            `vllm serve` where it is on the PATH, else this interpreter.
-        command: Instead of `python`, the words that start the server; the model's name and the
-            options are appended. Words such as `NAME=value` before them are variables of its
+        python: Interpreter of the environment that holds vLLM. Without it and without ``command``:
+            ``vllm serve`` where it is on the PATH, else this interpreter.
+        command: Instead of ``python``, the words that start the server; the model's name and the
+            options are appended. Words such as ``NAME=value`` before them are variables of its
             environment. A container needs the host's network, and a runtime that passes SIGTERM
-            on, as `docker run --rm --init --network host` does.
+            on, as ``docker run --rm --init --network host`` does.
         engine_args: Options for every trial, named with underscores; none that is tuned. Secrets
-            among them (`api_key`, `hf_token`) reach the engine by its environment.
+            among them (``api_key``, ``hf_token``) reach the engine by its environment.
         env: Environment variables for the engine, over this process's own.
         tokenizer: Where the model's tokenizer is, on this machine or on the hub; by default what
             the engine takes, with its revision and token. A folder of a container is looked for
@@ -123,7 +123,7 @@ class VllmEngine:
 
     @property
     def capabilities(self) -> EngineCapabilities:
-        """What the installed engine is and takes; asked once in a process, for some seconds.
+        """Return what the installed engine is and takes; asked once a process, for some seconds.
 
         Raises:
             ExternalFailure: It is not installed, or cannot serve this model with these arguments.
@@ -176,7 +176,7 @@ class VllmEngine:
         self.prompts(workload)
 
     def count_texts(self, trace: Trace) -> Trace:
-        """Return a trace with its texts counted by the tokenizer; see `prompts.count_texts`.
+        """Return a trace with its texts counted by the tokenizer; see ``prompts.count_texts``.
 
         Raises:
             ExternalFailure: The tokenizer cannot be read, and some texts are not counted.
@@ -187,22 +187,22 @@ class VllmEngine:
 
     @property
     def description(self) -> str:
-        """As in "vLLM 0.32.0"; without the number when the command does not tell it."""
+        """Return as in "vLLM 0.32.0"; without the number when the command does not tell it."""
         version = self.capabilities.version
         return "vLLM" if version is None else f"vLLM {version}"
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of the engine, secrets included: never to be shown."""
+        """Return the whole environment of the engine, secrets included: never to be shown."""
         variables, _ = self._command()
         _, secrets = split_secrets(self.engine_args)
         return {**os.environ, **variables, **self.env, **secrets}
 
     def hide_secrets(self, text: str) -> str:
-        """A text as it may be shown, whoever wrote it."""
+        """Return a text as it may be shown, whoever wrote it."""
         return hide(text, secrets_in(self.environment(), self.command or ()))
 
     def prompts(self, workload: Workload) -> tuple[str, ...]:
-        """The prompts of a workload, made once in a process.
+        """Return the prompts of a workload, made once in a process.
 
         Raises:
             ExternalFailure: The tokenizer cannot be read, or allows no prompts of these lengths.
@@ -210,7 +210,7 @@ class VllmEngine:
         return self.written_prompts(workload).texts
 
     def written_prompts(self, workload: Workload, added: int = 0) -> Prompts:
-        """Return the prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
+        """Return the prompts with their lengths; see ``write_prompts``. Raises as ``prompts``."""
         source = self._tokenizer_source()
         with tokenizer_needed(source.place, self.hide_secrets):
             return written_once(workload, source, added)
@@ -223,7 +223,7 @@ class VllmEngine:
         return find_tokenizer(self.tokenizer, self.model, self.engine_args, command, own)
 
     def _command(self) -> tuple[dict[str, str], list[str]]:
-        """Variables and words of the command that starts the server."""
+        """Return variables and words of the command that starts the server."""
         return split_variables(engine_command(self.python, self.command))
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningVllm:
@@ -315,7 +315,7 @@ class VllmEngine:
         return RunningVllm(self, server, {**info, "startup_s": startup_s})
 
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
-        """The command line of one trial."""
+        """Return the command line of one trial."""
         shown, _ = split_secrets(self.engine_args)
         own = {
             "served_model_name": address.model_name,
@@ -327,7 +327,7 @@ class VllmEngine:
         return [*command, self.model, *arguments]
 
     def _api_key(self, env: Mapping[str, str]) -> str | None:
-        """The key that the engine wants, None when it wants none.
+        """Return the key that the engine wants, None when it wants none.
 
         Raises:
             ExternalFailure: No HTTP header can carry it.
@@ -343,7 +343,7 @@ class VllmEngine:
 
 
 class RunningVllm:
-    """One vLLM server; see `RunningEngine`. Made by `VllmEngine.start`.
+    """One vLLM server; see ``RunningEngine``. Made by ``VllmEngine.start``.
 
     Args:
         engine: The recipe that it was started by.

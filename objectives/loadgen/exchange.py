@@ -102,7 +102,7 @@ def request_body(
 
 
 def blames_request(status: int) -> bool:
-    """Whether an HTTP status says that the request is at fault, not the load on the server."""
+    """Return whether an HTTP status blames the request, not the load on the server."""
     passing = (
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_EARLY,

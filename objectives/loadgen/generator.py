@@ -2,7 +2,7 @@
 
 Arrivals never wait for the server. How late the generator itself was is measured and reported.
 Answers are streamed; the moments of the token events and the token counts that the server reports
-in ``usage`` make one :class:`~objectives.metrics.RequestRecord` a request. An event can carry
+in ``usage`` make one :class:``~objectives.metrics.RequestRecord`` a request. An event can carry
 several tokens, so tokens are never counted by events. Answers are as long as the trace says:
 ``max_tokens`` with ``ignore_eos``, at temperature 0.
 """
@@ -63,7 +63,7 @@ def run(
     on_progress: Callable[[Progress], None] | None = None,
     should_abort: Callable[[], str | None] | None = None,
 ) -> LoadResult:
-    """Run a workload and wait for its end; :func:`run_workload` tells the rest.
+    """Run a workload and wait for its end; :func:``run_workload`` tells the rest.
 
     Works inside a running event loop too, as in a notebook, by moving to a thread.
     """
@@ -293,7 +293,7 @@ class _Run:
         )
 
     def _longest(self) -> float | None:
-        """Seconds that no answer can take longer than; None when nothing limits them."""
+        """Return the seconds that no answer can exceed; None when nothing limits them."""
         until_given_up = self._exchanges[-1].scheduled.time + self._options.drain_timeout_s
         longest = min(self._options.request_timeout_s, until_given_up)
         return longest if math.isfinite(longest) else None

@@ -51,7 +51,7 @@ class LoadOptions:
 
 
 def check_limits(n_requests: int) -> None:
-    """Let this process have a connection open for every request.
+    """Allow this process a connection for every request.
 
     Raises:
         LoadError: When it may not.
@@ -60,7 +60,7 @@ def check_limits(n_requests: int) -> None:
 
 
 def raise_file_limit(n_files: int) -> None:
-    """Let this process open a number of files at once, raising its soft limit where needed.
+    """Allow this process to open so many files at once, raising its soft limit where needed.
 
     Raises:
         LoadError: When the hard limit is lower.

@@ -100,13 +100,13 @@ class _Table:
         self.has_time = trace_format.time in self._names
 
     def unused(self) -> list[str]:
-        """Columns that were not used, though nobody knows that they do not matter."""
+        """Return columns that were not used, though nobody knows that they do not matter."""
         f = self._format
         used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | INDEX
         return [as_words(name) for lower, name in self._names.items() if lower not in used]
 
     def lengths(self, line: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Lengths and text of a request; None when it has no prompt or no answer.
+        """Return lengths and text of a request; None when it has no prompt or no answer.
 
         Raises:
             PublicTraceError: A length is no whole number, or is missing.
@@ -139,7 +139,7 @@ class _Table:
             )
 
     def blocks(self, rows: Sequence[NumberedRow]) -> list[Sequence[int]] | None:
-        """The hash ids of each row; None when the file has none.
+        """Return the hash ids of each row; None when the file has none.
 
         Raises:
             PublicTraceError: They are no list.
@@ -155,7 +155,7 @@ class _Table:
     def block_tokens(
         self, requests: Sequence[Mapping[str, Any]], blocks: Sequence[Sequence[int]]
     ) -> int:
-        """Tokens that one hash id stands for.
+        """Return the number of tokens that one hash id stands for.
 
         Raises:
             PublicTraceError: The file does not tell it.
@@ -178,7 +178,7 @@ class _Table:
         blocks: Sequence[Sequence[int]] | None,
         time_unit: TimeUnit | None,
     ) -> list[float]:
-        """When each request arrives.
+        """Return when each request arrives.
 
         Raises:
             StampError: A time is none, or nothing tells its unit.
@@ -199,7 +199,7 @@ class _Table:
         requests: Sequence[Mapping[str, Any]],
         blocks: Sequence[Sequence[int]] | None,
     ) -> bool:
-        """Whether a file has all that Mooncake's own have, so that its stamps are milliseconds."""
+        """Return whether a file has all that Mooncake's own have, and so counts milliseconds."""
         if not all(type(stamp) is int for stamp in stamps):
             return False
         if blocks is None or not all(blocks):
@@ -217,7 +217,7 @@ class _Table:
 def _with_shared_tokens(
     requests: Sequence[dict[str, Any]], blocks: Sequence[Sequence[int]], table: _Table
 ) -> list[dict[str, Any]]:
-    """Requests with the beginning that they share, by its hash ids; a text shares what it does."""
+    """Return the requests with the prefixes that their hash ids tell; a text speaks for itself."""
     blocks = [[] if "prompt" in r else ids for r, ids in zip(requests, blocks, strict=True)]
     prefixes = shared_prefixes(blocks)
     if all(prefix_id is None for prefix_id, _ in prefixes):
@@ -233,7 +233,7 @@ def _with_shared_tokens(
 
 
 def block_size(lengths: Sequence[int], n_blocks: Sequence[int]) -> int:
-    """The tokens of a block, of which each prompt fills all but, perhaps, its last.
+    """Return the tokens of a block, of which each prompt fills all but, perhaps, its last.
 
     Args:
         lengths: Tokens of each prompt.

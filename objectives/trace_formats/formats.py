@@ -52,7 +52,7 @@ class TraceFormat:
     known: frozenset[str] = frozenset()
 
     def fits(self, names: Mapping[str, str]) -> bool:
-        """Whether columns of these names, in lower case, are in this format."""
+        """Return whether columns of these names, in lower case, are in this format."""
         has_prompt = self.prompt in names or any(text in names for text in TEXTS)
         has_time = not self.needs_time or self.time in names
         return has_prompt and has_time and self.output in names
@@ -96,13 +96,13 @@ INDEX = frozenset({"index", "unnamed: 0"})
 
 
 def names_of(file: TraceFile) -> dict[str, str]:
-    """The columns or keys of a file: in lower case, and as they stand there."""
+    """Return the columns or keys of a file: in lower case, and as they stand there."""
     names = file.columns or dict.fromkeys(key for _, row in file.rows for key in row)
     return {name.lower(): name for name in names}
 
 
 def find_format(names: Mapping[str, str]) -> TraceFormat | None:
-    """The public format of a file with these columns or keys, None when it is in none.
+    """Return the public format of a file with these columns or keys, None when it is in none.
 
     Args:
         names: The names in lower case, with the names as they stand in the file.
@@ -116,7 +116,7 @@ def find_format(names: Mapping[str, str]) -> TraceFormat | None:
 
 
 def describe_formats() -> str:
-    """The columns of tables that are read, for a message."""
+    """Return the columns of tables that are read, for a message."""
     return (
         "TIMESTAMP, ContextTokens, GeneratedTokens (Azure), Timestamp, Request tokens, Response "
         "tokens (BurstGPT), num_prefill_tokens, num_decode_tokens (lengths), prompt_tokens_count, "

@@ -44,7 +44,7 @@ class TraceFileError(ValueError):
 
 
 def kind_of(path: Path) -> str | None:
-    """The suffix that tells what a file is, without a `.gz`; None when it is none of these."""
+    """Return the suffix that tells what a file is, without a ``.gz``; None for any other."""
     name = path.name.lower().removesuffix(".gz")
     return next((s for s in (*TABLES, *JSON_LINES) if name.endswith(s)), None)
 
@@ -67,7 +67,7 @@ def read_file(path: Path, kind: str) -> TraceFile:
 
     Args:
         path: The file.
-        kind: What `kind_of` says of it.
+        kind: What ``kind_of`` says of it.
 
     Returns:
         The rows. The cells of a table are texts without blanks around them, and a column without
@@ -93,12 +93,12 @@ def read_file(path: Path, kind: str) -> TraceFile:
 
 
 def shown(value: object) -> str:
-    """A value in a message: never longer than a line."""
+    """Return a value for a message: never longer than a line."""
     return _SHORT.repr(value)
 
 
 def as_words(name: str) -> str:
-    """The name of a column in a message, on one line."""
+    """Return the name of a column for a message, on one line."""
     return " ".join(name.split())[:60]
 
 
@@ -130,7 +130,7 @@ def _table(lines: Iterator[str]) -> TraceFile:
 def _cells(
     lines: Iterator[str], separator: str, first_line: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each row that has any, with the line on which it begins."""
+    """Yield the cells of each row that has any, with the line on which it begins."""
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     while True:
         line = reader.line_num + first_line
@@ -203,7 +203,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number in a cell or a JSON value, also as `5.0`; None when it is none."""
+    """Return the whole number in a cell or a JSON value, also as ``5.0``; None for any other."""
     if isinstance(value, str):
         if value.isascii() and value.isdigit() and len(value) < 19:
             return int(value)

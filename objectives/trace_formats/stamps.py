@@ -47,7 +47,7 @@ def to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | None) -> l
         unit: That of numbers, as the format or the user says; None: not known.
 
     Raises:
-        StampError: As `dates_to_seconds` and `numbers_to_seconds`.
+        StampError: As ``dates_to_seconds`` and ``numbers_to_seconds``.
     """
     if any(isinstance(stamp, str) and _DATE.fullmatch(stamp) for _, stamp in stamps):
         return dates_to_seconds(stamps, column)
@@ -110,7 +110,7 @@ def numbers_to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | No
 
 
 def unit_from_1970(numbers: Sequence[Decimal | float]) -> TimeUnit | None:
-    """The unit in which all numbers are times since 1970, from 2001 to 2100; None: in none."""
+    """Return the unit in which all numbers are times since 1970, from 2001 to 2100, if any."""
     low, high = _FROM_1970
     for unit in UNITS:
         factor = _PER_SECOND[unit]
@@ -132,7 +132,7 @@ def _number(stamp: Any) -> Decimal | None:
 
 
 def _date(line: int, stamp: Any, column: str) -> tuple[int, bool]:
-    """Nanoseconds since 1970, and whether the stamp has a time zone; without, UTC is as good."""
+    """Return nanoseconds since 1970, and whether there is a time zone; without, UTC is as good."""
     match = _DATE.fullmatch(stamp) if isinstance(stamp, str) else None
     try:
         if match is None:

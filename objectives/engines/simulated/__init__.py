@@ -7,7 +7,7 @@
     kv_cache      blocks and shared prefixes
     scheduler     waiting and running queues of one replica
     cluster       replicas behind a router
-    engine        the `Engine` protocol
+    engine        the ``Engine`` protocol
     services      the paper's services by name
     measured_runs runs of a real engine, and their file
     calibration   coefficients of the step time from measured runs

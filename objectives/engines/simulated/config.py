@@ -57,7 +57,7 @@ class EngineConfig:
         return dataclasses.replace(self, **values)
 
     def refusal(self, n_gpus: int, max_model_len: int) -> str | None:
-        """Tell why the engine refuses these parameters (section II-C2); None when it does not."""
+        """Return why the engine refuses these parameters, None when it does not (section II-C2)."""
         tp = self.tensor_parallel_size
         if not 1 <= tp <= n_gpus:
             return f"tensor_parallel_size {tp} needs as many GPUs, and there are {n_gpus}"
@@ -78,7 +78,7 @@ class EngineConfig:
         return None
 
     def check(self, n_gpus: int, max_model_len: int, *, exclusive_caching: bool = True) -> None:
-        """Raise where the engine would refuse to start.
+        """Refuse what the engine would refuse to start with.
 
         Args:
             n_gpus: GPUs of the machine.

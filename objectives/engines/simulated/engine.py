@@ -1,4 +1,4 @@
-"""The simulated engine: the `Engine` protocol over the scheduler, in virtual time.
+"""The simulated engine: the ``Engine`` protocol over the scheduler, in virtual time.
 
 Nothing is run and nothing is measured: a workload is passed through a model of continuous batching
 and the times that the model predicts come back as if a client had seen them.
@@ -69,14 +69,14 @@ class SimulatedEngine:
 
     @property
     def description(self) -> str:
-        """Say what this is: simulated."""
+        """Return what this is: simulated."""
         return f"simulated engine {self.name}"
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningSimulatedEngine:
         """Check the parameters as the engine would when it starts.
 
         Args:
-            params: Values for the fields of `EngineConfig`; a missing one is in `defaults`.
+            params: Values for the fields of ``EngineConfig``; a missing one is in ``defaults``.
             label: Unused; there are no files to name.
 
         Raises:
@@ -110,7 +110,7 @@ class RunningSimulatedEngine:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """Facts for the trial's user attributes."""
+        """Return facts for the trial's user attributes."""
         return {
             "engine": self._engine.description,
             "simulated": True,
@@ -121,7 +121,7 @@ class RunningSimulatedEngine:
 
     @property
     def n_replicas(self) -> int:
-        """Copies of the model that fit on the machine's GPUs."""
+        """Return how many copies of the model fit on the machine's GPUs."""
         return self._engine.n_gpus // self._config.tensor_parallel_size
 
     def serve(self, workload: Workload) -> LoadResult:

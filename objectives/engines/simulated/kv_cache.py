@@ -54,7 +54,7 @@ class BlockPool:
 
     @property
     def available(self) -> int:
-        """Blocks that are free or held by a prefix that nobody uses."""
+        """Return how many blocks are free or held by a prefix that nobody uses."""
         return self.free + self._unused
 
     def blocks(self, tokens: int) -> int:

@@ -49,7 +49,7 @@ class MemoryPlan:
     iteration_bytes: float
 
     def check_iteration(self, tokens: int, sequences: int) -> None:
-        """Raise when an iteration of this size does not fit.
+        """Refuse an iteration of a size that does not fit.
 
         Raises:
             EngineCrash: With the reason ``out_of_memory``.
@@ -98,7 +98,7 @@ def plan_memory(gpu: GPU, model: ModelShape, config: EngineConfig) -> MemoryPlan
 
 
 def plan_cache(cache_bytes: float, model: ModelShape, config: EngineConfig) -> MemoryPlan:
-    """Plan a KV cache of a size that is given, beside which no memory runs out.
+    """Plan a KV cache of a given size; nothing else runs out of memory.
 
     Raises:
         EngineCrash: ``startup_failed`` where it cannot hold one longest sequence.

@@ -135,7 +135,7 @@ class Replica:
 
     @property
     def unfinished(self) -> int:
-        """Requests in the replica: what a router sees as its queue."""
+        """Return the number of requests in the replica: what a router sees as its queue."""
         return len(self._waiting) + len(self._running) + (self._partial is not None)
 
     def submit(self, sequence: Sequence) -> None:
@@ -337,7 +337,7 @@ class Replica:
         return self._phases[len(self.decode_times) % self.config.block_size]
 
     def _make_room(self) -> bool:
-        """Pre-empt until the next D-iteration's new blocks exist; tell whether that was needed."""
+        """Pre-empt until the next D-iteration's blocks exist; return whether that was needed."""
         preempted = False
         while self._growth() > self.pool.available:
             self._preempt_last()
