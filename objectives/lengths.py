@@ -1,4 +1,4 @@
-"""The longest sequence that a model serves: how it is written, and where a user's words tell it.
+"""The longest sequence that a model serves: how it is written, and where a user states it.
 
 vLLM takes ``--max-model-len 8192``, and the same as ``8k`` (8000) or ``8K`` (8192). Where the
 engine itself can be asked, its own answer counts; of a container's command only the words are
@@ -19,7 +19,7 @@ _OPTION = re.compile(r"--max[-_]model[-_]len[\s=]+['\"]?([^\s'\"]+)")
 
 
 class LengthError(ValueError):
-    """Words that are no number of tokens; the message says what is."""
+    """Words are not a number of tokens; the message says what is."""
 
 
 def parse_tokens(text: str | int) -> int | None:
@@ -66,7 +66,7 @@ def stated_length(
         Tokens of prompt and answer together; None when neither names it, or says ``auto``.
 
     Raises:
-        LengthError: What is named is no number of tokens.
+        LengthError: What is named is not a number of tokens.
     """
     if (value := arguments.get("max_model_len")) is not None:
         return _read("max-model-len", value)

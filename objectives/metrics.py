@@ -14,8 +14,8 @@ Where this differs from ``vllm bench serve`` on purpose: a metric that no reques
 instead of zero, and a run in which nothing completed is an error.
 
 These rest on the requests that completed, so that a server which drops its slowest requests looks
-fast. What is optimised, :meth:``ServingMetrics.value``, therefore takes a failed request for one
-that was answered as late as a request may be. ``docs/metrics.md`` tells more.
+fast. What is optimised, ``ServingMetrics.value``, therefore takes a failed request for one
+that was answered as late as a request may be. See ``docs/metrics.md``.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RequestRecord:
         output_tokens: Tokens generated, as the server counted them.
         inter_token_latencies: Seconds between successive token events; one fewer than events.
         error: None when the request completed, else a text that opens with a
-            :class:``FailureKind``, as ``"timeout: no answer within 60 s"``.
+            ``FailureKind``, as ``"timeout: no answer within 60 s"``.
         requested_tokens: Output tokens that were asked for; 0: not known.
     """
 
@@ -340,7 +340,7 @@ def summarize(
             failed request counts as in what is optimised.
 
     Returns:
-        The metrics. ``completed`` and ``failed`` tell how much they rest on; whether that
+        The metrics. ``completed`` and ``failed`` show how much they rest on; whether that
         suffices is for the caller to judge.
 
     Raises:

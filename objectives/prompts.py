@@ -2,7 +2,7 @@
 
 A prompt is a string of words of one token each, so that words can be counted instead of tokens;
 the count is then verified by encoding the prompt as the server does, special tokens such as a
-beginning-of-text included, and mended where words merge. Requests with the same ``prefix_id``
+beginning-of-text included, and repaired where words merge. Requests with the same ``prefix_id``
 begin with the same words. All others differ from their first words on: a prompt's own part opens
 with its number in the workload written in words, so that no prefix cache finds anything that the
 trace does not declare as shared.
@@ -47,7 +47,7 @@ class Prompts:
     Attributes:
         texts: One a request, in the workload's order.
         lengths: Tokens of each, as the server is meant to count them.
-        counted_here: Whether a tokenizer counted them; else the trace says so.
+        counted_here: Whether a tokenizer counted them; else the trace did.
     """
 
     texts: tuple[str, ...]
@@ -137,7 +137,7 @@ def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
         for old, new in zip(trace.requests, requests, strict=True)
     )
     notes = (
-        (f"{n_other} of {len(texts)} texts counted anew by the model's tokenizer",)
+        (f"{n_other} of {len(texts)} texts counted again by the model's tokenizer",)
         if n_other
         else ()
     )
@@ -330,17 +330,17 @@ class PromptWriter:
 def stable_words(tokenizer: Tokenizer) -> list[str]:
     """Find words, with the space before them, that are one token each one after another.
 
-    A tokenizer that splits a text into words before it merges keeps them single beside any other
+    A tokenizer that splits a text into words before it merges keeps them single next to any other
     word; for one that does not, prompts are repaired.
 
     Args:
         tokenizer: Any tokenizer.
 
     Returns:
-        At most :data:``MAX_WORDS`` words, spread over the vocabulary, in its order.
+        At most ``MAX_WORDS`` words, spread over the vocabulary, in its order.
 
     Raises:
-        PromptError: When there are fewer than :data:``MIN_WORDS``.
+        PromptError: When there are fewer than ``MIN_WORDS``.
     """
     decoded = (
         tokenizer.decode([token_id]).strip()

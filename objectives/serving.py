@@ -80,7 +80,7 @@ _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
 
 
 class ObjectiveError(ValueError):
-    """An objective that cannot be used so; the message says what to do."""
+    """An objective cannot be used in this way; the message says what to do."""
 
 
 class ServingObjective:
@@ -92,7 +92,7 @@ class ServingObjective:
     interrupt included, sets ``failure_is_external`` and ``external_reason``.
 
     Args:
-        engine: Started afresh for every trial.
+        engine: Started once for every trial.
         workload: The same for every trial.
         space: The parameters to draw.
         mode: What is optimised; see the head of this module.

@@ -1,7 +1,7 @@
 """Ready services: the paper's applications on its machines with its models (section V-A).
 
 A name reads application-machine-model: ``bot-2xa100-13b`` is the chat trace on two A100 with
-LLaMA2-13B. Rates are the paper's. What the paper does not tell, the time-out of the clients, is
+LLaMA2-13B. Rates are the paper's. What the paper does not state, the time-out of the clients, is
 set here with the default configuration in mind: a multiple of what it needs, so that the default
 runs and configurations that queue much longer do not.
 """
@@ -88,7 +88,7 @@ class Service:
 
     @property
     def name(self) -> str:
-        """Return the name that :func:``find_service`` understands."""
+        """Return the name that ``find_service`` understands."""
         return f"{self.application}-{self.n_gpus}x{self.gpu.name}-{self.model.name}"
 
     @property
@@ -199,7 +199,7 @@ def ready_service(name: str, seed: int = 0, duration: float = DURATION) -> Ready
     """Build a service's engine, workload and space once, for many evaluations.
 
     Args:
-        name: One of :func:``service_names``.
+        name: One of ``service_names``.
         seed: Seed of the arrivals and of the requests' order.
         duration: Seconds over which requests arrive, > 0.
 

@@ -42,12 +42,12 @@ MOST_BATCHED_TOKENS = 32768
 # Powers of two, so that the step divides the range evenly.
 THRESHOLD_STEP = 256
 LONGEST_THRESHOLD = 4096
-# Ranges are made for it where nothing tells how long a sequence the model takes.
+# Ranges are made for it where the longest sequence of the model is unknown.
 USUAL_LENGTH = 4096
 
 
 class SpaceError(ValueError):
-    """A space that cannot be built; the message says what to do."""
+    """A space cannot be built; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -176,13 +176,13 @@ def vllm_space(
 
     Left out on purpose, though the engine has them: ``stream_interval``, which holds tokens back,
     so that the measured latencies improve and the user's do not; ``max_num_active_seqs``, which
-    does what ``max_num_seqs`` does; and whatever changes the model's answers.
+    does what ``max_num_seqs`` does; and everything that changes the model's answers.
 
     Args:
         capabilities: What the installed engine said of itself.
         n_gpus: GPUs of the service; by default those that the engine sees.
         max_model_len: Longest sequence in tokens; by default what the engine resolved, else what
-            ``fixed`` says. Where none tells it, no known constraint is made of it.
+            ``fixed`` says. Where neither is known, there is no known constraint on it.
         fixed: The user's own arguments for the engine; what they set is not tuned.
 
     Returns:
@@ -190,7 +190,7 @@ def vllm_space(
 
     Raises:
         SpaceError: When nothing is left to tune.
-        LengthError: ``fixed`` holds a length that is no number of tokens.
+        LengthError: ``fixed`` holds a length that is not a number of tokens.
     """
     n_gpus = capabilities.n_devices if n_gpus is None else n_gpus
     known_length = max_model_len or capabilities.max_model_len or stated_length(fixed or {})
@@ -235,7 +235,7 @@ def _current_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -
         "enable_chunked_prefill": BOOLEAN,
         "enable_prefix_caching": BOOLEAN,
     }
-    # Current engines switch on by default what they can, where they did not say.
+    # Current engines switch on by default what they can, where they did not say otherwise.
     default: dict[str, Any] = {
         "max_num_seqs": seqs,
         "max_num_batched_tokens": tokens,
@@ -251,7 +251,7 @@ def _current_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -
     if longest > 0:
         threshold = IntDistribution(0, longest, step=THRESHOLD_STEP)
         parameters["long_prefill_token_threshold"] = threshold
-    if not on_cpu:  # the CPU's engine switches it off whatever is asked
+    if not on_cpu:  # the CPU's engine always switches it off
         parameters["async_scheduling"] = BOOLEAN
     sizes = tensor_parallel_sizes(n_gpus, capabilities.n_attention_heads)
     if len(sizes) > 1:
@@ -301,7 +301,7 @@ def _substituted(constraint: str, values: Mapping[str, Any]) -> str:
         if _names(constraint, name):
             literal = _literal(value)
             if literal is None:
-                return ""  # not a number: nothing can be said, and the engine will tell
+                return ""  # not a number: nothing is known here, and the engine will decide
             constraint = re.sub(rf"\b{name}\b", repr(literal), constraint)
     return constraint
 

@@ -72,7 +72,7 @@ class TraceRequest:
         prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text
             whose tokens are not counted yet (``objectives.prompts.count_texts`` counts them).
         output_tokens: Length of the answer, from 1 to MOST_TOKENS.
-        arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace tells no times.
+        arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace has no times.
         prefix_id: Requests with the same id begin with the same text.
         prefix_tokens: Length of that text in this prompt, <= prompt_tokens. Of two requests with
             the same id, the shorter prefix is the beginning of the longer.
@@ -164,7 +164,7 @@ def load_trace(name_or_path: str | Path, time_unit: TimeUnit | None = None) -> T
 
     Args:
         name_or_path: ``sql``, ``bot``, ``cls``, ``rec``, or the path of a file.
-        time_unit: What the times of a file count, where its format does not tell it.
+        time_unit: What the times of a file count, where its format leaves it open.
 
     Returns:
         The trace, named after the bundled trace or the file.

@@ -130,7 +130,7 @@ def build_workload(
 def clip_request(request: TraceRequest, max_model_len: int) -> TraceRequest:
     """Shorten a request so that prompt and answer together fit.
 
-    The prompt gives way first, from its end, but keeps at least half of the room; then the answer.
+    The prompt is cut first, from its end, but keeps at least half of the room; then the answer.
 
     Args:
         request: Any request.

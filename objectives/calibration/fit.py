@@ -1,11 +1,11 @@
-"""Fit the coefficients of the step time to measured runs, and tell how well they predict others.
+"""Fit the coefficients of the step time to measured runs, and judge how well they predict others.
 
 The fit minimises
 
     sum over runs and metrics of rho(log(predicted / measured)^2) + sum of (w * log(c / c0))^2
 
 over the coefficients c, with rho soft-L1 so that one odd run does not bend the rest, and w a
-small pull towards the starting values c0 for coefficients that the runs say nothing about. The fit
+small pull towards the starting values c0 for coefficients that the runs do not determine. The fit
 starts from several places and keeps the best: an iteration is bound by arithmetic or by bandwidth,
 and a search that sits on the wrong side of that maximum does not cross it. How good the result is
 must be judged on runs that were held out: their mean absolute percentage error, and Spearman's
@@ -229,7 +229,7 @@ def _check(
     if not test <= set(range(len(runs))):
         raise CalibrationError(f"held-out runs {sorted(test)} are not all among {len(runs)} runs")
     if len(runs) - len(test) < 2:
-        raise CalibrationError("at least two measured runs are needed beside those held out")
+        raise CalibrationError("at least two measured runs are needed besides those held out")
     for name in names:
         if getattr(start, name, 0.0) <= 0.0:
             raise CalibrationError(f"there is no positive coefficient {name!r} to start from")

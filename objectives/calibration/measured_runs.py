@@ -84,7 +84,7 @@ def write_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
 
 
 def read_runs(path: Path) -> list[MeasuredRun]:
-    """Read what :func:``write_runs`` wrote.
+    """Read what ``write_runs`` wrote.
 
     Raises:
         CalibrationError: The file cannot be read or is of another form.

@@ -1,8 +1,8 @@
 """What an engine is to an objective, and the two ways in which a trial on one can fail.
 
-An engine is started afresh for every trial with that trial's parameters, serves one workload, and
-is stopped. A failure either says something about the parameters (``EngineCrash``: it is what a
-sampler can learn hidden constraints from, section IV-G of the SCOOT paper, arXiv 2408.04323) or
+A new engine is started for every trial with that trial's parameters, serves one workload, and
+is stopped. A failure either says something about the parameters (``EngineCrash``, which a
+sampler learns hidden constraints from; section IV-G of the SCOOT paper, arXiv 2408.04323) or
 it does not (``ExternalFailure``: a busy port, a model that does not exist), and then no sampler
 may learn from it.
 """
@@ -43,7 +43,7 @@ class CrashReason(StrEnum):
     TOO_FEW_COMPLETED = "too_few_completed"
     """Too many requests failed for other reasons than time."""
     UNMEASURABLE = "unmeasurable"
-    """The load cannot be sent in time beside this engine, though it can beside others."""
+    """The load cannot be sent in time with this engine running, though it can with others."""
 
 
 class ExternalReason(StrEnum):

@@ -2,7 +2,7 @@
 
 Options come and go from version to version. Where the engine's interpreter is known, a probe
 (``objectives.engines.vllm_probe``) runs in it; of any other command, such as a container's, the
-help text is read, which tells the options but neither version nor defaults.
+help text is read, which has the options but neither version nor defaults.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ SECRET_VARIABLES = {"api_key": "VLLM_API_KEY", "hf_token": "HF_TOKEN"}
 
 
 class EngineArgumentError(ValueError):
-    """An argument for the engine that cannot be used; the message says what to do."""
+    """An argument for the engine cannot be used; the message says what to do."""
 
 
 def parse_engine_arguments(texts: Sequence[str]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _is_name(name: str) -> bool:
 
 
 def check_engine_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse what each trial sets itself, what is not measured, and names that are none.
+    """Refuse what each trial sets itself, what is not measured, and what is not a name.
 
     Raises:
         EngineArgumentError: When an argument cannot be used.
@@ -237,7 +237,7 @@ def options_in(words: Sequence[str]) -> set[str]:
 def interpreter_of(words: Sequence[str]) -> str | None:
     """Return the Python interpreter that a command runs, None when that is not known.
 
-    It is the first word itself, or the one that a script such as ``vllm`` names at its head: in
+    It is the first word itself, or what a script such as ``vllm`` names at its head: in
     its first line, through ``env``, or, as pip and uv write it for long paths, in a second line
     that the shell executes.
     """

@@ -34,7 +34,7 @@ WORKER_WRAPPER = re.compile(
 )
 _CONFIG_OF_PARAMETERS = r"(?:Vllm|Scheduler|Cache|Parallel|Engine|AsyncEngine)"
 
-# About the surroundings, whatever is tuned.
+# About the surroundings, independent of what is tuned.
 EXTERNAL: tuple[tuple[str, ExternalReason], ...] = (
     (
         r"address already in use|EADDRINUSE|port \d+ is (already )?(in use|allocated)"

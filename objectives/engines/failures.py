@@ -179,7 +179,7 @@ def _crash_reason(log: str, errors: str, phase: Phase, tuned: Collection[str]) -
 
 
 def names_any(text: str, parameters: Collection[str]) -> bool:
-    """Return whether a message names a parameter, as ``max_num_seqs``, as an option or in words."""
+    """Return whether a message names a parameter, by name, as an option or in words."""
     plain = re.sub(r"[-_ ]+", " ", text.lower())
     return any(
         re.search(rf"\b{re.sub(r'^(enable|disable|use)_', '', name).replace('_', ' ')}\b", plain)

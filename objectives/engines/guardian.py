@@ -95,7 +95,7 @@ class Guardian:
                 preexec_fn=_die_with_guardian if sys.platform == "linux" else None,
             )
         except OSError as error:
-            program = self._command[0].partition("=")[0]  # NAME=VALUE is none, and may be secret
+            program = self._command[0].partition("=")[0]  # NAME=VALUE may be secret
             _report(event="refused", error=f"{error.strerror}: {program}")
             return False
         engine.returncode = 0  # this object is not asked again: ``_reap`` waits for all children

@@ -83,7 +83,7 @@ def _refusal(host: str, port: int, *, reuse: bool) -> int:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((host, port))
-            # Binding beside a program that listens is possible with SO_REUSEADDR on some
+            # Binding to the port of a program that listens is possible with SO_REUSEADDR on some
             # systems, listening is not.
             candidate.listen()
         except OSError as error:

@@ -31,7 +31,7 @@ def tokens_added(prompts: Prompts, count: Callable[[str], int | None]) -> int:
 
     Returns:
         0 where both agree or the server does not say, else the number, negative where it counts
-        fewer: prompts can be written with so many tokens less.
+        fewer: prompts can be written that many tokens shorter.
 
     Raises:
         ExternalFailure: It counts otherwise, by more or not always by the same number.

@@ -1,4 +1,4 @@
-"""Is the engine that answers on the port the one that was started, and is it ready?
+"""Whether the engine that was started answers on its port, and whether it is ready.
 
 Three things make an engine ready: its process lives, ``/health`` answers 200, and ``/v1/models``
 gives back the name that was made for this trial. The third keeps a stranger on the port, such as a
@@ -57,7 +57,7 @@ class StrangerOnPort(NotReady):
 
 
 class RequestRefused(NotReady):
-    """It serves, but says of a request that it is at fault."""
+    """It serves, but blames a request."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def wait_until_ready(
             raise EngineExited(code)
         answer = who_answers(address, POLL_TIMEOUT_SECONDS)
         if answer in (Answer.STRANGER, Answer.KEY_REFUSED):
-            # A server that dies of the clash says so itself, which explains more.
+            # A server that dies of the clash writes so itself, which explains more.
             time.sleep(POLL_SECONDS)
             if (code := returncode()) is not None:
                 raise EngineExited(code)

@@ -51,7 +51,7 @@ def find_tokenizer(
     """Find the tokenizer that an engine takes.
 
     Args:
-        named: Where the user says that it is. Then no container is looked into.
+        named: Where the user says that it is; then a container's mounts are ignored.
         model: The engine's model.
         engine_args: The user's arguments for the engine.
         command: The words that start the engine.

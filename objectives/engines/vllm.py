@@ -187,7 +187,7 @@ class VllmEngine:
 
     @property
     def description(self) -> str:
-        """Return as in "vLLM 0.32.0"; without the number when the command does not tell it."""
+        """Return what runs, as in "vLLM 0.32.0"; without the number when it is unknown."""
         version = self.capabilities.version
         return "vLLM" if version is None else f"vLLM {version}"
 

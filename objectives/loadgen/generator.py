@@ -1,8 +1,8 @@
-"""The run of a workload: every request is sent when it is due, whatever became of those before.
+"""The run of a workload: every request is sent when it is due, whatever became of the others.
 
 Arrivals never wait for the server. How late the generator itself was is measured and reported.
 Answers are streamed; the moments of the token events and the token counts that the server reports
-in ``usage`` make one :class:``~objectives.metrics.RequestRecord`` a request. An event can carry
+in ``usage`` make one ``RequestRecord`` a request. An event can carry
 several tokens, so tokens are never counted by events. Answers are as long as the trace says:
 ``max_tokens`` with ``ignore_eos``, at temperature 0.
 """
@@ -63,7 +63,7 @@ def run(
     on_progress: Callable[[Progress], None] | None = None,
     should_abort: Callable[[], str | None] | None = None,
 ) -> LoadResult:
-    """Run a workload and wait for its end; :func:``run_workload`` tells the rest.
+    """Run a workload and wait for its end; see ``run_workload``.
 
     Works inside a running event loop too, as in a notebook, by moving to a thread.
     """

@@ -60,7 +60,7 @@ def convert(
 
     Raises:
         PublicTraceError: A row is not as it should be.
-        StampError: A time is none, or nothing tells its unit.
+        StampError: A time is not one, or its unit is unknown.
     """
     table = _Table(file, trace_format)
     lengths = [table.lengths(line, row) for line, row in file.rows]
@@ -109,7 +109,7 @@ class _Table:
         """Return lengths and text of a request; None when it has no prompt or no answer.
 
         Raises:
-            PublicTraceError: A length is no whole number, or is missing.
+            PublicTraceError: A length is missing or not a whole number.
         """
         self._check_turns(line, row)
         request: dict[str, Any] = {}
@@ -142,7 +142,7 @@ class _Table:
         """Return the hash ids of each row; None when the file has none.
 
         Raises:
-            PublicTraceError: They are no list.
+            PublicTraceError: They are not a list.
         """
         if self._format.blocks not in self._names:
             return None
@@ -158,7 +158,7 @@ class _Table:
         """Return the number of tokens that one hash id stands for.
 
         Raises:
-            PublicTraceError: The file does not tell it.
+            PublicTraceError: The file does not determine it.
         """
         lengths = [request.get("prompt_tokens", 0) for request in requests]
         if self._format is BAILIAN:
@@ -181,7 +181,7 @@ class _Table:
         """Return when each request arrives.
 
         Raises:
-            StampError: A time is none, or nothing tells its unit.
+            StampError: A time is not one, or its unit is unknown.
         """
         assert self._format.time is not None
         column = self._names[self._format.time]
@@ -217,7 +217,7 @@ class _Table:
 def _with_shared_tokens(
     requests: Sequence[dict[str, Any]], blocks: Sequence[Sequence[int]], table: _Table
 ) -> list[dict[str, Any]]:
-    """Return the requests with the prefixes that their hash ids tell; a text speaks for itself."""
+    """Return the requests with the prefixes that their hash ids say; a text needs none."""
     blocks = [[] if "prompt" in r else ids for r, ids in zip(requests, blocks, strict=True)]
     prefixes = shared_prefixes(blocks)
     if all(prefix_id is None for prefix_id, _ in prefixes):
@@ -237,7 +237,7 @@ def block_size(lengths: Sequence[int], n_blocks: Sequence[int]) -> int:
 
     Args:
         lengths: Tokens of each prompt.
-        n_blocks: How many blocks each has; prompts with none tell nothing.
+        n_blocks: How many blocks each has; prompts without any are ignored.
 
     Returns:
         The one size, or the one power of two, with which all prompts have their number of blocks.
@@ -274,7 +274,7 @@ def shared_prefixes(block_lists: Sequence[Sequence[int]]) -> list[tuple[str | No
     shared prefix reaches to the last of its leading blocks that another prompt has too. From there
     the branch that most prompts take is followed to where sharing ends; where it ends names the
     prefix. So the turns of one chat, each a continuation of the one before, share one prefix at
-    several lengths. Branches that part are told apart: what two of them have in common is lost,
+    several lengths. Branches that separate count as different: what two of them share is lost,
     because a request has one prefix.
 
     Args:

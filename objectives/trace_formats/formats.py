@@ -91,7 +91,7 @@ BAILIAN = TraceFormat(
     known=frozenset({"chat_id", "parent_chat_id", "type", "turn"}),
 )
 FORMATS = (AZURE, BURST_GPT, VIDUR, GUIDE_LLM, BAILIAN, MOONCAKE)
-# An index that a table was written with says nothing.
+# The index column of a table, which means nothing.
 INDEX = frozenset({"index", "unnamed: 0"})
 
 

@@ -1,4 +1,4 @@
-"""Files of rows: from bytes to one mapping a row, whatever wrote the file.
+"""Files of rows: from bytes to one mapping a row, whichever program wrote them.
 
 Tables (CSV, separated by commas, semicolons, tabs or bars) and JSON, one object a line, in UTF-8
 or UTF-16, plain or compressed with gzip. What the columns and keys mean is not known here.
@@ -40,7 +40,7 @@ NumberedRow = tuple[int, Row]  # the line on which the row begins, from 1, and t
 
 
 class TraceFileError(ValueError):
-    """A file that is no table and no JSON, or a row that is broken; the message says where."""
+    """A file is neither a table nor JSON, or a row is broken; the message says where."""
 
 
 def kind_of(path: Path) -> str | None:

@@ -1,6 +1,6 @@
 """Time stamps of traces, in seconds.
 
-A number alone does not tell its unit. It is known from the format, from the user, or from the
+A number alone has no unit. It is known from the format, from the user, or from the
 number itself where it counts from 1970: as many seconds, milliseconds, microseconds or nanoseconds
 as that cannot be mistaken for each other. It is never guessed.
 """
@@ -35,7 +35,7 @@ Stamp = tuple[int, Any]  # the line, and what stands there
 
 
 class StampError(ValueError):
-    """Stamps that are no times, or of which nothing tells the unit."""
+    """Stamps are not times, or their unit is unknown."""
 
 
 def to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | None) -> list[float]:
@@ -63,7 +63,7 @@ def dates_to_seconds(stamps: Sequence[Stamp], column: str) -> list[float]:
         column: Their name, for messages.
 
     Raises:
-        StampError: One is no time, or some have a zone and others none.
+        StampError: One is not a time, or only some have a zone.
     """
     read = [_date(line, stamp, column) for line, stamp in stamps]
     zoned = [zone for _, zone in read]
@@ -86,7 +86,7 @@ def numbers_to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | No
         Seconds as the numbers say; from the earliest where they count from 1970.
 
     Raises:
-        StampError: One is no number, or nothing tells the unit.
+        StampError: One is not a number, or the unit is unknown.
     """
     numbers = [_number(stamp) for _, stamp in stamps]
     for (line, stamp), number in zip(stamps, numbers, strict=True):

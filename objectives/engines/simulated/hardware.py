@@ -1,7 +1,7 @@
 """Published numbers of the GPUs, their links and the models that the simulated engine knows.
 
 Peak numbers are the vendors' (dense half precision, no sparsity). What a kernel reaches of them is
-a coefficient of :mod:``objectives.engines.simulated.step_time``, not a number of this file.
+a coefficient of ``objectives.engines.simulated.step_time``, not a number of this file.
 
 Sources:
     A10: NVIDIA A10 Tensor Core GPU datasheet: 24 GB GDDR6, 600 GB/s, 125 TFLOPS FP16 tensor,

@@ -3,7 +3,7 @@
 Blocks are counted, not numbered: which block holds what has no influence on time. A sequence of c
 tokens holds ceil(c / block_size) blocks, of which those that lie wholly within its shared prefix
 belong to the prefix. A prefix that nobody uses stays until its blocks are needed; the prefix that
-was used longest ago gives first, from its end.
+was used longest ago gives its blocks back first, from its end.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The engine loads its share of the weights, runs one iteration as large as its limits allow, and
 gives what remains of ``gpu_memory_utilization`` (0.9) to the KV cache (vLLM 0.4, worker.py).
-Beside that share live the CUDA context and the CUDA graphs. Large ``max_num_seqs`` cost memory
+Outside that share live the CUDA context and the CUDA graphs. Large ``max_num_seqs`` cost memory
 through the sampler, which sorts the logits of every sequence in single precision; large
 ``max_num_batched_tokens`` through the activations of the feed-forward layer.
 """

@@ -16,7 +16,7 @@ token, so that counts suffice. Symbols: D counts the iterations with decodes; a 
 to decode at D0 with c0 tokens holds c0 + D - D0, needs a block when that is a multiple of the
 block size, that is when D mod block_size equals its phase, and ends at a D known in advance. A run
 of iterations costs a few additions each, and per-token times are read off the list of the times
-of the D-iterations afterwards. ``fast_forward=False`` schedules every iteration anew instead; the
+of the D-iterations afterwards. ``fast_forward=False`` schedules every single iteration; the
 results are the same to the last bit.
 """
 

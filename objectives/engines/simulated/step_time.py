@@ -33,7 +33,7 @@ CUDA_GRAPH_MAX_SEQS = 256  # vLLM captures no graph for larger batches
 
 @dataclass(frozen=True, slots=True)
 class StepCoefficients:
-    """What the hardware numbers do not tell. Shares are in (0, 1], times in seconds.
+    """What the hardware numbers do not give. Shares are in (0, 1], times in seconds.
 
     Attributes:
         gemm_efficiency: Share of the peak operations that matrix products reach.
