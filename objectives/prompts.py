@@ -3,7 +3,7 @@
 A prompt is a string of words of one token each, so that words can be counted instead of tokens;
 the count is then verified by encoding the prompt as the server does, special tokens such as a
 beginning-of-text included, and repaired where words merge. Requests with the same ``prefix_id``
-begin with the same words. All others differ from their first words on: a prompt's own part opens
+begin with the same words. All others differ from their first words on: a prompt's own part begins
 with its number in the workload written in words, so that no prefix cache finds anything that the
 trace does not declare as shared.
 """
@@ -228,7 +228,7 @@ def _write(workload: Workload, tokenizer: Tokenizer, seed: int, added: int) -> P
 
 
 class PromptWriter:
-    """Writes prompts for one tokenizer and one seed.
+    """A writer of prompts for one tokenizer and one seed.
 
     Args:
         tokenizer: The model's tokenizer.

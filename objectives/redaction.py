@@ -1,7 +1,7 @@
-"""Secrets: which values are some, whether a header can carry them, and texts without them.
+"""Secrets: which values are secret, whether a header can carry them, and texts without them.
 
-A secret comes back in other people's words: in an error of the server's, a log's last line, a
-URL, the ``repr`` of a header. Every text that is shown, logged or kept goes through ``hide``.
+A secret comes back in other programs' words: in a server's error, a log's last line, a URL,
+ the ``repr`` of a header. Every text that is shown, logged or kept goes through ``hide``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECRET_NAME = re.compile(
 )
 # What an HTTP header carries unchanged: visible ASCII, with blanks only inside.
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-# What is a secret by its looks, whoever shows it: tokens, and passwords within URLs.
+# What looks like a secret, whoever shows it: tokens, and passwords within URLs.
 _TELLING = (
     (re.compile(r"\b(hf_|sk-)[\w-]{16,}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic) (?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
@@ -51,9 +51,9 @@ def secrets_in(
     """Return the secret values among environment variables and the words of a command.
 
     Args:
-        variables: Names and values. Short values are taken for none, as they occur in any text,
-            but for those of the variables that are passed on here.
-        words: A command line; what its words hold for a shell is looked into too.
+        variables: Names and values. Short values do not count, as they occur in any text,
+            except those of the variables that are passed on here.
+        words: A command line; words that are commands for a shell are read too.
     """
     found = {
         value

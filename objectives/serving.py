@@ -1,4 +1,4 @@
-"""The objective: start an engine with the trial's parameters, run the workload, give the metrics.
+"""The objective: an engine with the trial's parameters, a workload on it, and its metrics.
 
 ``ServingObjective`` is a plain Optuna objective, which any sampler can tune:
 
@@ -50,7 +50,13 @@ Mode = Literal["ttft-tpot", "p95-latency", "throughput"]
 
 @dataclass(frozen=True)
 class Target:
-    """One value of the objective: which metric, and how a person reads it."""
+    """One value of the objective.
+
+    Attributes:
+        metric: Flat name of the metric, as ``ServingMetrics.value`` takes it.
+        direction: Whether less or more of it is better.
+        name: Its name for a person, with the unit.
+    """
 
     metric: str
     direction: Literal["minimize", "maximize"]
@@ -102,7 +108,7 @@ class ServingObjective:
         slo: Limits for the goodput among the metrics.
 
     Raises:
-        ObjectiveError: When mode or share make no sense, or with this workload.
+        ObjectiveError: When mode or share are out of range, or do not suit this workload.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ TIMEOUT_QUANTILE = 0.95  # the share of requests that must be answered in time
 
 
 class ServiceError(ValueError):
-    """There is no such service; the message lists those that there are."""
+    """There is no such service; the message lists the ones that exist."""
 
 
 @dataclass(frozen=True, slots=True)

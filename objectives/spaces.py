@@ -83,8 +83,8 @@ class EngineSpace:
         """Return the space in which some parameters have one value and are not tuned.
 
         Args:
-            values: Parameters and their values, also such as the space does not have. In the known
-                constraints the names are replaced by the values.
+            values: Parameters and their values, also ones that the space does not have. In the
+                known constraints the names are replaced by the values.
         """
         kept = {n: d for n, d in self.parameters.items() if n not in values}
         constraints = (_substituted(c, values) for c in self.known_constraints)

@@ -25,7 +25,6 @@ from objectives.traces import write_trace
 
 
 N_REQUESTS = 2000
-CONTEXT = 4096  # tokens of LLaMA2, which no request exceeds
 
 
 @dataclass(frozen=True, slots=True)

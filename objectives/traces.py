@@ -43,7 +43,7 @@ from objectives.trace_formats.stamps import unit_from_1970
 
 
 BUNDLED = ("sql", "bot", "cls", "rec")
-LATEST_ARRIVAL = 1e15  # seconds; no clock of any trace counts as far
+LATEST_ARRIVAL = 1e15  # seconds; no clock of a trace counts so far
 MOST_TOKENS = 10**8  # of a prompt or an answer: no model takes as many
 
 _KEYS: Mapping[str, tuple[Any, str]] = {

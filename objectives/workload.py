@@ -94,7 +94,7 @@ def build_workload(
         seed: Seed of the arrival times.
         replay: Take the arrival times of the trace.
         max_model_len: Longest prompt and answer together that the model takes; None: any.
-        too_long: What becomes of a request that is longer: ``refuse`` raises an error that counts
+        too_long: What happens to a request that is longer: ``refuse`` raises an error that counts
             them, ``clip`` shortens and ``drop`` skips the request; both are counted.
         shuffle_seed: Put the requests into another order first; section IV-H of the paper
             measures the best configuration again under several orders.
@@ -104,7 +104,7 @@ def build_workload(
 
     Raises:
         WorkloadError: When the arguments contradict each other or the trace, when requests are too
-            long and to be refused, or when no request arrives within the duration.
+            long and refused, or when no request arrives within the duration.
     """
     _check(trace, too_long)
     limit = math.inf if max_model_len is None else max_model_len

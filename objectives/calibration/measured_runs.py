@@ -48,7 +48,7 @@ def measure_runs(
 
     Args:
         engine: A real one, as a rule.
-        workload: Sent to each. Best is more than the engine can bear: then runs repeat best.
+        workload: Sent to each. Runs repeat best with more load than the engine can bear.
         settings: Parameters, which the simulated engine must know too.
 
     Yields:

@@ -50,13 +50,13 @@ class ExternalReason(StrEnum):
     """Why a trial failed although nothing is known to be wrong with its parameters."""
 
     PORT_TAKEN = "port_taken"
-    """Somebody else listens where this trial's engine should."""
+    """Another program listens where this trial's engine should."""
     NO_SUCH_MODEL = "no_such_model"
     """The model or its tokenizer cannot be found or read."""
     ENGINE_MISSING = "engine_missing"
     """The engine, or the interpreter or command that should start it, is not installed."""
     BAD_ENGINE_ARGUMENT = "bad_engine_argument"
-    """The engine does not know an argument, or not its value, that the user passes to it."""
+    """The engine does not know an argument that the user passes to it, or not its value."""
     DEVICE_BUSY = "device_busy"
     """Another program holds the device's memory."""
     DEVICE_UNFIT = "device_unfit"
@@ -64,7 +64,7 @@ class ExternalReason(StrEnum):
     FILE_SYSTEM = "file_system"
     """A file is not there, or cannot be read or written: a full disk, no permission."""
     HUB_UNREACHABLE = "hub_unreachable"
-    """The model's hub does not answer, or not now."""
+    """The model's hub does not answer at the moment."""
     CONTAINER_FAILED = "container_failed"
     """The container or job that should hold the engine did not start."""
     ENVIRONMENT = "environment"
@@ -129,7 +129,7 @@ class RunningEngine(Protocol):
         ...
 
     def serve(self, workload: Workload) -> LoadResult:
-        """Send the workload's requests at their times and return what became of each.
+        """Send the workload's requests at their times and return what happened to each.
 
         Raises:
             EngineCrash: The engine died under the load.

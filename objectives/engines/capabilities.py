@@ -1,4 +1,4 @@
-"""What an installed engine is and takes: version, options, defaults, devices. Asked, not assumed.
+"""What an installed engine is and takes: version, options, defaults, devices.
 
 Options come and go from version to version. Where the engine's interpreter is known, a probe
 (``objectives.engines.vllm_probe``) runs in it; of any other command, such as a container's, the

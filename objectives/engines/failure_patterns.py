@@ -1,4 +1,4 @@
-"""Messages by which it is known why an engine ended.
+"""Messages that reveal why an engine ended.
 
 They are those of vLLM 0.4 to 0.32 and of what it runs on: PyTorch, CUDA, ROCm, NCCL, Ray, the
 model hub, containers, the shell. The order of the tables matters: the first match decides.

@@ -1,7 +1,7 @@
 """Why an engine ended: from its exit code and its log to a class and one line for a person.
 
 The messages are in ``objectives.engines.failure_patterns``. An exception that the log states
-decides, else what is said less plainly, else the exit code.
+decides, else what is stated less plainly, else the exit code.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def classify_exit(
 def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
     """Return the groups of statements that may decide, the plainest first.
 
-    What is said less plainly counts only where no exception gives a cause of its own: a library
-    also prints what it then copes with.
+    What is stated less plainly counts only where no exception has a cause of its own: a library
+    also prints errors that it then copes with.
     """
     strong = [s for s in stated if s.strong]
     wrappers, echoes = patterns.WRAPPERS, patterns.ECHOES

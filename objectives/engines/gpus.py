@@ -1,4 +1,4 @@
-"""Memory of NVIDIA GPUs, so that an engine starts only when the one before has given its back.
+"""Memory of NVIDIA GPUs, so that an engine starts only when the one before has freed its own.
 
 The driver frees the memory of an ended process a moment after its end. Without ``nvidia-smi``
 there is nothing to wait for.
@@ -75,7 +75,7 @@ def wait_until_released(before: int | None, env: Mapping[str, str]) -> bool:
     """Wait, for a bounded time, until no more memory is in use than before the engine.
 
     Args:
-        before: What ``used_memory_mib`` gave before the engine was started.
+        before: What ``used_memory_mib`` returned before the engine was started.
         env: The engine's environment.
 
     Returns:

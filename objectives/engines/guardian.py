@@ -49,7 +49,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Guardian:
-    """Spawns the engine, watches engine and worker, and clears up.
+    """The supervisor that spawns the engine, watches engine and worker, and clears up.
 
     Args:
         command: The engine's program and arguments.
@@ -207,7 +207,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _die_with_guardian() -> None:
-    """Have the engine killed should the guardian be killed; runs in it before its program."""
+    """Have the kernel kill the engine with the guardian; runs in it before its program."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -216,7 +216,7 @@ def _do_nothing(signum: int, frame: FrameType | None) -> None:
 
 
 def _report(**fields: object) -> None:
-    """Tell the worker, if there still is one."""
+    """Report to the worker, if there still is one."""
     with contextlib.suppress(OSError):
         os.write(sys.stdout.fileno(), (json.dumps(fields) + "\n").encode())
 

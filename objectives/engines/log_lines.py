@@ -1,6 +1,6 @@
 """A log's lines without what is written before them, and what of them states an error.
 
-An engine's log comes through many hands: the engine's own processes, Ray, NCCL, a container's
+An engine's log comes through many programs: the engine's own processes, Ray, NCCL, a container's
 runtime, Compose, Kubernetes, ``docker logs``. Each writes its name, a time or a level before the
 words. A line of a level below error only informs, and never decides why an engine ended.
 """
@@ -42,7 +42,7 @@ _PREFIXES = [
         rf"{_LEVEL}\s+\S+:\d+ -- ",  # Ray
         rf"(?i:\[{_LEVEL}\])(?: \([^()=]*\))?:?\s+",
         rf"\|\s*{_LEVEL}\s*\|\s*(?:\S+ - )?",  # loguru
-        rf"\[[^][]{{1,60}}\]:?\s+(?=\([^()]*pid=|\[?{_LEVEL_NAMES}\b)",  # a tag of somebody's
+        rf"\[[^][]{{1,60}}\]:?\s+(?=\([^()]*pid=|\[?{_LEVEL_NAMES}\b)",  # a tag of some launcher
         rf"{_LEVEL}\s+",
         r"\[?(?P<letter>[DIWEFC])\d{3,4} \d\d:\d\d:\d\d[^]]*\]\s?",  # glog
         r"\[(?P<letter>[DIWEFC]) [^]]*\.(?:cpp|cc|h|hpp|py):\d+\]\s?",
@@ -58,7 +58,7 @@ _NAMED = r"[A-Za-z_]*(?:Error|Exception|Failure|NotFound|Timeout|Interrupt|Exit|
 _EXCEPTION = re.compile(
     rf"^(?:(?:[A-Za-z_]\w*\.)*{_NAMED}\w*|(?:[A-Za-z_]\w*\.)+[A-Z]\w*)(?:\([\w.]+\))?(?:: |:?$)"
 )
-# What is said as plainly as by an exception.
+# What is stated as plainly as by an exception.
 _STATEMENT = re.compile(r"^  Value error, |^[\w./-]+: error: |: No module named ")
 # Exceptions that end nothing: of a thread, or of a finaliser.
 _HARMLESS = re.compile(r"^(?:Exception in thread |Exception ignored in)")

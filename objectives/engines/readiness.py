@@ -62,7 +62,14 @@ class RequestRefused(NotReady):
 
 @dataclass(frozen=True)
 class Address:
-    """Where an engine serves a model, and under which name."""
+    """Where an engine serves a model, and under which name.
+
+    Attributes:
+        host: Address of the machine.
+        port: TCP port.
+        model_name: Name that was made for this trial.
+        api_key: Sent as bearer token; None: the engine wants none.
+    """
 
     host: str
     port: int
@@ -86,7 +93,7 @@ def wait_until_ready(
 
     Args:
         address: Where it will answer.
-        returncode: Gives the exit code of its process, None while it lives.
+        returncode: Returns the exit code of its process, None while it lives.
         deadline: On the clock of ``time.monotonic``.
 
     Raises:

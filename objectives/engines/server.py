@@ -34,7 +34,7 @@ class EngineServer:
         log: File that it writes.
         tuned: Names of the trial's parameters.
         env: Its environment.
-        memory_before: What ``gpus.used_memory_mib`` said before it was started.
+        memory_before: What ``gpus.used_memory_mib`` returned before it was started.
         clean: Takes the secrets out of a text.
     """
 
@@ -44,7 +44,6 @@ class EngineServer:
         address: readiness.Address,
         log: Path,
         tuned: Sequence[str],
-        *,
         env: Mapping[str, str],
         memory_before: int | None,
         clean: Callable[[str], str],

@@ -4,10 +4,10 @@
     with engine.start({"max_num_seqs": 64}, "trial-0") as running:
         result = running.serve(workload)
 
-vLLM need not live in this environment: its interpreter or a whole command, such as a container's,
-can be given. Every start is a fresh server on a free port with a model name of its own, and no
-prompt of a workload is sent before the measurement, so that nothing is measured but what was
-started and no cache is warm that would not be in life.
+vLLM need not be installed in this environment: its interpreter or a whole command, such as a
+container's, can be given. Every start is a fresh server on a free port with a model name of its
+own, and no prompt of a workload is sent before the measurement, so that nothing is measured but
+what was started, and no cache is warmer than in production.
 """
 
 from __future__ import annotations
@@ -68,13 +68,12 @@ from objectives.traces import Trace
 from objectives.workload import Workload
 
 
-PORT_TAKEN = ExternalReason.PORT_TAKEN.value
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
 
 
 @dataclass(frozen=True)
 class VllmEngine:
-    """Starts vLLM servers.
+    """A recipe that starts vLLM servers, one for every trial.
 
     Attributes:
         model: Folder or hub name of the model.
@@ -128,7 +127,7 @@ class VllmEngine:
         Raises:
             ExternalFailure: It is not installed, or cannot serve this model with these arguments.
         """
-        variables, command = self._command()
+        _, command = self._command()
         if (fault := container_fault(command)) is not None:
             raise ExternalFailure(ExternalReason.CONTAINER_FAILED, fault)
         # What runs by an interpreter sees this machine's files; a container or a script may not.
@@ -137,9 +136,8 @@ class VllmEngine:
             raise ExternalFailure(
                 ExternalReason.NO_SUCH_MODEL, f"there is no model folder {self.model}"
             )
-        shown, secrets = split_secrets(self.engine_args)
-        env = {**variables, **self.env, **secrets}
-        return ask_engine(command, self.model, options(shown), env)
+        shown, _ = split_secrets(self.engine_args)
+        return ask_engine(command, self.model, options(shown), self._own_environment())
 
     def check(self, workload: Workload) -> None:
         """Find out what is certain to fail, before any engine is started.
@@ -152,10 +150,7 @@ class VllmEngine:
         """
         env = self.environment()
         self._api_key(env)
-        if self.port is None:
-            ports.choose_port(self.host)
-        else:
-            ports.check_port(self.host, self.port)
+        ports.check_port(self.host, self.port or ports.choose_port(self.host))
         _, command = self._command()
         if "://" in env.get("VLLM_PORT", "") and run_options(command) is None:
             raise ExternalFailure(
@@ -193,9 +188,13 @@ class VllmEngine:
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the engine, secrets included: never to be shown."""
+        return {**os.environ, **self._own_environment()}
+
+    def _own_environment(self) -> dict[str, str]:
+        """Return the variables that the engine gets besides those of this process."""
         variables, _ = self._command()
         _, secrets = split_secrets(self.engine_args)
-        return {**os.environ, **variables, **self.env, **secrets}
+        return {**variables, **self.env, **secrets}
 
     def hide_secrets(self, text: str) -> str:
         """Return a text as it may be shown, whoever wrote it."""
@@ -217,9 +216,8 @@ class VllmEngine:
 
     def _tokenizer_source(self) -> TokenizerSource:
         """Return where the model's tokenizer is, with what the engine itself takes for it."""
-        variables, command = self._command()
-        _, secrets = split_secrets(self.engine_args)
-        own = {**variables, **self.env, **secrets}
+        _, command = self._command()
+        own = self._own_environment()
         return find_tokenizer(self.tokenizer, self.model, self.engine_args, command, own)
 
     def _command(self) -> tuple[dict[str, str], list[str]]:
@@ -231,7 +229,7 @@ class VllmEngine:
 
         Args:
             params: Names and values of the trial's parameters; None leaves an option out.
-            label: Opens the name of the log file: "trial-12".
+            label: Start of the log file's name: "trial-12".
 
         Raises:
             EngineCrash: It refused the parameters, ran out of memory, or did not start in time.
@@ -243,13 +241,12 @@ class VllmEngine:
             try:
                 return self._start_once(params, label)
             except ExternalFailure as failure:
-                if failure.reason != PORT_TAKEN:
+                if failure.reason != ExternalReason.PORT_TAKEN:
                     raise
         return self._start_once(params, label)
 
     def _check(self, params: Mapping[str, Any]) -> None:
-        twice = sorted(set(params) & set(self.engine_args))
-        if twice:
+        if twice := sorted(set(params) & set(self.engine_args)):
             raise ExternalFailure(
                 ExternalReason.BAD_ENGINE_ARGUMENT,
                 f"tuned and fixed at once: {', '.join(twice)}; drop them from the engine's "
@@ -261,15 +258,13 @@ class VllmEngine:
                 f"tuned and set in the engine's command at once: {', '.join(twice)}; give it as "
                 "an engine argument instead (--engine-arg)",
             )
-        if unknown := sorted(p for p in params if not self._accepts(p)):
+        known = self.capabilities
+        if unknown := sorted(p for p in params if known.flags and not known.accepts(p)):
             raise ExternalFailure(
                 ExternalReason.BAD_ENGINE_ARGUMENT,
                 f"{self.description} has no parameter {', '.join(unknown)}: leave it out of the "
                 "space (vllm_space offers what the engine takes)",
             )
-
-    def _accepts(self, parameter: str) -> bool:
-        return not self.capabilities.flags or self.capabilities.accepts(parameter)
 
     def _start_once(self, params: Mapping[str, Any], label: str) -> RunningVllm:
         env = self.environment()
@@ -289,23 +284,15 @@ class VllmEngine:
             raise ExternalFailure(
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
             ) from error
-        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
-        server = EngineServer(
-            process,
-            address,
-            log,
-            tuple(params),
-            env=env,
-            memory_before=memory,
-            clean=self.hide_secrets,
-        )
         shown = self.hide_secrets(redact(words))
         info = {"engine": self.description, "command": shown, "log": str(log)}
+        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
+        server = EngineServer(process, address, log, tuple(params), env, memory, self.hide_secrets)
         try:
             server.wait_until_ready(begin, self.startup_timeout)
         except BaseException as error:  # an interrupt, too, must not leave an engine behind
-            clash = isinstance(error, ExternalFailure) and error.reason == PORT_TAKEN
-            server.stop(wait_for_port=not clash)
+            taken = getattr(error, "reason", None) == ExternalReason.PORT_TAKEN
+            server.stop(wait_for_port=not taken)
             if isinstance(error, EngineCrash | ExternalFailure):
                 error.info = info
             raise
@@ -317,11 +304,7 @@ class VllmEngine:
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
         """Return the command line of one trial."""
         shown, _ = split_secrets(self.engine_args)
-        own = {
-            "served_model_name": address.model_name,
-            "host": address.host,
-            "port": address.port,
-        }
+        own = {"served_model_name": address.model_name, "host": self.host, "port": address.port}
         _, command = self._command()
         arguments = options({**own, **shown, **params}, self.capabilities.flags)
         return [*command, self.model, *arguments]
@@ -373,7 +356,7 @@ class RunningVllm:
             EngineCrash: The server died under the load.
             ExternalFailure: The load could not be generated, or another program answered.
         """
-        prompts = self._prompts(workload)
+        server, prompts = self._server, self._prompts(workload)
         limits = dataclasses.replace(self._engine.load, api_key=self.address.api_key)
         try:
             result = loadgen.run(
@@ -383,16 +366,13 @@ class RunningVllm:
                 prompts.texts,
                 limits,
                 on_progress=self._engine.on_progress,
-                should_abort=lambda: "the engine ended" if self._ended() else None,
+                should_abort=lambda: None if server.returncode is None else "the engine ended",
             )
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
-        self._server.check_alive(all_answered=not result.failed)
+        server.check_alive(all_answered=not result.failed)
         check_counts(result, prompts)
         return result
-
-    def _ended(self) -> bool:
-        return self._server.returncode is not None
 
     def _prompts(self, workload: Workload) -> Prompts:
         """Return the prompts of a workload, with the lengths that this server counts."""

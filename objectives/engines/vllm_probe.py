@@ -1,11 +1,11 @@
-"""Asks an installed vLLM what it is, which options it takes and what its defaults are.
+"""A probe that asks an installed vLLM what it is, which options it takes and its defaults.
 
 This is a program, run by ``objectives.engines.capabilities`` with the engine's own interpreter:
 
     python vllm_probe.py RESULT_FILE ENGINE_OPTION...
 
 It resolves the configuration that the engine would start with, without loading the model, and
-writes one JSON object into RESULT_FILE. An error of the engine's ends it as it would end the
+writes one JSON object into RESULT_FILE. An error in the engine ends it as it would end the
 engine, with the same message, so that both are classified alike.
 
 It imports nothing of this project and must run on the oldest Python that a vLLM runs on.
@@ -20,7 +20,7 @@ import sys
 from typing import Any
 
 
-# Where the pieces stood in one version or another.
+# Where the modules are in one version or another.
 PARSERS = (
     "vllm.entrypoints.launchers.cli_args",
     "vllm.entrypoints.openai.cli_args",

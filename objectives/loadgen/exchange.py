@@ -1,4 +1,4 @@
-"""One request and its answer: from the body that is sent to the record of what became of it."""
+"""One request and its answer: from the body that is sent to the record of what happened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,18 @@ class RequestFailed(Exception):
 
 @dataclass(slots=True)
 class Exchange:
-    """One request under way; times in seconds from the start of the run."""
+    """One request under way; times in seconds from the start of the run.
+
+    Attributes:
+        scheduled: The request and when it is due.
+        body: The body of the HTTP request.
+        sent: When it was sent; None: not yet.
+        events: When its token events came.
+        prompt_tokens: As the server counts them; None: not known.
+        output_tokens: As the server counts them; None: not known.
+        error: Why it failed.
+        over: Whether it has ended.
+    """
 
     scheduled: ScheduledRequest
     body: bytes
@@ -112,7 +123,7 @@ def blames_request(status: int) -> bool:
 
 
 def describe_error(error: aiohttp.ClientError | OSError, exchange: Exchange) -> str:
-    """Put a network error into words that open with its kind."""
+    """Put a network error into words that begin with its kind."""
     words = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno in _OWN_FAULTS:
         return f"{FailureKind.CLIENT}: {words}"

@@ -1,10 +1,10 @@
-"""The run of a workload: every request is sent when it is due, whatever became of the others.
+"""The run of a workload: every request is sent when it is due, whatever happened to the others.
 
 Arrivals never wait for the server. How late the generator itself was is measured and reported.
 Answers are streamed; the moments of the token events and the token counts that the server reports
-in ``usage`` make one ``RequestRecord`` a request. An event can carry
-several tokens, so tokens are never counted by events. Answers are as long as the trace says:
-``max_tokens`` with ``ignore_eos``, at temperature 0.
+in ``usage`` make one ``RequestRecord`` a request. An event can carry several tokens, so tokens are
+never counted by events. Answers are as long as the trace says: ``max_tokens`` with ``ignore_eos``,
+at temperature 0.
 """
 
 from __future__ import annotations
@@ -44,7 +44,15 @@ _LONGEST_DETAIL = 200  # characters of a server's words that go into a record
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come: seconds since its start, and requests by their state."""
+    """How far a run has come.
+
+    Attributes:
+        elapsed_s: Seconds since its start.
+        total: Requests of the workload.
+        sent: Requests that have been sent.
+        completed: Requests that were answered in full.
+        failed: Requests that failed.
+    """
 
     elapsed_s: float
     total: int
@@ -99,7 +107,7 @@ async def run_workload(
     on_progress: Callable[[Progress], None] | None = None,
     should_abort: Callable[[], str | None] | None = None,
 ) -> LoadResult:
-    """Send every request of a workload when it is due, and collect what becomes of it.
+    """Send every request of a workload when it is due, and collect what happens to it.
 
     Args:
         endpoint: Address of the server, as ``http://127.0.0.1:8000``.
@@ -116,8 +124,8 @@ async def run_workload(
         enough completed, and whether it was ``too_late``, is for the caller to judge.
 
     Raises:
-        LoadError: When prompts are missing, the endpoint is no address, or this process may not
-            open a connection for every request.
+        LoadError: When prompts are missing, the endpoint is not an address, or this process may
+            not open a connection for every request.
     """
     if len(prompts) != len(workload.requests):
         raise LoadError(f"{len(prompts)} prompts for {len(workload.requests)} requests")
@@ -143,7 +151,7 @@ async def run_workload(
 
 @contextlib.contextmanager
 def _no_long_collections() -> Iterator[None]:
-    """Keep the garbage collector from going through all that was there before the run.
+    """Keep the garbage collector away from all objects that were there before the run.
 
     A process that has loaded torch stops for 0.2 s at each full collection, and every request
     under way would be seen that much slower than it was.

@@ -59,7 +59,7 @@ def convert(
         were left out, and which columns were not used.
 
     Raises:
-        PublicTraceError: A row is not as it should be.
+        PublicTraceError: A row is invalid.
         StampError: A time is not one, or its unit is unknown.
     """
     table = _Table(file, trace_format)
@@ -87,7 +87,7 @@ def _notes(file: TraceFile, n_kept: int, table: _Table) -> Iterator[str]:
 
 
 class _Table:
-    """A file in a format: reads cells by the format's names."""
+    """A file in a format, whose cells are read by the format's names."""
 
     def __init__(self, file: TraceFile, trace_format: TraceFormat) -> None:
         self._format = trace_format

@@ -1,4 +1,4 @@
-"""The public trace formats (``docs/traces.md``): what their columns are called and count.
+"""The public trace formats (``docs/traces.md``): names and units of their columns.
 
 A format is recognised by the names of its columns or keys, whatever their case. What a column
 counts in is part of the format where its source documents it. Where it does not, or where another
@@ -23,7 +23,7 @@ CHATS = ("conversations", "conversation", "messages")
 
 
 class PublicTraceError(ValueError):
-    """A file in a public trace format is not as it should be."""
+    """A file in a public trace format is invalid; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class TraceFormat:
         output: Length of the answer.
         time: Arrival; None: the format has none.
         needs_time: Whether a file without that column is in another format.
-        unit: Of a number in that column; None: to be proven or said.
+        unit: Unit of a number in that column; None: to be proven, or stated by the user.
         blocks: The column of the hash ids.
         known: Further columns of the source, which change nothing about the load or follow from
             the others.

@@ -67,11 +67,11 @@ def read_file(path: Path, kind: str) -> TraceFile:
 
     Args:
         path: The file.
-        kind: What ``kind_of`` says of it.
+        kind: What ``kind_of`` returns for it.
 
     Returns:
-        The rows. The cells of a table are texts without blanks around them, and a column without
-        a name is left out.
+        The rows. The cells of a table are texts without blanks around them; a column without a
+        name is left out.
 
     Raises:
         TraceFileError: The file or one of its rows cannot be read.
@@ -117,7 +117,7 @@ def _table(lines: Iterator[str]) -> TraceFile:
     number, header = next(((n, line) for n, line in numbered if line.strip()), (1, ""))
     separator = max(_SEPARATORS, key=header.count)
     rest = (line for _, line in numbered)
-    limit = csv.field_size_limit(sys.maxsize)  # it is the whole process's
+    limit = csv.field_size_limit(sys.maxsize)  # a setting of the whole process
     try:
         rows = _cells(itertools.chain([header], rest), separator, number)
         _, columns = next(rows, (1, []))

@@ -1,8 +1,8 @@
 """Time stamps of traces, in seconds.
 
 A number alone has no unit. It is known from the format, from the user, or from the
-number itself where it counts from 1970: as many seconds, milliseconds, microseconds or nanoseconds
-as that cannot be mistaken for each other. It is never guessed.
+number itself where it counts from 1970: the seconds, milliseconds, microseconds and nanoseconds
+since then cannot be mistaken for each other. It is never guessed.
 """
 
 from __future__ import annotations

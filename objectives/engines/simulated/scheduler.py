@@ -41,7 +41,7 @@ class Span(NamedTuple):
     Attributes:
         first: Time of the token that ended the prompt (or its recomputation).
         begin: First D-iteration of the stay.
-        end: D-iteration behind the last of the stay.
+        end: D-iteration after the last of the stay.
     """
 
     first: float

@@ -7,7 +7,7 @@ decoding sequences, p GPUs in tensor parallel, L layers, h hidden width, W bytes
     t_linear     = max(T * W / (p * peak * e_gemm), W / (p * bandwidth * e_weights))
     t_attention  = C * kv_bytes / (p * bandwidth * e_kv * e_block)            decodes
                  + 4 L h * sum(c (f q + c / 2)) / (p * peak * e_attention)    chunks of c tokens
-                                                                              behind q earlier ones
+                                                                              after q earlier ones
     t_all_reduce = 2 L * (latency + 2 (p - 1) / p * 2 T h / bus)
     t_cpu        = step + sequences + prompt tokens + block table entries, one coefficient each
 
