@@ -269,9 +269,9 @@ def interpreter_of(words: Sequence[str]) -> str | None:
 def _executed(line: str, script: str) -> list[str]:
     """Return what ``'''exec' PROGRAM "$0" "$@"`` runs, perhaps by the script's own folder."""
     program = line.removeprefix("'''exec' ").rpartition(' "$0"')[0]
-    beside = re.fullmatch(r"""["']?\$\(dirname .*\)["']*/(?P<name>.*)""", program)
-    if beside is not None:
-        return [str(Path(script).resolve().parent / beside["name"].strip("\"'"))]
+    sibling = re.fullmatch(r"""["']?\$\(dirname .*\)["']*/(?P<name>.*)""", program)
+    if sibling is not None:
+        return [str(Path(script).resolve().parent / sibling["name"].strip("\"'"))]
     return shlex.split(program)
 
 

@@ -96,24 +96,24 @@ def statements(log: str) -> list[Statement]:
     found: dict[Statement, None] = {}
     lines = [_bare(line) for line in _split(log)]
     # In a harmless exception; it has been named; another one that it led to follows.
-    harmless = told = chained = False
+    harmless = named = chained = False
     for index, line in enumerate(lines):
         if not line or _FRAME.match(line):
             continue
         if _HARMLESS.match(line):
-            harmless, told = True, False
+            harmless, named = True, False
         elif _CHAIN.match(line):
             chained = True
         elif _TRACEBACK.match(line):
-            harmless = harmless and (chained or not told)
+            harmless = harmless and (chained or not named)
             chained = False
         elif _EXCEPTION.match(line):
-            told = True
+            named = True
             if not harmless:
                 message = (line.strip(), *_rest_of_message(lines, index + 1))
                 found[Statement(message, strong=True)] = None
         else:
-            harmless = harmless and not told
+            harmless = harmless and not named
             if not harmless:
                 strong = _STATEMENT.search(line) is not None
                 found[Statement((line.strip(),), strong)] = None

@@ -44,7 +44,7 @@ class TraceFileError(ValueError):
 
 
 def kind_of(path: Path) -> str | None:
-    """Return the suffix that tells what a file is, without a ``.gz``; None for any other."""
+    """Return the suffix that says what a file is, without a ``.gz``; None for any other."""
     name = path.name.lower().removesuffix(".gz")
     return next((s for s in (*TABLES, *JSON_LINES) if name.endswith(s)), None)
 

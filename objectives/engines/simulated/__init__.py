@@ -5,6 +5,7 @@
     memory        what is left for the KV cache; when memory runs out
     step_time     the roofline: how long one iteration takes
     kv_cache      blocks and shared prefixes
+    sequence      one request, and when its tokens came
     scheduler     waiting and running queues of one replica
     cluster       replicas behind a router
     engine        the ``Engine`` protocol

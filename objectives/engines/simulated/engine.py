@@ -25,7 +25,8 @@ from objectives.engines.simulated.memory import MemoryPlan
 from objectives.engines.simulated.memory import plan_cache
 from objectives.engines.simulated.memory import plan_memory
 from objectives.engines.simulated.scheduler import Replica
-from objectives.engines.simulated.scheduler import Sequence
+from objectives.engines.simulated.sequence import Sequence
+from objectives.engines.simulated.sequence import token_times
 from objectives.engines.simulated.step_time import StepCoefficients
 from objectives.engines.simulated.step_time import StepTime
 from objectives.metrics import FailureKind
@@ -202,25 +203,6 @@ def _sequence(scheduled: ScheduledRequest, frontend: float) -> Sequence:
         request.prefix_id,
         request.prefix_tokens,
     )
-
-
-def token_times(sequence: Sequence, decode_times: np.ndarray) -> np.ndarray:
-    """Return when a sequence's tokens were produced.
-
-    Args:
-        sequence: A finished sequence.
-        decode_times: End of each D-iteration of its replica, shape (iterations,).
-
-    Returns:
-        Seconds, shape (output tokens,), increasing.
-    """
-    times = np.empty(sum(1 + span.end - span.begin for span in sequence.spans))
-    position = 0
-    for first, begin, end in sequence.spans:
-        times[position] = first
-        times[position + 1 : position + 1 + end - begin] = decode_times[begin:end]
-        position += 1 + end - begin
-    return times
 
 
 def _record(scheduled: ScheduledRequest, times: np.ndarray) -> RequestRecord:

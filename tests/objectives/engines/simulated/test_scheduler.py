@@ -9,12 +9,12 @@ import pytest
 
 from objectives.engines.simulated.cluster import run_replicas
 from objectives.engines.simulated.config import EngineConfig
-from objectives.engines.simulated.engine import token_times
 from objectives.engines.simulated.hardware import A10
 from objectives.engines.simulated.hardware import LLAMA2_7B
 from objectives.engines.simulated.memory import MemoryPlan
 from objectives.engines.simulated.scheduler import Replica
-from objectives.engines.simulated.scheduler import Sequence
+from objectives.engines.simulated.sequence import Sequence
+from objectives.engines.simulated.sequence import token_times
 from objectives.engines.simulated.step_time import StepCoefficients
 from objectives.engines.simulated.step_time import StepTime
 
