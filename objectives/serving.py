@@ -164,8 +164,8 @@ class ServingObjective:
     def enqueue_default(self, study: optuna.Study) -> None:
         """Have the engine's default configuration run first, once in a study.
 
-        It is what the tuned configurations are compared with, and ``ScootSampler`` takes its
-        values as reference point.
+        It is what the tuned configurations are compared with, and `ScootSampler` takes its values
+        as reference point.
         """
         trials = study.get_trials(deepcopy=False)
         if not any(trial.user_attrs.get(DEFAULT_CONFIGURATION) for trial in trials):

@@ -152,7 +152,7 @@ def test_counts_of_another_tokenizer_are_told(folder: Path) -> None:
     Path("trace.jsonl").write_text(json.dumps(row))
     made = target("./serve")
     assert {r.request.prompt_tokens for r in made.workload.requests} == {3}
-    assert "1 of 1 texts counted again" in made.title
+    assert "1 of 1 texts counted anew" in made.title
 
 
 def test_a_load_is_described_with_its_notes() -> None:
