@@ -121,7 +121,10 @@ class ExternalFailure(Exception):
 
 @runtime_checkable
 class RunningEngine(Protocol):
-    """One started engine, ready to serve; a context manager that stops it."""
+    """One started engine, ready to serve; a context manager that stops it.
+
+    An engine matches by its methods alone, or inherits from this to work in a ``with``.
+    """
 
     @property
     def info(self) -> Mapping[str, Any]:
@@ -141,14 +144,16 @@ class RunningEngine(Protocol):
         """End the engine and wait until all it held is free. Harmless when called again."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.stop()
 
 
 @runtime_checkable

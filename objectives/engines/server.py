@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 
 from objectives.engines import gpus
@@ -25,10 +27,11 @@ from objectives.engines.process import SupervisedProcess
 DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
 
 
+@dataclass
 class EngineServer:
     """A server process and the address that it serves on.
 
-    Args:
+    Attributes:
         process: The process, started.
         address: Where it will answer.
         log: File that it writes.
@@ -38,24 +41,14 @@ class EngineServer:
         clean: Takes the secrets out of a text.
     """
 
-    def __init__(
-        self,
-        process: SupervisedProcess,
-        address: readiness.Address,
-        log: Path,
-        tuned: Sequence[str],
-        env: Mapping[str, str],
-        memory_before: int | None,
-        clean: Callable[[str], str],
-    ) -> None:
-        self.process = process
-        self.address = address
-        self._log = log
-        self._tuned = tuned
-        self._env = env
-        self._memory_before = memory_before
-        self._clean = clean
-        self._stopped = False
+    process: SupervisedProcess
+    address: readiness.Address
+    log: Path
+    tuned: Sequence[str]
+    env: Mapping[str, str] = field(repr=False)
+    memory_before: int | None
+    clean: Callable[[str], str]
+    _stopped: bool = field(default=False, init=False)
 
     @property
     def returncode(self) -> int | None:
@@ -86,11 +79,9 @@ class EngineServer:
         except readiness.StrangerOnPort as error:
             raise ExternalFailure(ExternalReason.PORT_TAKEN, str(error)) from error
         except readiness.RequestRefused as error:
-            raise ExternalFailure(
-                ExternalReason.REQUEST_REFUSED, self._clean(str(error))
-            ) from None
+            raise ExternalFailure(ExternalReason.REQUEST_REFUSED, self.clean(str(error))) from None
         except readiness.NotReady as error:
-            raise EngineCrash(CrashReason.STARTUP_FAILED, self._clean(str(error))) from None
+            raise EngineCrash(CrashReason.STARTUP_FAILED, self.clean(str(error))) from None
 
     def check_alive(self, *, all_answered: bool) -> None:
         """Distinguish a server that died from one that did not answer all.
@@ -125,8 +116,8 @@ class EngineServer:
 
     def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
         """Return the exception for a server that ended by itself, without secrets."""
-        failure = classify_exit(code, read_log(self._log), phase, self._tuned)
-        detail = self._clean(failure.detail)
+        failure = classify_exit(code, read_log(self.log), phase, self.tuned)
+        detail = self.clean(failure.detail)
         if isinstance(failure, EngineCrash):
             return EngineCrash(failure.reason, detail)
         return ExternalFailure(failure.reason, detail)
@@ -139,5 +130,5 @@ class EngineServer:
         self.process.stop()
         if wait_for_port and not ports.wait_until_free(self.address.host, self.address.port):
             warnings.warn(f"port {self.address.port} is still held", stacklevel=3)
-        if not gpus.wait_until_released(self._memory_before, self._env):
+        if not gpus.wait_until_released(self.memory_before, self.env):
             warnings.warn("the GPUs hold more memory than before the engine", stacklevel=3)

@@ -23,9 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-from typing import Self
 
 from objectives import loadgen
 from objectives.engines import gpus
@@ -34,6 +32,7 @@ from objectives.engines import readiness
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.engines.base import RunningEngine
 from objectives.engines.capabilities import EngineCapabilities
 from objectives.engines.capabilities import ask_engine
 from objectives.engines.command import check_command
@@ -325,7 +324,7 @@ class VllmEngine:
         return key
 
 
-class RunningVllm:
+class RunningVllm(RunningEngine):
     """One vLLM server; see ``RunningEngine``. Made by ``VllmEngine.start``.
 
     Args:
@@ -335,9 +334,14 @@ class RunningVllm:
     """
 
     def __init__(self, engine: VllmEngine, server: EngineServer, info: Mapping[str, Any]) -> None:
-        self.info = info
         self._engine = engine
         self._server = server
+        self._info = info
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Return the facts for the trial's user attributes."""
+        return self._info
 
     @property
     def address(self) -> readiness.Address:
@@ -385,14 +389,3 @@ class RunningVllm:
     def stop(self) -> None:
         """End the server with all its processes; wait until its port and memory are free."""
         self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import field
 
 import aiohttp
 import numpy as np
@@ -164,28 +165,29 @@ def _no_long_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+@dataclass(slots=True)
 class _Run:
-    """One run of a workload: a pacer, a task a request, and the wait for their end."""
+    """One run of a workload: a pacer, a task a request, and the wait for their end.
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        url: str,
-        exchanges: Sequence[Exchange],
-        options: LoadOptions,
-        on_progress: Callable[[Progress], None] | None,
-        should_abort: Callable[[], str | None] | None,
-    ) -> None:
-        self._session = session
-        self._url = url
-        self._exchanges = exchanges
-        self._options = options
-        self._on_progress = on_progress
-        self._should_abort = should_abort
-        self._tasks: list[asyncio.Task[None]] = []
-        self._n_over = 0
-        self._finished = asyncio.Event()
-        self._start = 0.0
+    Attributes:
+        session: The HTTP session.
+        url: Address of the completions.
+        exchanges: The requests, in order of their times.
+        options: See ``run_workload``.
+        on_progress: See ``run_workload``.
+        should_abort: See ``run_workload``.
+    """
+
+    session: aiohttp.ClientSession
+    url: str
+    exchanges: Sequence[Exchange]
+    options: LoadOptions
+    on_progress: Callable[[Progress], None] | None
+    should_abort: Callable[[], str | None] | None
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _n_over: int = 0
+    _finished: asyncio.Event = field(default_factory=asyncio.Event)
+    _start: float = 0.0
 
     def _now(self) -> float:
         return time.perf_counter() - self._start
@@ -208,7 +210,7 @@ class _Run:
 
     async def _pace(self) -> None:
         """Start each request when it is due, never waiting for another."""
-        for exchange in self._exchanges:
+        for exchange in self.exchanges:
             delay = exchange.scheduled.time - self._now()
             if delay > 0:
                 await asyncio.sleep(delay)
@@ -216,25 +218,25 @@ class _Run:
 
     async def _wait(self, pacer: asyncio.Task[None]) -> str:
         """Wait until every request is over; return the error of those that are not."""
-        last_arrival = self._exchanges[-1].scheduled.time
+        last_arrival = self.exchanges[-1].scheduled.time
         while not self._finished.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._finished.wait()
             if pacer.done():
                 pacer.result()
-            if self._on_progress is not None:
-                self._on_progress(self._progress())
-            if self._should_abort is not None and (reason := self._should_abort()):
+            if self.on_progress is not None:
+                self.on_progress(self._progress())
+            if self.should_abort is not None and (reason := self.should_abort()):
                 return f"{FailureKind.ABORTED}: {reason}"
-            if self._now() - last_arrival > self._options.drain_timeout_s:
-                seconds = f"{self._options.drain_timeout_s:g} s"
+            if self._now() - last_arrival > self.options.drain_timeout_s:
+                seconds = f"{self.options.drain_timeout_s:g} s"
                 return f"{FailureKind.DRAIN_TIMEOUT}: not done {seconds} after the last arrival"
         return f"{FailureKind.ABORTED}: the run ended"
 
     async def _request(self, exchange: Exchange) -> None:
         """Send one request and follow its answer to the end, whatever the end is."""
-        limit = self._options.request_timeout_s
+        limit = self.options.request_timeout_s
         try:
             async with asyncio.timeout(limit):
                 await self._follow(exchange)
@@ -249,13 +251,13 @@ class _Run:
             exchange.error = self._clean(describe_error(error, exchange))
         finally:
             self._n_over += 1
-            if self._n_over == len(self._exchanges):
+            if self._n_over == len(self.exchanges):
                 self._finished.set()
         exchange.over = True
 
     async def _follow(self, exchange: Exchange) -> None:
         exchange.sent = self._now()
-        async with self._session.post(self._url, data=exchange.body) as response:
+        async with self.session.post(self.url, data=exchange.body) as response:
             if response.status != 200:
                 text = await response.text(errors="replace")
                 raise RequestFailed(f"{FailureKind.HTTP_STATUS}: {response.status} {text}")
@@ -268,25 +270,25 @@ class _Run:
 
     def _clean(self, error: str) -> str:
         """Make a server's words fit to record: one line, not long, and without the key."""
-        line = " ".join(hide(error, [self._options.api_key or ""]).split())
+        line = " ".join(hide(error, [self.options.api_key or ""]).split())
         return line if len(line) <= _LONGEST_DETAIL else line[:_LONGEST_DETAIL] + " ..."
 
     def _progress(self) -> Progress:
-        failed = sum(exchange.error is not None for exchange in self._exchanges)
+        failed = sum(exchange.error is not None for exchange in self.exchanges)
         return Progress(
             elapsed_s=self._now(),
-            total=len(self._exchanges),
+            total=len(self.exchanges),
             sent=len(self._tasks),
             completed=self._n_over - failed,
             failed=failed,
         )
 
     def _result(self, duration: float, unfinished: str) -> LoadResult:
-        records = tuple(exchange.record(unfinished) for exchange in self._exchanges)
-        late = [e.sent - e.scheduled.time for e in self._exchanges if e.sent is not None] or [0.0]
+        records = tuple(exchange.record(unfinished) for exchange in self.exchanges)
+        late = [e.sent - e.scheduled.time for e in self.exchanges if e.sent is not None] or [0.0]
         pairs = [
             (record, exchange.scheduled.request)
-            for record, exchange in zip(records, self._exchanges, strict=True)
+            for record, exchange in zip(records, self.exchanges, strict=True)
             if record.completed
         ]
         return LoadResult(
@@ -294,7 +296,7 @@ class _Run:
             duration=duration,
             max_lateness_s=max(late),
             p99_lateness_s=float(np.percentile(late, 99)),
-            lateness_limit_s=self._options.lateness_limit_s,
+            lateness_limit_s=self.options.lateness_limit_s,
             short_outputs=sum(r.output_tokens < asked.output_tokens for r, asked in pairs),
             prompt_length_mismatches=sum(r.prompt_tokens != a.prompt_tokens for r, a in pairs),
             longest_s=self._longest(),
@@ -302,6 +304,6 @@ class _Run:
 
     def _longest(self) -> float | None:
         """Return the seconds that no answer can exceed; None when nothing limits them."""
-        until_given_up = self._exchanges[-1].scheduled.time + self._options.drain_timeout_s
-        longest = min(self._options.request_timeout_s, until_given_up)
+        until_given_up = self.exchanges[-1].scheduled.time + self.options.drain_timeout_s
+        longest = min(self.options.request_timeout_s, until_given_up)
         return longest if math.isfinite(longest) else None

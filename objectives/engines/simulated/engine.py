@@ -11,12 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from types import TracebackType
 from typing import Any
-from typing import Self
 
 import numpy as np
 
+from objectives.engines.base import RunningEngine
 from objectives.engines.simulated.cluster import run_replicas
 from objectives.engines.simulated.config import EngineConfig
 from objectives.engines.simulated.hardware import GPU
@@ -95,7 +94,7 @@ class SimulatedEngine:
         return RunningSimulatedEngine(self, config, plan)
 
 
-class RunningSimulatedEngine:
+class RunningSimulatedEngine(RunningEngine):
     """One started simulated engine. Serving twice gives the same result twice: no cache is kept.
 
     Args:
@@ -180,17 +179,6 @@ class RunningSimulatedEngine:
 
     def stop(self) -> None:
         """Do nothing: nothing runs."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def _sequence(scheduled: ScheduledRequest, frontend: float) -> Sequence:
