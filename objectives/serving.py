@@ -7,7 +7,7 @@
     objective.prepare(study)
     study.optimize(objective, n_trials=30, catch=(EngineCrash,))
 
-The three modes are the paper's (section III): mean TTFT and mean TPOT for interactive
+The three modes are the paper's (section III, eq. 1): mean TTFT and mean TPOT for interactive
 applications, p95 latency for other online ones, throughput for periodic ones.
 """
 

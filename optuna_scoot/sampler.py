@@ -74,17 +74,22 @@ _one_at_a_time = threading.RLock()
 class ScootSampler(BaseSampler):
     """Bayesian optimisation that learns from crashed trials (SCOOT, arXiv 2408.04323).
 
-    Every Optuna sampler but this one throws failed trials away. Here they teach a random forest
-    where a configuration is likely to run, and suggestions keep to a probability of feasibility
-    of at least Δ, a threshold that rises with each crash and falls after a streak without one
-    (paper, section IV-G). Known constraints prune the space before anything is suggested (section
-    IV-E3). A scrambled Sobol design starts the search (section IV-A); then Gaussian processes with
-    a Matérn 3/2 kernel (section IV-C) and an acquisition function choose the points (section IV-D
-    and IV-E). Constraints that are measured, ``trial.set_constraint``, weigh the acquisition
-    function.
+    Every Optuna sampler but this one throws failed trials away. Here they teach a forest where a
+    configuration is likely to run. Suggestions keep to a probability of feasibility of at least Δ,
+    a threshold that rises with each crash and falls after a streak without one (paper, section
+    IV-G); that probability, and the risk of a crash as a second model sees it, weigh them too.
+    Known constraints prune the space before anything is suggested (section IV-E3).
 
-    The default differs from the paper where that did better on problems set aside for development
-    (``docs/sampler.md``); :meth:`paper` gives the paper's choices.
+    A search starts with Sobol points that cover the levels of categorical parameters (section
+    IV-A). Then Gaussian processes with a Matérn 3/2 kernel and an additive one learn the
+    objectives, averaged over draws of their hyper-parameters (section IV-C). The logarithm of the
+    expected improvement, or with several objectives of the hypervolume's, is climbed from many
+    points (sections IV-B, IV-D and IV-E). Points that run elsewhere are believed to reach what is
+    predicted there (section IV-F). Measured constraints, ``trial.set_constraint``, weigh the
+    acquisition function.
+
+    That is the default, which differs from the paper where that did better on problems set aside
+    for development (``docs/sampler.md``); :meth:`paper` gives the paper's choices.
 
     Example:
         .. code-block:: python

@@ -48,21 +48,21 @@ def kappa(n_observations: int, n_dimensions: int, nu: float = 0.5, delta: float 
 
 
 def upper_confidence_bound(mean: np.ndarray, std: np.ndarray, kappa_t: float) -> np.ndarray:
-    """Return κ std - mean (paper, eq. 7, for minimisation)."""
+    """Return κ std - mean (paper, section IV-D1, eq. 7, for minimisation)."""
     return np.asarray(kappa_t * std - mean)
 
 
 def log_probability_of_improvement(
     mean: np.ndarray, std: np.ndarray, best: float, xi: float = XI
 ) -> np.ndarray:
-    """Return log P(Y < best - ξ) (paper, eq. 8)."""
+    """Return log P(Y < best - ξ) (paper, section IV-D1, eq. 8)."""
     return np.asarray(log_ndtr((best - xi - mean) / std))
 
 
 def log_expected_improvement(
     mean: np.ndarray, std: np.ndarray, best: float | np.ndarray, xi: float = XI
 ) -> np.ndarray:
-    """Return log E[max(best - ξ - Y, 0)] (paper, eq. 9), sound for any standardised distance."""
+    """Return log E[max(best - ξ - Y, 0)] (paper, section IV-D1, eq. 9), at any distance."""
     return np.asarray(np.log(std) + _log_h((best - xi - mean) / std))
 
 
