@@ -11,7 +11,7 @@ import numpy as np
 class Observations:
     """What a study has seen, in the unit cube of d parameters; every objective is minimised.
 
-    Args:
+    Attributes:
         x: Completed trials, shape (n, d).
         values: Their objective values, signs turned so that less is better, shape (n, m).
         constraints: Their measured constraints, satisfied where ≤ 0, shape (n, c); c may be 0.

@@ -36,7 +36,7 @@ _STEPS_BY_ROW = 24  # steps repaired at a time where a callable is asked point b
 class Domain:
     """A search space with its known constraints.
 
-    Args:
+    Attributes:
         space: The box.
         known: The known constraints on it.
         seen: Snapped points that a study holds, valid or not, shape (n, d): where hardly any point

@@ -7,11 +7,8 @@ is ever ``eval``-ed. Floats are compared as people mean it: 0.1 + 0.2 + 0.7 is o
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from functools import reduce
 from numbers import Real
 from typing import Any
@@ -21,68 +18,16 @@ import numpy as np
 from optuna_scoot.constraints.names import Renamed
 from optuna_scoot.constraints.names import readable
 from optuna_scoot.constraints.names import spellings
+from optuna_scoot.constraints.operators import BINARY
+from optuna_scoot.constraints.operators import COMPARE
+from optuna_scoot.constraints.operators import FUNCTIONS
+from optuna_scoot.constraints.operators import OPPOSITE
+from optuna_scoot.constraints.operators import ROUNDING
+from optuna_scoot.constraints.operators import fold
+from optuna_scoot.constraints.operators import is_whole
 
 
-class ConstraintError(ValueError):
-    """A known constraint is malformed, cannot be evaluated, or leaves nothing to suggest."""
-
-
-def _quotient(left: Any, right: Any) -> Any:
-    whole, near = _nearest_multiple(left, right)
-    return np.where(near, whole, np.floor_divide(left, right))
-
-
-def _remainder(left: Any, right: Any) -> Any:
-    _, near = _nearest_multiple(left, right)
-    return np.where(near, 0.0, np.mod(left, right))
-
-
-def _nearest_multiple(left: Any, right: Any) -> tuple[Any, Any]:
-    """Return the nearest whole quotient, and where it is meant: 0.3 is three times 0.1."""
-    quotient = np.true_divide(left, right)
-    whole = np.rint(quotient)
-    near = np.abs(quotient - whole) <= _ROUNDING * np.maximum(1.0, np.abs(quotient))
-    return whole, near & ~(_is_whole(left) & _is_whole(right))
-
-
-def _is_whole(value: Any) -> Any:
-    return np.rint(value) == value
-
-
-_ROUNDING = 1e-9  # floats that differ by such a share of what they were reckoned from are equal
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: _quotient,
-    ast.Mod: _remainder,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}
-_OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.GtE,
-    ast.LtE: ast.Gt,
-    ast.Gt: ast.LtE,
-    ast.GtE: ast.Lt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
 _LEAST_VIOLATION = 1e-12  # of what is violated by a rounding error, or by "a < b" where a is b
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs,
-    "min": lambda *args: _fold(np.minimum, args),
-    "max": lambda *args: _fold(np.maximum, args),
-    "log2": np.log2,
-}
 _ONE_ARGUMENT = frozenset({"abs", "log2"})
 _LISTS = (ast.List, ast.Tuple, ast.Set)
 _ALLOWED = (
@@ -100,8 +45,8 @@ _ALLOWED = (
     ast.NotIn,
     ast.IfExp,
     *_LISTS,
-    *_BINARY,
-    *_COMPARE,
+    *BINARY,
+    *COMPARE,
 )
 _DEEPEST = 100  # levels of nesting; ten times as many would exhaust the interpreter's stack
 _HELP = (
@@ -111,11 +56,8 @@ _HELP = (
 )
 
 
-def _fold(function: Callable[[Any, Any], Any], args: Sequence[Any]) -> Any:
-    result = args[0]
-    for value in args[1:]:
-        result = function(result, value)
-    return result
+class ConstraintError(ValueError):
+    """A known constraint is malformed, cannot be evaluated, or leaves nothing to suggest."""
 
 
 class Expression:
@@ -154,7 +96,7 @@ class Expression:
         }
         self.names = frozenset(
             node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name)
-        ) - (functions & _FUNCTIONS.keys())
+        ) - (functions & FUNCTIONS.keys())
         self._check(self._tree)
         if not self.names:
             raise ConstraintError(f"The known constraint {text!r} names no parameter.")
@@ -231,7 +173,7 @@ class Expression:
             return np.minimum(*ways)
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            kinds = [type(op) if wanted else _OPPOSITE[type(op)] for op in node.ops]
+            kinds = [type(op) if wanted else OPPOSITE[type(op)] for op in node.ops]
             links = [
                 self._gap(op, left, right, values)
                 for op, left, right in zip(kinds, sides, sides[1:], strict=False)
@@ -272,7 +214,7 @@ class Expression:
             return values[node.id]
         if isinstance(node, ast.BinOp):
             left, right = self._value(node.left, values), self._value(node.right, values)
-            return _BINARY[type(node.op)](_number(left), _number(right))
+            return BINARY[type(node.op)](_number(left), _number(right))
         if isinstance(node, ast.UnaryOp):
             value = self._value(node.operand, values)
             if isinstance(node.op, ast.Not):
@@ -290,7 +232,7 @@ class Expression:
             return np.where(test, *(_as_objects(b) for b in branches))
         if isinstance(node, ast.Call):
             assert isinstance(node.func, ast.Name)
-            return _FUNCTIONS[node.func.id](*(_number(self._value(a, values)) for a in node.args))
+            return FUNCTIONS[node.func.id](*(_number(self._value(a, values)) for a in node.args))
         assert isinstance(node, (ast.List, ast.Tuple, ast.Set))
         return [self._value(element, values) for element in node.elts]
 
@@ -311,7 +253,7 @@ class Expression:
         for op, left, right in zip(node.ops, sides, sides[1:], strict=False):
             if isinstance(right, _LISTS):
                 equal = [self._holds(ast.Eq, left, element, values) for element in right.elts]
-                found = _fold(np.logical_or, [False, *equal])
+                found = fold(np.logical_or, [False, *equal])
                 holds = found if isinstance(op, ast.In) else np.logical_not(found)
             else:
                 holds = self._holds(type(op), left, right, values)
@@ -323,15 +265,15 @@ class Expression:
     ) -> Any:
         """Compare two sides; floats within a rounding error of each other are equal."""
         a, b = self._value(left, values), self._value(right, values)
-        holds = _COMPARE[op](a, b)
+        holds = COMPARE[op](a, b)
         kinds = np.asarray(a).dtype.kind + np.asarray(b).dtype.kind
         if "f" not in kinds or not set(kinds) <= set("biuf"):
             return holds
-        fractional = ~(_is_whole(a) & _is_whole(b))
+        fractional = ~(is_whole(a) & is_whole(b))
         if not np.any(fractional):
             return holds
         size = np.add(self._size(left, values), self._size(right, values))
-        equal = fractional & (np.abs(np.subtract(a, b, dtype=float)) <= _ROUNDING * size)
+        equal = fractional & (np.abs(np.subtract(a, b, dtype=float)) <= ROUNDING * size)
         return np.where(equal, op in (ast.Eq, ast.LtE, ast.GtE), holds)
 
     def _size(self, node: ast.expr, values: Mapping[str, Any]) -> Any:
@@ -371,7 +313,7 @@ def _is_allowed(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return (
             isinstance(node.func, ast.Name)
-            and node.func.id in _FUNCTIONS
+            and node.func.id in FUNCTIONS
             and not node.keywords
             and (len(node.args) == 1 or (node.func.id not in _ONE_ARGUMENT and len(node.args) > 1))
         )

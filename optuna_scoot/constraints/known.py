@@ -19,6 +19,13 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 
+from optuna_scoot.constraints.callables import CallableConstraint
+from optuna_scoot.constraints.callables import Recorded
+from optuna_scoot.constraints.callables import callable_holds
+from optuna_scoot.constraints.callables import callable_value
+from optuna_scoot.constraints.callables import is_satisfied
+from optuna_scoot.constraints.callables import missing_names
+from optuna_scoot.constraints.callables import name_of
 from optuna_scoot.constraints.expression import ConstraintError
 from optuna_scoot.constraints.expression import Expression
 from optuna_scoot.constraints.names import may_branch
@@ -28,8 +35,8 @@ from optuna_scoot.space.dimension import plain
 
 __all__ = ["ConstraintError", "ConstraintSpec", "Expression", "KnownConstraints"]
 
-ConstraintSpec = Callable[[Mapping[str, Any]], float] | str
-_Constraint = Expression | Callable[[Mapping[str, Any]], float]
+ConstraintSpec = CallableConstraint | str
+_Constraint = Expression | CallableConstraint
 
 
 _ENOUGH_TRIALS = 10  # without a name, before it is taken for a mistake
@@ -65,7 +72,7 @@ class KnownConstraints:
         self._names = frozenset(names)
         self._expressions: list[Expression] = []
         self._read: dict[frozenset[str], list[Expression]] = {}  # as among these names
-        self._callables: list[Callable[[Mapping[str, Any]], float]] = []
+        self._callables: list[CallableConstraint] = []
         for spec in self.specs:
             if isinstance(spec, str):
                 self._expressions.append(Expression(spec, self._names))
@@ -159,9 +166,9 @@ class KnownConstraints:
                 text = constraint.text
             else:
                 missing = set().union(
-                    *(_missing(constraint, {**self._given, **c}) for c in configurations)
+                    *(missing_names(constraint, {**self._given, **c}) for c in configurations)
                 )
-                text = _name_of(constraint)
+                text = name_of(constraint)
             if missing - known:
                 raise ConstraintError(
                     f"The known constraint {text!r} names "
@@ -177,7 +184,7 @@ class KnownConstraints:
         params = self._with_given(params)
         return all(
             e is None or _expression_holds(e, params) for e in self._determined(params)
-        ) and all(_callable_holds(function, params) for function in self._callables)
+        ) and all(callable_holds(function, params) for function in self._callables)
 
     def violated(self, params: Mapping[str, Any]) -> list[str]:
         """Return which constraints one configuration violates, with the values that they look at.
@@ -193,9 +200,9 @@ class KnownConstraints:
             if expression is not None and not _expression_holds(expression, params):
                 texts.append(_told(expression.text, expression.names, params))
         for function in self._callables:
-            seen = _Recorded(params)
-            if not _holds(_callable_value(function, seen)):
-                texts.append(_told(_name_of(function), seen.asked or params.keys(), params))
+            seen = Recorded(params)
+            if not is_satisfied(callable_value(function, seen)):
+                texts.append(_told(name_of(function), seen.asked or params.keys(), params))
         return texts
 
     def satisfied_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -208,7 +215,7 @@ class KnownConstraints:
         holds = np.ones(n, dtype=bool)
         values = {**self._given, **columns}
         by_row: list[Callable[[Mapping[str, Any]], bool]] = [
-            partial(_callable_holds, function) for function in self._callables
+            partial(callable_holds, function) for function in self._callables
         ]
         for expression in filter(None, self._determined(values)):
             try:
@@ -237,8 +244,8 @@ class KnownConstraints:
         for function in self._callables:
             asked: set[str] = set()
             for _, params in self._rows(columns, np.arange(n)):
-                seen = _Recorded(params)
-                _callable_value(function, seen)
+                seen = Recorded(params)
+                callable_value(function, seen)
                 asked |= seen.asked
             scopes.append(frozenset(asked or columns.keys()) & columns.keys())
         return scopes
@@ -305,35 +312,8 @@ class KnownConstraints:
             yield i, {**self._given, **row}
 
 
-class _Recorded(dict[str, Any]):
-    """Parameters that remember which of them a callable asked for, and which were not there."""
-
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        super().__init__(params)
-        self.asked: set[str] = set()
-        self.missing: set[str] = set()
-
-    def __getitem__(self, name: str) -> Any:
-        self.asked.add(name)
-        return super().__getitem__(name)
-
-    def __missing__(self, name: str) -> Any:
-        self.missing.add(name)
-        raise KeyError(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a value as a dictionary does."""
-        if name in self:
-            self.asked.add(name)
-        return super().get(name, default)
-
-
 def _told(what: str, names: Iterable[str], params: Mapping[str, Any]) -> str:
     return f"{what} ({', '.join(f'{name}={params[name]}' for name in sorted(names))})"
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__name__", function))
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, Any]:
@@ -347,65 +327,11 @@ def _expression_holds(expression: Expression, params: Mapping[str, Any]) -> bool
     return bool(expression(params))
 
 
-def _callable_holds(
-    function: Callable[[Mapping[str, Any]], float], params: Mapping[str, Any]
-) -> bool:
-    return _holds(_callable_value(function, _Recorded(params)))
-
-
-def _holds(value: float) -> bool:
-    return value <= 0.0  # NaN is not
-
-
 def _violation(constraint: _Constraint, params: Mapping[str, Any]) -> float:
     if isinstance(constraint, Expression):
         return float(constraint.violation(params))
-    value = _callable_value(constraint, _Recorded(params))
-    if _holds(value):
+    value = callable_value(constraint, Recorded(params))
+    if is_satisfied(value):
         return 0.0
     # In proportion for small values; the units of large ones do not outweigh the others.
     return float(np.log1p(value)) if np.isfinite(value) else 1e3
-
-
-def _missing(
-    function: Callable[[Mapping[str, Any]], float], params: Mapping[str, Any]
-) -> set[str]:
-    """Return the parameters that a callable asks for in vain."""
-    seen = _Recorded(params)
-    try:
-        function(seen)
-    except KeyError:
-        return seen.missing
-    except Exception:  # what else is wrong with it is told where it is needed
-        return set()
-    return set()
-
-
-def _callable_value(function: Callable[[Mapping[str, Any]], float], params: _Recorded) -> float:
-    """Return a callable's value; -inf where it asks for a parameter that is not drawn yet."""
-    try:
-        value = function(params)
-    except KeyError:
-        # Anything else that it lacks is a mistake.
-        if params.missing:
-            return -np.inf
-        raise
-    name = _name_of(function)
-    value = plain(value)
-    if isinstance(value, bool):
-        raise ConstraintError(
-            f"The known constraint {name!r} returned {value}, which may mean satisfied or "
-            "violated; return a number, satisfied where <= 0, such as p['a'] - p['b'], or write "
-            "the condition as a string, such as 'a <= b'."
-        )
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value)
-    except OverflowError:
-        return np.inf if value > 0 else -np.inf
-    except (TypeError, ValueError) as error:
-        raise ConstraintError(
-            f"The known constraint {name!r} returned {value!r}; it must return a number, "
-            "satisfied where <= 0."
-        ) from error

@@ -32,7 +32,7 @@ _SLOPE_STEP = 1e-7  # of a parameter's range, for slopes
 class _Effort:
     """How much is tried at a time; callables are asked point by point.
 
-    Args:
+    Attributes:
         chains: Points that walk side by side.
         grid: Values tried of a parameter with many, before the best is looked at more closely.
         zoom: Values tried in each closer look.

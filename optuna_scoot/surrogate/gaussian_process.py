@@ -33,7 +33,7 @@ _MOST_OBSERVATIONS = 256
 class Surrogate:
     """m Gaussian processes on n observations, averaged over hyper-parameters.
 
-    Args:
+    Attributes:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
         draws: The hyper-parameters that are averaged, one or more.

@@ -88,7 +88,7 @@ class KernelChoice:
 class Hyperparameters:
     """Hyper-parameters of m kernels on f features.
 
-    Args:
+    Attributes:
         lengthscales: Shape (m, f).
         outputscale: Signal variance, shape (m,).
         noise: Variance of the white noise, shape (m,).

@@ -28,7 +28,7 @@ _LEAST_FOR_PURE_LOGARITHM = 0.1
 class OutputTransform:
     """One objective's way to standardised values: u = (t(y) - location) / scale.
 
-    Args:
+    Attributes:
         shift: s of t(y) = log(y + s); None for t(y) = y.
         location: Mean of the transformed values.
         scale: Their standard deviation, > 0.
