@@ -1,4 +1,4 @@
-"""The picture in docs/architecture.md against the imports, the paper's numbers against the code."""
+"""The picture in docs/architecture.md against the imports, and the paper against the code."""
 
 from __future__ import annotations
 
