@@ -22,6 +22,7 @@ from typing import get_args
 
 from optuna.exceptions import TrialPruned
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
@@ -35,6 +36,7 @@ from objectives.spaces import suggest
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
     from objectives.engines.base import Engine
     from objectives.metrics import GoodputSLO
@@ -81,6 +83,11 @@ _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
 
 class ObjectiveError(ValueError):
     """An objective that cannot be used so; the message says what to do."""
+
+
+def is_external(trial: FrozenTrial) -> bool:
+    """Return whether a trial failed for a reason that says nothing about its parameters."""
+    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(FAILURE_IS_EXTERNAL))
 
 
 class ServingObjective:
@@ -156,13 +163,15 @@ class ServingObjective:
         study.set_metric_names(self.metric_names)
 
     def enqueue_default(self, study: optuna.Study) -> None:
-        """Have the engine's default configuration run first, once in a study.
+        """Have the engine's default configuration run first, unless it was, is or waits to be.
 
         It is what the tuned configurations are compared with, and `ScootSampler` takes its values
-        as reference point.
+        as reference point. One that failed for an outside reason, such as an interrupt, was not
+        run.
         """
         trials = study.get_trials(deepcopy=False)
-        if not any(trial.user_attrs.get(DEFAULT_CONFIGURATION) for trial in trials):
+        marked = [trial for trial in trials if trial.user_attrs.get(DEFAULT_CONFIGURATION)]
+        if all(is_external(trial) for trial in marked):
             study.enqueue_trial(self.space.default, user_attrs={DEFAULT_CONFIGURATION: True})
 
     def __call__(self, trial: optuna.Trial) -> float | tuple[float, ...]:

@@ -11,6 +11,7 @@ import click
 
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import one_line
+from optuna_scoot.own_objectives import use_own_objectives
 
 
 # Name: (module, attribute, one line of help). A module is imported when its command is used:
@@ -57,6 +58,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after `optuna-scoot`; None takes them from `sys.argv`.
     """
+    use_own_objectives()
     try:
         code = cli.main(args=arguments, prog_name="optuna-scoot", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 from typing import Any
-from typing import cast
 from typing import get_args
 
 import click
@@ -20,17 +19,15 @@ from objectives.serving import Mode
 from objectives.stamps import UNITS
 from objectives.stamps import TimeUnit
 from objectives.workload import TooLong
-from optuna_scoot.cli.errors import InputError
+from optuna_scoot.cli.errors import BadInput
+from optuna_scoot.tuning.load import DEFAULT_DURATION
+from optuna_scoot.tuning.run import DEFAULT_TRIALS
 from optuna_scoot.tuning.samplers import SAMPLERS
+from optuna_scoot.tuning.simulated import DEFAULT_SERVICE
 
 
 ENGINES = ("vllm", "simulated")
 OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
-DEFAULT_SERVICE = "bot-2xa100-13b"
-DEFAULT_TRIALS = 30
-"""The budget of the paper (section V-B), the default configuration included."""
-DEFAULT_DURATION = 100.0
-"""Seconds of arrivals in the stress test of the paper (section V-A)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class TuneOptions:
     model: str | None
     trace: str | None
     trace_time_unit: TimeUnit | None
-    objective: str | None
+    objective: Mode | None
     rate: float | None
     duration: float | None
     burstiness: float
@@ -118,16 +115,11 @@ def study_name(options: TuneOptions) -> str:
     return what if options.objective is None else f"{what}-{options.objective}"
 
 
-def objective_mode(options: TuneOptions) -> Mode:
-    """What is optimised."""
-    return "ttft-tpot" if options.objective is None else cast("Mode", options.objective)
-
-
 def check_combination(options: TuneOptions) -> None:
     """Refuse options that contradict each other or are missing.
 
     Raises:
-        InputError: Says which.
+        BadInput: Says which.
     """
     if options.engine == "simulated":
         given = {
@@ -140,18 +132,18 @@ def check_combination(options: TuneOptions) -> None:
         }
         wrong = [name for name, value in given.items() if value is not None]
         if wrong:
-            raise InputError(f"{', '.join(wrong)}: not with --engine simulated")
+            raise BadInput(f"{', '.join(wrong)}: not with --engine simulated")
         return
     if options.service is not None:
-        raise InputError("--service names a simulated service: add --engine simulated")
+        raise BadInput("--service names a simulated service: add --engine simulated")
     if options.model is None:
-        raise InputError(
+        raise BadInput(
             "--model is missing: a model's name or folder; to try without one: --engine simulated"
         )
     if options.trace is None:
-        raise InputError("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
+        raise BadInput("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
     if options.rate is None and not options.replay:
-        raise InputError("--rate is missing: requests a second; or --replay the trace's own times")
+        raise BadInput("--rate is missing: requests a second; or --replay the trace's own times")
 
 
 # In the order in which --help lists them.

@@ -24,20 +24,22 @@ from rich.text import Text
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
+from objectives.serving import is_external
 from optuna_scoot.cli.table import describe_values
-from optuna_scoot.tuning.bookkeeping import is_external
-from optuna_scoot.tuning.results import make_report
+from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.report import make_report
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Sequence
     from types import TracebackType
 
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
     from objectives.loadgen import Progress as LoadProgress
-    from optuna_scoot.tuning.results import Report
+    from optuna_scoot.tuning.report import Report
 
 
 PLAIN_WIDTH = 160
@@ -88,45 +90,38 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-class Progress:
+class Progress(Observer):
     """Shows the trials of a study as they end; a context manager.
 
     Args:
-        study: Read after every trial.
-        n_trials: The study's total of observations.
         console: Where to write.
+        heading: Lines to write before the first trial.
         clock: Seconds on any monotonic clock.
         watch: Told by the engine how far the load is.
+        should_stop: Asked whether to end the run before the next trial.
     """
 
     def __init__(
         self,
-        study: Study,
-        n_trials: int,
         console: Console,
+        *,
+        heading: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         watch: LoadWatch | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._study = study
-        self._n_trials = n_trials
         self._console = console
+        self._heading = heading
         self._clock = clock
         self._watch = watch
+        self._should_stop = should_stop
         self._began = clock()
         self._ended_here = 0
         self._spent_here = 0.0
         self._current: int | None = None
-        self._report = make_report(study)
-        self._live = Live(
-            get_renderable=self._render,
-            console=console,
-            refresh_per_second=REFRESHES_A_SECOND,
-            transient=True,
-        )
+        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start()
         return self
 
     def __exit__(
@@ -135,8 +130,33 @@ class Progress:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:
+        if self._live is not None:
             self._live.stop()
+
+    def run_began(self, study: Study, n_trials: int) -> None:
+        """Write the heading, and begin the live line where there is a terminal.
+
+        Args:
+            study: Read after every trial.
+            n_trials: The study's total of observations.
+        """
+        for line in self._heading:
+            self.note(line)
+        self._study = study
+        self._n_trials = n_trials
+        self._report = make_report(study)
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=REFRESHES_A_SECOND,
+                transient=True,
+            )
+            self._live.start()
+
+    def should_stop(self) -> bool:
+        """Return whether the run should end before its next trial."""
+        return self._should_stop()
 
     def trial_began(self, number: int) -> None:
         """Say that a trial runs now.

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.serving import METRICS
-from optuna_scoot.tuning.results import relative_change
+from optuna_scoot.tuning.report import relative_change
 
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from optuna_scoot.tuning.results import Metric
-    from optuna_scoot.tuning.results import Report
+    from optuna_scoot.tuning.report import Metric
+    from optuna_scoot.tuning.report import Report
 
 
 BEST_MARK = "best"

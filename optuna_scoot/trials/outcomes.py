@@ -57,7 +57,7 @@ def outcomes_of(
         trials: All of a study, in the order of their numbers.
         failure_filter: Tells of a failed trial whether it says something about its parameters.
     """
-    silent = _retried_numbers(trials) | _overtaken_numbers(trials)
+    silent = retried_numbers(trials) | _overtaken_numbers(trials)
     completed: set[str] = set()
     if any(t.state == TrialState.PRUNED and not t.intermediate_values for t in trials):
         completed = {_key(t.params) for t in trials if t.state == TrialState.COMPLETE}
@@ -107,7 +107,7 @@ def _is_external(trial: FrozenTrial) -> bool:
     return lost or is_true(trial.user_attrs.get(EXTERNAL_FAILURE_ATTR))
 
 
-def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
+def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
     """Give the numbers of trials that a later trial retries after a lost heartbeat."""
     numbers: set[int] = set()
     for trial in trials:

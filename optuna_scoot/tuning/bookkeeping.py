@@ -19,6 +19,8 @@ from optuna.trial import TrialState
 from objectives.serving import DEFAULT_CONFIGURATION
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import FAILURE_IS_EXTERNAL
+from objectives.serving import is_external
+from optuna_scoot.trials.outcomes import retried_numbers
 
 
 if TYPE_CHECKING:
@@ -38,11 +40,6 @@ CHECK = "check_of"
 """User attribute: the words over which a configuration that ran before is tried again."""
 
 
-def is_external(trial: FrozenTrial) -> bool:
-    """Whether the trial failed for a reason that says nothing about its configuration."""
-    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(FAILURE_IS_EXTERNAL))
-
-
 def is_crash(trial: FrozenTrial) -> bool:
     """Whether the trial's configuration crashed."""
     return trial.state == TrialState.FAIL and not is_external(trial)
@@ -60,7 +57,7 @@ def n_taken(trials: Sequence[FrozenTrial]) -> int:
 
 def not_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials but those that a later one lists as retried: they are taken back."""
-    retried = {n for trial in trials for n in trial.system_attrs.get("retry_history", ())}
+    retried = retried_numbers(trials)
     return [trial for trial in trials if trial.number not in retried]
 
 
@@ -68,13 +65,6 @@ def find_default(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """The trial of the default configuration: the one that completed, else one that crashed."""
     marked = [t for t in trials if t.user_attrs.get(DEFAULT_CONFIGURATION) and counts(t)]
     return min(marked, key=lambda t: (t.state != TrialState.COMPLETE, t.number), default=None)
-
-
-def enqueue_default(study: Study, params: Mapping[str, Any]) -> None:
-    """Have the default configuration tried first, unless it was, is or waits to be."""
-    marked = [t for t in study.trials if t.user_attrs.get(DEFAULT_CONFIGURATION)]
-    if not any(not is_external(trial) for trial in marked):
-        study.enqueue_trial(dict(params), user_attrs={DEFAULT_CONFIGURATION: True})
 
 
 def enqueue_wanted(

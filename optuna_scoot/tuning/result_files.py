@@ -21,9 +21,9 @@ import yaml
 from objectives.engines.command import option
 from objectives.redaction import without_secrets
 from objectives.serving import DEFAULT_CONFIGURATION
-from optuna_scoot.cli.errors import InputError
 from optuna_scoot.tuning.bookkeeping import WORKER
-from optuna_scoot.tuning.results import relative_change
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.report import relative_change
 
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from optuna_scoot.tuning.results import Report
+    from optuna_scoot.tuning.report import Report
 
 
 SCHEMA_VERSION = 1
@@ -51,10 +51,10 @@ def check_output_dir(path: Path) -> None:
     """
     existing = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
     if not existing.is_dir():
-        raise InputError(f"--output {path}: {existing} is no folder")
+        raise InputError(f"`output` {path}: {existing} is no folder")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"--output {path}: files cannot be written in {existing}")
-    check_room(existing, f"--output {path}")
+        raise InputError(f"`output` {path}: files cannot be written in {existing}")
+    check_room(existing, f"`output` {path}")
 
 
 def check_room(folder: Path, what: str) -> None:
@@ -77,9 +77,9 @@ def make_output_dir(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--output {path}: {error.strerror or error}") from None
+        raise InputError(f"`output` {path}: {error.strerror or error}") from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"--output {path}: files cannot be written there")
+        raise InputError(f"`output` {path}: files cannot be written there")
     return path
 
 

@@ -1,28 +1,25 @@
-"""Open the storage and the study, and name both without giving a secret away."""
+"""Open the storage, and name it without giving a secret away."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import optuna
-from optuna.study import StudyDirection
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
-from optuna_scoot.cli.errors import InputError
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.result_files import check_room
-
-
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
-    from optuna.study import Study
 
 
 HEARTBEAT_SECONDS = 10
@@ -113,43 +110,36 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         ) from None
 
 
-def database_message(error: Exception, url: str) -> str:
-    """What the database driver says, on one line and without the URL's password."""
+def database_message(error: Exception, url: str | None) -> str:
+    """Return what the database driver says, on one line and without the URL's password."""
     cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
     message = " ".join(str(cause if cause is not None else error).split())
-    password = make_url(url).password
+    password = None if url is None else make_url(url).password
     return message.replace(str(password), "***") if password else message
 
 
-def open_study(
-    storage: optuna.storages.RDBStorage,
-    name: str,
-    directions: Sequence[str],
-    sampler: BaseSampler,
-) -> Study:
-    """Load the study of this name, or make it.
+def shown_storage(storage: str | BaseStorage | None) -> str | None:
+    """Return the URL of a storage without secrets, or what it is; None for none."""
+    if storage is None:
+        return None
+    url = _url_of(storage)
+    return type(storage).__name__ if url is None else mask_url(url)
 
-    Args:
-        storage: From `open_storage`.
-        name: The study's name.
-        directions: "minimize" or "maximize" for each objective.
-        sampler: What suggests its further trials.
+
+@contextlib.contextmanager
+def storage_failures(storage: str | BaseStorage | None) -> Iterator[None]:
+    """Tell of a database that fails in the middle in one line.
 
     Raises:
-        InputError: A study of this name exists with other objectives.
+        StoppedError: It does.
     """
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        directions=[StudyDirection[direction.upper()] for direction in directions],
-        sampler=sampler,
-        load_if_exists=True,
-    )
-    found = [direction.name.lower() for direction in study.directions]
-    if found != list(directions):
-        raise InputError(
-            f"study {name!r} exists and has other objectives"
-            f" ({', '.join(found)} instead of {', '.join(directions)});"
-            " give another name with --study"
-        )
-    return study
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        message = database_message(error, _url_of(storage))
+        raise StoppedError(f"storage {shown_storage(storage)}: {message}") from error
+
+
+def _url_of(storage: str | BaseStorage | None) -> str | None:
+    url = storage if isinstance(storage, str) else getattr(storage, "url", None)
+    return url if isinstance(url, str) else None

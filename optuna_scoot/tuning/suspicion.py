@@ -79,7 +79,7 @@ def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure |
             SAME_WORDS,
             f"a configuration that ran before fails now as others did: {crash.detail};"
             f" see to what has changed around the engine{_log(crash)}, or begin another study"
-            " (--study) where it is to stay so",
+            " (`study_name`) where it is to stay so",
         )
     if _is_settled(study, trial, words):
         return None

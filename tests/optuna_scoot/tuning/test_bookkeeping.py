@@ -11,13 +11,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import claim
-from optuna_scoot.tuning.bookkeeping import enqueue_default
 from optuna_scoot.tuning.bookkeeping import enqueue_wanted
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
 from optuna_scoot.tuning.bookkeeping import find_default
-from optuna_scoot.tuning.bookkeeping import is_external
 from optuna_scoot.tuning.bookkeeping import is_gone
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import worker_id
@@ -25,6 +24,7 @@ from optuna_scoot.tuning.storage import open_storage
 from tests.optuna_scoot.tuning.studies import DEFAULT_PARAMS
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import add_default
+from tests.optuna_scoot.tuning.studies import enqueue_default
 from tests.optuna_scoot.tuning.studies import tuned_study
 from tests.optuna_scoot.tuning.studies import two_objective_study
 

@@ -1,6 +1,6 @@
-"""What a study found: its front or best beside the default configuration, and its crashes.
+"""What a study found: its front or best next to the default configuration, and its crashes.
 
-Only numbers here; `table.py` shows them and `result_files.py` writes them.
+Only numbers here; the command shows them, and `result_files.py` writes them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from objectives.serving import CRASH_REASON
+from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import is_crash
-from optuna_scoot.tuning.bookkeeping import is_external
 from optuna_scoot.tuning.bookkeeping import not_retried
 
 
