@@ -41,7 +41,7 @@ def main() -> None:
             for seed in range(arguments.seeds)
         ]
         default = mean(result.reference[0] for result in results if result.reference)
-        best = mean(result.best.value for result in results if result.best)
+        best = mean(result.best.values[0] for result in results if result.best)
         crashed = mean(result.crashed for result in results)
         print(f"{sampler:14s} default {default:.4g}, best {best:.4g}, crashed {crashed:.1f}")
 
