@@ -5,7 +5,7 @@
 What is tuned is a simulated service, so that no GPU is needed. Each sampler begins with the
 default configuration. ScootSampler is told the known constraints and learns from crashes; the
 other two have no use for either. For more samplers, more problems, and intervals:
-`optuna-scoot compare`.
+``optuna-scoot compare``.
 """
 
 from __future__ import annotations

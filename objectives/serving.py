@@ -195,7 +195,7 @@ class ServingObjective:
         except TrialPruned:
             raise
         except BaseException as error:
-            _mark_external(trial, error)
+            mark_external(trial, error)
             raise
         values = tuple(metrics.value(target.metric) for target in TARGETS[self.mode])
         return values[0] if len(values) == 1 else values
@@ -277,7 +277,7 @@ def _an_error(result: LoadResult) -> str:
     return next(str(r.error) for r in result.records if r.failure_kind is kind)
 
 
-def _mark_external(trial: optuna.Trial, error: BaseException) -> None:
+def mark_external(trial: optuna.Trial, error: BaseException) -> None:
     """Note on the trial that its failure says nothing about its parameters."""
     trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
     if isinstance(error, ExternalFailure):

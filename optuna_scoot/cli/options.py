@@ -1,4 +1,4 @@
-"""The options of `optuna-scoot tune`: what they are called, what they take, what they mean."""
+"""The options of ``optuna-scoot tune``: what they are called, what they take, what they mean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
 class TuneOptions:
     """The options as given; None where the engine or the service decides.
 
-    Attributes are named after the options; `docs/tune.md` describes each.
+    Attributes are named after the options; ``docs/tune.md`` describes each.
     """
 
     engine: str
@@ -66,7 +66,7 @@ class TuneOptions:
 
 
 def positive(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """A finite number above zero, or None."""
+    """Return a finite number above zero, or None."""
     if value is not None and not (0 < value < math.inf):
         raise click.BadParameter(f"{value:g} is not a positive number", param=parameter)
     return value
@@ -75,7 +75,7 @@ def positive(_: click.Context, parameter: click.Parameter, value: float | None) 
 def engine_arguments(
     _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Several `name=value` as one mapping."""
+    """Return several ``name=value`` as one mapping."""
     try:
         return parse_engine_arguments(values)
     except EngineArgumentError as error:
@@ -85,7 +85,7 @@ def engine_arguments(
 def configurations(
     _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[dict[str, Any], ...]:
-    """Configurations, each as `name=value,name=value` with YAML's scalars."""
+    """Return configurations, each given as ``name=value,name=value`` with YAML's scalars."""
     return tuple(_configuration(value, parameter) for value in values)
 
 
@@ -95,7 +95,7 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
         name, separator, value = part.partition("=")
         if not separator or not name.strip():
             raise click.BadParameter(
-                f"{part!r} is not name=value; several are parted by commas", param=parameter
+                f"{part!r} is not name=value; several are separated by commas", param=parameter
             )
         try:
             params[name.strip().replace("-", "_")] = yaml.safe_load(value)
@@ -105,7 +105,7 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
 
 
 def study_name(options: TuneOptions) -> str:
-    """The study's name: as given, else after what is tuned and for what."""
+    """Return the study's name: as given, else after what is tuned and for what."""
     if options.study is not None:
         return options.study
     if options.engine == "simulated":
@@ -282,7 +282,7 @@ _OPTIONS = [
 
 
 def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a function with all options of `tune`."""
+    """Decorate a function with all options of ``tune``."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -48,7 +48,7 @@ DETAIL_LENGTH = 110
 
 
 class LoadWatch:
-    """Remembers how far the load of the running trial is; an engine's `on_progress`."""
+    """Remembers how far the load of the running trial is; an engine's ``on_progress``."""
 
     def __init__(self) -> None:
         self._latest: LoadProgress | None = None
@@ -58,11 +58,11 @@ class LoadWatch:
         self._latest = progress
 
     def forget(self) -> None:
-        """Begin anew: no load runs."""
+        """Forget the latest state: no load runs."""
         self._latest = None
 
     def describe(self) -> str:
-        """What goes on: "engine starts", "12 of 50 requests done"."""
+        """Return what goes on: "engine starts", "12 of 50 requests done"."""
         if self._latest is None:
             return "engine starts"
         done = self._latest.completed + self._latest.failed
@@ -70,7 +70,7 @@ class LoadWatch:
 
 
 def make_console(stream: TextIO | None = None) -> Console:
-    """A console for stdout; wide where nobody's terminal sets a width, so that tables stay whole.
+    """Return a console for stdout; wide where no terminal sets a width, so that tables stay whole.
 
     Args:
         stream: Written to instead of stdout.
@@ -81,7 +81,7 @@ def make_console(stream: TextIO | None = None) -> Console:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
+    """Return a duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 100:
@@ -159,7 +159,7 @@ class Progress(Observer):
         return self._should_stop()
 
     def trial_began(self, number: int) -> None:
-        """Say that a trial runs now.
+        """Show that a trial runs now.
 
         Args:
             number: The trial's number in its study.
@@ -188,7 +188,10 @@ class Progress(Observer):
         self._console.print(Text(line), soft_wrap=True)
 
     def seconds_left(self) -> float | None:
-        """Expected seconds to the end, by the mean of the trials seen here; None before one."""
+        """Return the expected seconds to the end, by the mean of the trials seen here.
+
+        None before the first one has ended.
+        """
         if self._ended_here == 0:
             return None
         remaining = max(0, self._n_trials - self._report.counted)
@@ -222,7 +225,9 @@ class Progress(Observer):
 def trial_line(
     report: Report, trial: FrozenTrial, n_trials: int, seconds: float, left: float | None
 ) -> str:
-    """One trial's outcome: "[3/30] trial 2: TTFT 503 (-12 %), ... 41 s; 1 crash, 18 min left".
+    """Return one trial's outcome in a line.
+
+    As in "[3/30] trial 2: TTFT 503 (-12 %), ... in 41 s; 1 crash, about 18 min left".
 
     Args:
         report: The study's, with this trial in it.
@@ -238,7 +243,7 @@ def trial_line(
 
 
 def outcome(report: Report, trial: FrozenTrial) -> str:
-    """What became of a trial: its values, or why it has none."""
+    """Return what became of a trial: its values, or why it has none."""
     if trial.state == TrialState.COMPLETE:
         mark = ", best so far" if report.best is not None and _same(report.best, trial) else ""
         return describe_values(report, trial) + mark
@@ -253,14 +258,14 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
 
 
 def best_line(report: Report) -> str:
-    """The best so far in one line."""
+    """Return the best so far in one line."""
     if report.best is None:
         return "best so far: none yet"
     return f"best so far: trial {report.best.number}, {describe_values(report, report.best)}"
 
 
 def count_crashes(report: Report) -> str:
-    """The crashes so far: "no crash", "1 crash", "3 crashes"."""
+    """Return the crashes so far: "no crash", "1 crash", "3 crashes"."""
     if report.crashed == 0:
         return "no crash"
     return "1 crash" if report.crashed == 1 else f"{report.crashed} crashes"

@@ -1,6 +1,6 @@
 """``optuna-scoot tune``: options in, lines, a table and files out.
 
-What happens between is `optuna_scoot.tuning`.
+What happens between is ``optuna_scoot.tuning``.
 """
 
 from __future__ import annotations

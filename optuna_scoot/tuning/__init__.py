@@ -7,8 +7,8 @@
     result.best.params, result.best.values, result.default.values, result.crashes
     result.save("runs/chat")
 
-A task is a real vLLM (`vllm_task`), a simulated service (`simulated_task`) or any
-``ServingObjective`` (`serving_task`). Importing the package is light: torch loads with
+A task is a real vLLM (``vllm_task``), a simulated service (``simulated_task``) or any
+``ServingObjective`` (``serving_task``). Importing the package is light: torch loads with
 ``ScootSampler``.
 """
 

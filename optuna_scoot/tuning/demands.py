@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def constrained(space: EngineSpace, constraints: Sequence[str]) -> EngineSpace:
-    """Return the space with further known constraints, once it is seen that they make sense.
+    """Return the space with further known constraints, which are checked first.
 
     Raises:
         InputError: A constraint is malformed, names an unknown parameter, or leaves nothing.
@@ -39,7 +39,7 @@ def constrained(space: EngineSpace, constraints: Sequence[str]) -> EngineSpace:
 
 
 def check_configurations(configurations: Sequence[Mapping[str, Any]], space: EngineSpace) -> None:
-    """See that configurations to try belong to the space.
+    """Refuse configurations to try that do not belong to the space.
 
     Args:
         configurations: What each sets; the rest is as in the default configuration.

@@ -1,7 +1,7 @@
 """How a tuning run ends when it cannot go on. What was measured is kept in every case.
 
-A message names an argument of this library in backticks, as in ```study_name```: the command
-shows its own option there.
+A message names arguments of this library in single backticks; the command shows its own option
+there, as in ``--study`` for ``study_name``.
 """
 
 from __future__ import annotations

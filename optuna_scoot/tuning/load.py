@@ -60,7 +60,7 @@ class Load:
         """Return the workload of a trace.
 
         Args:
-            trace: From `read`, with the tokens of its texts counted.
+            trace: From ``read``, with the tokens of its texts counted.
             max_model_len: The longest sequence that the model takes, None for any.
 
         Raises:

@@ -17,6 +17,7 @@ from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import FAILURE_IS_EXTERNAL
 from objectives.serving import is_external
+from objectives.serving import mark_external
 from optuna_scoot.tuning.bookkeeping import claim
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
@@ -51,12 +52,12 @@ Objective = Callable[["optuna.Trial"], float | Sequence[float]]
 def run_trials(
     study: optuna.Study, objective: Objective, n_trials: int, observer: Observer
 ) -> None:
-    """Run trials until `n_trials` of the study have completed or crashed or are running.
+    """Run trials until ``n_trials`` of the study have completed or crashed or are running.
 
     A trial that failed for a passing reason outside its configuration is tried again, twice at
-    most in a row. A configuration beside which the load generator is late each time, though it
-    was not beside others, cannot be measured here, which counts as a crash. Crashes that may be
-    the fault of the surroundings end the run: see `optuna_scoot.tuning.suspicion`.
+    most in a row. A configuration with which the load generator is late each time, though it
+    was not with others, cannot be measured here, which counts as a crash. Crashes that may be
+    the fault of the surroundings end the run: see ``optuna_scoot.tuning.suspicion``.
 
     Args:
         study: With its sampler and what is enqueued.
@@ -101,7 +102,7 @@ def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> N
             _note_crash(trial, crash)
             if (failure := suspect(study, trial, crash)) is None:
                 raise
-            _note_external(trial, failure)
+            mark_external(trial, failure)
             raise failure from crash
         except BaseException as error:
             if isinstance(error, ExternalFailure) and _cannot_be_measured(study, trial, error):
@@ -109,7 +110,7 @@ def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> N
                 _note_crash(trial, too_late)
                 raise too_late from error
             # Whatever this is, it is no crash of the engine's, and nothing to learn from.
-            _note_external(trial, error)
+            mark_external(trial, error)
             raise
 
     try:
@@ -129,7 +130,7 @@ def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> N
 
 
 def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None:
-    """The trial that ended, None when none began."""
+    """Return the trial that ended, None when none began."""
     trials = study.get_trials(deepcopy=False)
     return next((t for t in trials if t.number in numbers and t.state.is_finished()), None)
 
@@ -137,7 +138,7 @@ def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None
 def _cannot_be_measured(
     study: optuna.Study, trial: optuna.Trial, failure: ExternalFailure
 ) -> bool:
-    """Whether it is the trial's configuration that makes the load generator late.
+    """Return whether it is the trial's configuration that makes the load generator late.
 
     It is late each time it is tried, though others were measured here; or still when the run is
     started again over it.
@@ -152,7 +153,7 @@ def _cannot_be_measured(
 
 
 def _note_crash(trial: optuna.Trial, crash: EngineCrash) -> None:
-    """Have the trial say why it crashed, and that this counts."""
+    """Write down why the trial crashed, and that this counts."""
     trial.set_user_attr(CRASH_REASON, crash.reason.value)
     trial.set_user_attr(CRASH_DETAIL, crash.detail)
     if trial.user_attrs.get(FAILURE_IS_EXTERNAL):

@@ -1,6 +1,6 @@
-"""Write what a study found: `best.yaml` for the engine, `result.json`, `trials.csv`.
+"""Write what a study found: ``best.yaml`` for the engine, ``result.json``, ``trials.csv``.
 
-A file is written beside its place and then renamed, so that nobody reads half of one.
+A file is written next to its place and then renamed, so that nobody reads half of one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def check_room(folder: Path, what: str) -> None:
     """See that a folder's disk has room for logs, results and a small database.
 
     Raises:
-        InputError: It has not; `what` opens the message.
+        InputError: It has not; ``what`` opens the message.
     """
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
@@ -89,7 +89,7 @@ def best_yaml(
     heading: Sequence[str],
     flags: Collection[str] = (),
 ) -> str:
-    """The configuration as `vllm serve --config` reads it: hyphenated names, one a line.
+    """Return the configuration as ``vllm serve --config`` reads it: hyphenated names, one a line.
 
     Args:
         params: The tuned parameters.
@@ -107,29 +107,30 @@ def best_yaml(
 
 
 def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
-    """One option. `vllm serve` (0.32) drops an entry that is false: its negation is what holds."""
+    """Return one option. ``vllm serve`` 0.32 drops an entry that is false: its negation holds."""
     if value is not False or not flags:
         return {name: value}
     return {f"no-{name}": True} if f"--no-{name}" in flags else {}
 
 
 def _plain(value: Any) -> Any:
-    """A whole number that came as text as the number that it is."""
+    """Return a whole number that came as text as the number that it is."""
     is_number = isinstance(value, str) and value.isascii() and value.isdigit()
     return int(value) if is_number else value
 
 
 def hyphenated(name: str) -> str:
-    """A parameter's name as the engine's command line spells it."""
+    """Return a parameter's name as the engine's command line spells it."""
     return option(name).removeprefix("--")
 
 
 def result_json(report: Report, facts: Mapping[str, Any]) -> str:
-    """The report as JSON.
+    """Return the report as JSON.
 
     Args:
         report: What the study found.
-        facts: What was run: `study`, `engine`, `simulated`, `options` without secrets, `seconds`.
+        facts: What was run: ``study``, ``engine``, ``simulated``, ``options`` without secrets,
+            ``seconds``.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -174,7 +175,7 @@ def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | N
 
 
 def _finite(value: Any) -> Any:
-    """The same with numbers that JSON has not, such as inf, as null."""
+    """Return the same with numbers that JSON lacks, such as inf, as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -185,7 +186,7 @@ def _finite(value: Any) -> Any:
 
 
 def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> str:
-    """Every trial on a line: number, state, seconds, values, parameters, plain user attributes.
+    """Return every trial on a line: number, state, seconds, values, parameters, attributes.
 
     Args:
         trials: The study's trials.
@@ -215,7 +216,7 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
 
 
 def _plain_attrs(trial: FrozenTrial) -> dict[str, Any]:
-    """The attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
+    """Return the attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
     plain: dict[str, Any] = {}
     for name, value in trial.user_attrs.items():
         if isinstance(value, dict):

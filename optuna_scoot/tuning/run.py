@@ -60,7 +60,7 @@ def tune(
 ) -> TuningResult:
     """Measure the default configuration, then what the sampler suggests, up to a total of trials.
 
-    A study that exists is gone on with: the total counts its trials. A trial that failed for a
+    A study that exists is resumed: the total counts its trials. A trial that failed for a
     passing reason outside its configuration, such as a busy machine, is tried again; one that was
     lost with its worker does not count. Several processes may run the same call on one storage.
 
@@ -69,9 +69,9 @@ def tune(
         n_trials: The study's total, the default configuration and crashes included.
         storage: Optuna's storage or its URL, as in "sqlite:///scoot.db"; None keeps the study in
             memory.
-        study_name: Made or gone on with; None lets Optuna make a name up.
-        sampler: "scoot" (`ScootSampler` with the known constraints of the space), "tpe", "nsga2",
-            "gp", "random", or any sampler of Optuna's.
+        study_name: Made, or resumed where it exists; None lets Optuna make a name up.
+        sampler: "scoot" (``ScootSampler`` with the known constraints of the space), "tpe",
+            "nsga2", "gp", "random", or any sampler of Optuna's.
         seed: Of a sampler that is made here.
         constraints: What holds for every suggestion of ``scoot``, as in "max_num_seqs <= 64". A
             sampler of your own is to be given its constraints when it is made.

@@ -26,7 +26,7 @@ def make_sampler(name: str, space: EngineSpace, seed: int | None) -> BaseSampler
     """Return a sampler by its name.
 
     Args:
-        name: One of `SAMPLERS`.
+        name: One of ``SAMPLERS``.
         space: The parameters; only SCOOT takes its known constraints, the other samplers meet
             them as crashes.
         seed: Of the sampler.

@@ -45,7 +45,7 @@ def simulated_task(
 
     Args:
         service: Application, GPUs and model, as in "bot-2xa100-13b".
-        trace: As for `vllm_task`; by default the service's.
+        trace: As for ``vllm_task``; by default the service's.
         objective: What is to improve; by default the service's.
         rate: Requests a second that arrive; by default the service's, or with ``replay`` the
             trace's.

@@ -29,7 +29,7 @@ EXAMPLES = "sqlite:///scoot.db or postgresql://user@host/database"
 
 
 def mask_url(url: str) -> str:
-    """The storage URL without user's password and without its query, fit to be shown.
+    """Return the storage URL without the password and the query, fit to be shown.
 
     Args:
         url: An SQLAlchemy URL, or anything that a user took for one.
@@ -40,14 +40,14 @@ def mask_url(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: the port is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         # Not a URL: what stands before an @ may still be a password.
         return re.sub(r"(//)?[^/@]*@", r"\1***@", url.partition("?")[0])
     return parsed.set(query={}).render_as_string(hide_password=True)
 
 
 def check_storage(url: str) -> None:
-    """See what can be seen of a storage without opening it, which would make its tables.
+    """Check what can be seen of a storage without opening it, which would make its tables.
 
     Raises:
         InputError: The URL is no URL, or names a file where none can be.
@@ -73,11 +73,11 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     """Connect to the database and make Optuna's tables where they are missing.
 
     Args:
-        url: An SQLAlchemy URL such as `sqlite:///scoot.db`.
+        url: An SQLAlchemy URL such as ``sqlite:///scoot.db``.
 
     Raises:
         InputError: The URL is no URL, names an unknown or missing driver, or the database cannot
-            be reached, is none, or belongs to another version of Optuna.
+            be reached, is not one, or belongs to another version of Optuna.
     """
     shown = mask_url(url)
     if url in ("sqlite://", "sqlite:///:memory:"):
@@ -128,7 +128,7 @@ def shown_storage(storage: str | BaseStorage | None) -> str | None:
 
 @contextlib.contextmanager
 def storage_failures(storage: str | BaseStorage | None) -> Iterator[None]:
-    """Tell of a database that fails in the middle in one line.
+    """Turn the errors of a database that fails in the middle into one line.
 
     Raises:
         StoppedError: It does.

@@ -62,7 +62,7 @@ def open_study(
 
 
 def check_comparable(study: Study, task: TuningTask) -> None:
-    """See that the study's trials and further ones can be compared.
+    """Refuse a study whose trials cannot be compared with further ones.
 
     Raises:
         InputError: The study was tuned with another engine, load or set of arguments, or has

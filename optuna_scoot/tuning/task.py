@@ -46,7 +46,7 @@ _USER_ERRORS = (
 
 @dataclass(frozen=True)
 class TuningTask:
-    """What is tuned. Made by `vllm_task`, `simulated_task` and `serving_task`.
+    """What is tuned. Made by ``vllm_task``, ``simulated_task`` and ``serving_task``.
 
     Attributes:
         objective: Measures a configuration, on an engine started afresh for every trial.
@@ -67,7 +67,7 @@ class TuningTask:
 
     @property
     def title(self) -> str:
-        """Engine and load in words; a simulated engine says that it is one."""
+        """Return engine and load in words; a simulated engine says that it is one."""
         return f"{self.objective.engine.description}, {self.load}"
 
 
@@ -122,7 +122,7 @@ def _engine_settings(engine: Engine) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def input_errors() -> Iterator[None]:
-    """Turn what the objectives refuse, and what is missing around an engine, into `InputError`."""
+    """Turn what the objectives refuse, and what is missing around an engine, into ``InputError``."""
     try:
         yield
     except _USER_ERRORS as error:
