@@ -158,16 +158,3 @@ def _note_crash(trial: optuna.Trial, crash: EngineCrash) -> None:
     trial.set_user_attr(CRASH_DETAIL, crash.detail)
     if trial.user_attrs.get(FAILURE_IS_EXTERNAL):
         trial.set_user_attr(FAILURE_IS_EXTERNAL, False)
-
-
-def _note_external(trial: optuna.Trial, error: BaseException) -> None:
-    trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
-    trial.set_user_attr(EXTERNAL_REASON, _external_reason(error))
-
-
-def _external_reason(error: BaseException) -> str:
-    if isinstance(error, ExternalFailure):
-        return error.reason
-    if isinstance(error, KeyboardInterrupt):
-        return ExternalReason.INTERRUPTED.value
-    return type(error).__name__

@@ -122,7 +122,7 @@ def _engine_settings(engine: Engine) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def input_errors() -> Iterator[None]:
-    """Turn what the objectives refuse, and what is missing around an engine, into ``InputError``."""
+    """Turn what objectives refuse, or what is missing around an engine, into ``InputError``."""
     try:
         yield
     except _USER_ERRORS as error:
