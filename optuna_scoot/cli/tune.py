@@ -5,9 +5,11 @@ What happens between is ``optuna_scoot.tuning``.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +35,7 @@ from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
-from optuna_scoot.tuning.load import DEFAULT_DURATION
 from optuna_scoot.tuning.result_files import check_output_dir
-from optuna_scoot.tuning.simulated import DEFAULT_SERVICE
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import mask_url
 
@@ -46,7 +46,28 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from objectives.loadgen import Progress as LoadProgress
 
+
+# Options that are arguments of the library, under the same names and with its defaults.
+LOAD_OPTIONS = (
+    "objective",
+    "rate",
+    "duration",
+    "burstiness",
+    "replay",
+    "trace_time_unit",
+    "too_long",
+    "workload_seed",
+)
+ENGINE_OPTIONS = (
+    "python",
+    "engine_command",
+    "engine_args",
+    "n_gpus",
+    "port",
+    "startup_timeout",
+)
 LOG_FOLDER = "engine-logs"
 GO_ON = "run the same command again to go on"
 
@@ -66,9 +87,9 @@ def tune(**values: Any) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     command = _Command(options, make_console())
-    with terminate_like_interrupt() as interrupted:
+    with terminate_like_interrupt() as interrupted, _errors_in_words_of_the_command():
         try:
-            command.show(command.run(interrupted))
+            result = command.run(interrupted)
         except tuning.TuningInterrupted as stop:
             command.show(stop.result)
             command.say(f"interrupted; everything is kept: {GO_ON}")
@@ -76,7 +97,8 @@ def tune(**values: Any) -> int:
         except tuning.TuningError as error:
             if error.result is not None:
                 command.show(error.result)
-            raise _as_command_error(error) from error
+            raise
+        command.show(result)
     return 0
 
 
@@ -149,7 +171,7 @@ class _Command:
 
 
 def make_task(
-    options: TuneOptions, log_dir: Path, on_progress: Callable[..., None] | None = None
+    options: TuneOptions, log_dir: Path, on_progress: Callable[[LoadProgress], None] | None = None
 ) -> tuning.TuningTask:
     """Return what the options name to be tuned.
 
@@ -161,38 +183,19 @@ def make_task(
     Raises:
         InputError: Something does not exist, cannot be read, or does not fit together.
     """
-    load: dict[str, Any] = {
-        "rate": options.rate,
-        "duration": options.duration or DEFAULT_DURATION,
-        "burstiness": options.burstiness,
-        "replay": options.replay,
-        "trace_time_unit": options.trace_time_unit,
-        "workload_seed": options.workload_seed,
-    }
+
+    def given(*names: str) -> dict[str, Any]:
+        values = {name: getattr(options, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    load = given(*LOAD_OPTIONS)
     if options.engine == "simulated":
-        return tuning.simulated_task(
-            options.service or DEFAULT_SERVICE,
-            trace=options.trace,
-            objective=options.objective,
-            too_long=options.too_long or "clip",
-            **load,
-        )
-    assert options.model is not None
-    assert options.trace is not None
+        return tuning.simulated_task(**given("service", "trace"), **load)
     return tuning.vllm_task(
-        options.model,
-        options.trace,
-        objective=options.objective or "ttft-tpot",
-        too_long=options.too_long,
-        python=options.python,
-        engine_command=options.engine_command,
-        engine_args=options.engine_args,
-        n_gpus=options.n_gpus,
-        port=options.port,
-        startup_timeout=options.startup_timeout,
+        **given("model", "trace", *ENGINE_OPTIONS),
+        **load,
         log_dir=log_dir,
         on_progress=on_progress,
-        **load,
     )
 
 
@@ -208,12 +211,19 @@ def public_options(options: TuneOptions) -> dict[str, Any]:
     return shown
 
 
-def _as_command_error(error: tuning.TuningError) -> click.ClickException:
-    """Return the library's error in the command's words."""
-    names = {str(parameter.name): parameter.opts[0] for parameter in tune.params}
-    names["study_name"] = "--study"
-    message = re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), str(error))
-    if isinstance(error, tuning.InputError):
-        return BadInput(message)
-    kept = "finished trials are kept" if error.result is None else "everything is kept"
-    return Stopped(f"{message}; {kept}: {GO_ON}")
+@contextlib.contextmanager
+def _errors_in_words_of_the_command() -> Iterator[None]:
+    """Name the options for the arguments in the library's errors, and say how to go on."""
+    try:
+        yield
+    except tuning.TuningError as error:
+        message = re.sub(r"`(\w+)`", _option_of, str(error))
+        if isinstance(error, tuning.InputError):
+            raise BadInput(message) from error
+        kept = "finished trials are kept" if error.result is None else "everything is kept"
+        raise Stopped(f"{message}; {kept}: {GO_ON}") from error
+
+
+def _option_of(argument: re.Match[str]) -> str:
+    names = {parameter.name: parameter.opts[0] for parameter in tune.params}
+    return {**names, "study_name": "--study"}.get(argument[1], argument[0])

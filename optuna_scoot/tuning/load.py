@@ -26,15 +26,8 @@ DEFAULT_DURATION = 100.0
 class Load:
     """A trace and how its requests arrive.
 
-    Attributes:
-        trace: "sql", "bot", "cls" or "rec", a file, or a trace in memory.
-        rate: Requests a second; None with ``replay``, which then keeps the trace's pace.
-        duration: Seconds of arrivals.
-        burstiness: 1 is Poisson, less comes in bursts.
-        replay: Whether to take the arrival times of the trace.
-        time_unit: What the times of the trace count, where its format does not tell it.
-        too_long: What becomes of requests that are too long for the model.
-        seed: Seed of arrivals and prompts.
+    Attributes as the arguments of ``vllm_task``; ``time_unit`` is that of the trace, ``seed`` the
+    workload's.
     """
 
     trace: str | Path | Trace

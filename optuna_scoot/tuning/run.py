@@ -24,12 +24,12 @@ from optuna_scoot.tuning.loop import run_trials
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.result import TuningResult
 from optuna_scoot.tuning.samplers import make_sampler
+from optuna_scoot.tuning.storage import check_comparable
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import open_storage
+from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import shown_storage
 from optuna_scoot.tuning.storage import storage_failures
-from optuna_scoot.tuning.study import check_comparable
-from optuna_scoot.tuning.study import open_study
 
 
 if TYPE_CHECKING:

@@ -1,17 +1,21 @@
-"""Open the storage, and name it without giving a secret away."""
+"""Open the storage and the study; see that what it holds can be compared with what follows."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
+from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import NoSuchModuleError
@@ -22,9 +26,21 @@ from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.result_files import check_room
 
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+
+    from optuna_scoot.tuning.task import TuningTask
+
+
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
 SQLITE_BUSY_SECONDS = 60
+SETTINGS = "tuned_with"
+"""Study attribute: what has to be the same for its trials to be comparable."""
 EXAMPLES = "sqlite:///scoot.db or postgresql://user@host/database"
 
 
@@ -143,3 +159,75 @@ def storage_failures(storage: str | BaseStorage | None) -> Iterator[None]:
 def _url_of(storage: str | BaseStorage | None) -> str | None:
     url = storage if isinstance(storage, str) else getattr(storage, "url", None)
     return url if isinstance(url, str) else None
+
+
+def open_study(
+    storage: BaseStorage | None,
+    name: str | None,
+    directions: Sequence[str],
+    sampler: BaseSampler,
+) -> Study:
+    """Load the study of this name, or make it.
+
+    Args:
+        storage: Where it lives; None keeps it in memory.
+        name: The study's name; None lets Optuna make one up.
+        directions: "minimize" or "maximize" for each objective.
+        sampler: What suggests its further trials.
+
+    Raises:
+        InputError: A study of this name exists with other objectives.
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        directions=[StudyDirection[direction.upper()] for direction in directions],
+        sampler=sampler,
+        load_if_exists=True,
+    )
+    found = [direction.name.lower() for direction in study.directions]
+    if found != list(directions):
+        raise InputError(
+            f"study {name!r} exists and has other objectives"
+            f" ({', '.join(found)} instead of {', '.join(directions)});"
+            " give another name with `study_name`"
+        )
+    return study
+
+
+def check_comparable(study: Study, task: TuningTask) -> None:
+    """Refuse a study whose trials cannot be compared with further ones.
+
+    Raises:
+        InputError: The study was tuned with another engine, load or set of arguments, or has
+            other choices for a parameter.
+    """
+    parameters = task.objective.space.parameters
+    for trial in study.get_trials(deepcopy=False):
+        for name in trial.distributions.keys() & parameters.keys():
+            _check_distribution(study, trial.distributions[name], parameters[name], name)
+    wanted = json.loads(json.dumps(dict(task.settings)))
+    found = study.user_attrs.get(SETTINGS)
+    if found is None:
+        study.set_user_attr(SETTINGS, wanted)
+        return
+    names = dict.fromkeys([*found, *wanted])
+    changed = [name for name in names if found.get(name) != wanted.get(name)]
+    if changed:
+        changes = ", ".join(f"{n} {found.get(n)} then, {wanted.get(n)} now" for n in changed)
+        raise InputError(
+            f"study {study.study_name!r} was tuned differently ({changes}):"
+            " its trials could not be compared; give another name with `study_name`"
+        )
+
+
+def _check_distribution(
+    study: Study, found: BaseDistribution, wanted: BaseDistribution, name: str
+) -> None:
+    try:
+        check_distribution_compatibility(found, wanted)
+    except ValueError:
+        raise InputError(
+            f"study {study.study_name!r} has other choices for {name} ({found}"
+            f" then, {wanted} now); give another name with `study_name`"
+        ) from None

@@ -10,7 +10,7 @@ import pytest
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.storage import mask_url
 from optuna_scoot.tuning.storage import open_storage
-from optuna_scoot.tuning.study import open_study
+from optuna_scoot.tuning.storage import open_study
 
 
 @pytest.mark.parametrize(
