@@ -13,7 +13,7 @@ from objectives.workload import build_workload
 
 
 if TYPE_CHECKING:
-    from objectives.stamps import TimeUnit
+    from objectives.trace_formats.stamps import TimeUnit
     from objectives.workload import TooLong
     from objectives.workload import Workload
 

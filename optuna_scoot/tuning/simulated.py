@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from objectives.serving import Mode
-    from objectives.stamps import TimeUnit
+    from objectives.trace_formats.stamps import TimeUnit
     from objectives.traces import Trace
     from objectives.workload import TooLong
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from objectives.loadgen import Progress
     from objectives.serving import Mode
     from objectives.spaces import EngineSpace
-    from objectives.stamps import TimeUnit
+    from objectives.trace_formats.stamps import TimeUnit
     from objectives.traces import Trace
     from objectives.workload import TooLong
 
