@@ -3,7 +3,7 @@
     python examples/calibrate_simulated_engine.py RUNS.json --measure --model DIR --python PYTHON
     python examples/calibrate_simulated_engine.py RUNS.json
 
-The first measures a dozen configurations of the model in DIR, which `make_random_llama.py` makes,
+The first measures a dozen configurations of the model in DIR (``make_random_llama.py`` makes one)
 with the vLLM of the interpreter PYTHON, about a minute each, into RUNS.json. Both then fit the
 step time's coefficients to two thirds of the runs and compare predictions with the other third,
 which the fit has not seen. Nothing else should run on the machine while it measures.
@@ -38,7 +38,7 @@ from objectives.workload import Workload
 from objectives.workload import build_workload
 
 
-# What `make_random_llama.py` makes; `read_model_shape` reads it from the folder.
+# What ``make_random_llama.py`` makes; ``read_model_shape`` reads it from the folder.
 RANDOM_LLAMA_77M = ModelShape("llama-77m", 73.92e6, 10, 768, 2304, 12, 6, 4096, 2048)
 KV_CACHE_GIB = 2
 DTYPE = "float32"  # many processors have no instructions for bfloat16, and are slow at it
@@ -62,7 +62,7 @@ HELD_OUT_EVERY = 3
 
 
 def workload(rate: float, duration: float) -> Workload:
-    """110 tokens in and 48 out, both give or take 60 percent, more than two cores can bear."""
+    """Return 110 tokens in and 48 out, give or take 60 percent: more than two cores can bear."""
     lengths = np.random.default_rng(0).uniform(0.4, 1.6, size=(500, 2)) * (110, 48)
     requests = tuple(TraceRequest(round(prompt), round(output)) for prompt, output in lengths)
     return build_workload(Trace("uniform", requests), rate=rate, duration=duration)

@@ -33,7 +33,7 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 
 
 def run(sampler: BaseSampler, n_trials: int) -> tuple[int, int, float]:
-    """Give the crashed trials, the distinct points among them and the best value of one study."""
+    """Return the crashed trials, the distinct points among them and the best value of a study."""
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(objective, n_trials=n_trials, catch=(MemoryError,))
     crashed = study.get_trials(states=(TrialState.FAIL,))

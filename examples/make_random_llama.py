@@ -2,10 +2,10 @@
 
     python examples/make_random_llama.py DIR [--size 77m]
 
-The folder is a model that `vllm serve DIR` serves. Its answers mean nothing, but the speed of a
+The folder is a model that ``vllm serve DIR`` serves. Its answers mean nothing, but the speed of a
 model does not depend on the values of its weights, so it will do to try an engine, to tune one on
-a machine without a GPU, and to test. It needs `transformers`, `tokenizers` and `torch`, which an
-environment with vLLM has: run it with the engine's own interpreter.
+a machine without a GPU, and to test. It needs ``transformers``, ``tokenizers`` and ``torch``,
+which an environment with vLLM has: run it with the engine's own interpreter.
 
 The tokenizer is a byte-level BPE trained on the sources of Python's standard library.
 """
@@ -46,12 +46,12 @@ def main() -> None:
 
 
 def is_made(directory: Path) -> bool:
-    """Whether the folder holds a whole model: its configuration is written last."""
+    """Return whether the folder holds a whole model: its configuration is written last."""
     return (directory / "config.json").is_file()
 
 
 def make(directory: Path, size: str, seed: int = 0) -> None:
-    """Write weights, tokenizer and configuration into `directory`."""
+    """Write weights, tokenizer and configuration into ``directory``."""
     # The import takes seconds and asks a model hub nothing when it is told that it is offline.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     directory.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def _write_tokenizer(directory: Path) -> None:
 
 
 def _standard_library_sources() -> Iterator[str]:
-    """Python's own modules in the order of their names, up to the size of the training text."""
+    """Yield Python's own modules in the order of their names, up to the training text's size."""
     left = TRAINING_TEXT_BYTES
     for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
         text = path.read_text(encoding="utf-8", errors="ignore")

@@ -1,25 +1,21 @@
-"""Tune a vLLM from Python: what `optuna-scoot tune` does, for one's own study and sampler.
+"""Tune a vLLM from Python: what ``optuna-scoot tune`` does, with a sampler of your choice.
 
     python examples/tune_vllm.py MODEL [--python PYTHON_WITH_VLLM] [--trace bot] [--rate 5]
 
 The engine's interpreter need not be this one. Every trial starts a fresh server, sends it the
 trace open loop, and stops it. A configuration that the engine refuses, that runs out of memory or
-that dies under the load raises EngineCrash: Optuna catches it, and ScootSampler learns from it.
+that dies under the load is a failed trial, from which ScootSampler learns. With ``storage`` and
+``study_name`` for ``tune``, a run that was interrupted goes on where it ended.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import optuna
+from optuna.samplers import TPESampler
 
-from objectives.engines.base import EngineCrash
-from objectives.engines.vllm import VllmEngine
-from objectives.serving import ServingObjective
-from objectives.spaces import vllm_space
-from objectives.traces import load_trace
-from objectives.workload import build_workload
-from optuna_scoot import ScootSampler
+from optuna_scoot.tuning import tune
+from optuna_scoot.tuning import vllm_task
 
 
 def main() -> None:
@@ -32,37 +28,30 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--max-model-len", type=int, default=2048)
     parser.add_argument("--enforce-eager", action="store_true", help="start faster, run slower")
+    parser.add_argument("--tpe", action="store_true", help="suggest with Optuna's TPESampler")
+    parser.add_argument("--output", default="runs/tune_vllm", help="folder of the results")
     arguments = parser.parse_args()
 
-    engine = VllmEngine(
+    task = vllm_task(
         arguments.model,
+        arguments.trace,
+        rate=arguments.rate,
+        duration=arguments.duration,
+        too_long="clip",
         python=arguments.python,
         engine_args={
             "max_model_len": arguments.max_model_len,
             "enforce_eager": arguments.enforce_eager,
         },
     )
-    workload = build_workload(
-        load_trace(arguments.trace),
-        rate=arguments.rate,
-        duration=arguments.duration,
-        max_model_len=arguments.max_model_len,
-        too_long="clip",
-    )
-    space = vllm_space(engine.capabilities, fixed=engine.engine_args)
-    objective = ServingObjective(engine, workload, space=space, mode="ttft-tpot")
+    sampler = TPESampler(seed=0) if arguments.tpe else "scoot"
+    result = tune(task, n_trials=arguments.trials, sampler=sampler)
 
-    study = optuna.create_study(
-        directions=objective.directions,
-        sampler=ScootSampler(space.parameters, known_constraints=space.known_constraints),
-    )
-    objective.prepare(study)
-    objective.enqueue_default(study)
-    study.optimize(objective, n_trials=arguments.trials, catch=(EngineCrash,))
-
-    print(f"{engine.description}, {len(study.trials)} trials; default {study.trials[0].values}")
-    for trial in study.best_trials:
+    assert result.default is not None
+    print(f"{task.title}, {result.counted} trials; default {result.default.values}")
+    for trial in result.front:
         print(f"trial {trial.number}: {trial.values} with {trial.params}")
+    print("written:", *result.save(arguments.output))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ OVER = (TrialState.COMPLETE, TrialState.FAIL)
 
 
 def objective(trial: optuna.Trial) -> tuple[float, float]:
-    """A stand-in for a stress test: seconds for the first token and for each further one."""
+    """Return a stand-in for a stress test: seconds for the first token and each further one."""
     trial.set_user_attr("worker", os.getpid())
     seqs = trial.suggest_int("max_num_seqs", 1, 256, log=True)
     tokens = trial.suggest_int("max_num_batched_tokens", 64, 8192, log=True)
@@ -38,7 +38,7 @@ def objective(trial: optuna.Trial) -> tuple[float, float]:
 
 
 def work(storage: str, n_trials: int) -> None:
-    """What every worker runs, on whatever machine."""
+    """Run trials as one worker does, on whatever machine."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=storage,

@@ -22,6 +22,7 @@ from typing import get_args
 
 from optuna.exceptions import TrialPruned
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
@@ -35,6 +36,7 @@ from objectives.spaces import suggest
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
     from objectives.engines.base import Engine
     from objectives.metrics import GoodputSLO
@@ -87,6 +89,11 @@ _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
 
 class ObjectiveError(ValueError):
     """An objective cannot be used in this way; the message says what to do."""
+
+
+def is_external(trial: FrozenTrial) -> bool:
+    """Return whether a trial failed for a reason that says nothing about its parameters."""
+    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(FAILURE_IS_EXTERNAL))
 
 
 class ServingObjective:
@@ -162,13 +169,15 @@ class ServingObjective:
         study.set_metric_names(self.metric_names)
 
     def enqueue_default(self, study: optuna.Study) -> None:
-        """Have the engine's default configuration run first, once in a study.
+        """Have the engine's default configuration run first, unless it was, is or waits to be.
 
         It is what the tuned configurations are compared with, and `ScootSampler` takes its values
-        as reference point.
+        as reference point. One that failed for an outside reason, such as an interrupt, was not
+        run.
         """
         trials = study.get_trials(deepcopy=False)
-        if not any(trial.user_attrs.get(DEFAULT_CONFIGURATION) for trial in trials):
+        marked = [trial for trial in trials if trial.user_attrs.get(DEFAULT_CONFIGURATION)]
+        if all(is_external(trial) for trial in marked):
             study.enqueue_trial(self.space.default, user_attrs={DEFAULT_CONFIGURATION: True})
 
     def __call__(self, trial: optuna.Trial) -> float | tuple[float, ...]:
@@ -192,7 +201,7 @@ class ServingObjective:
         except TrialPruned:
             raise
         except BaseException as error:
-            _mark_external(trial, error)
+            mark_external(trial, error)
             raise
         values = tuple(metrics.value(target.metric) for target in TARGETS[self.mode])
         return values[0] if len(values) == 1 else values
@@ -274,7 +283,7 @@ def _an_error(result: LoadResult) -> str:
     return next(str(r.error) for r in result.records if r.failure_kind is kind)
 
 
-def _mark_external(trial: optuna.Trial, error: BaseException) -> None:
+def mark_external(trial: optuna.Trial, error: BaseException) -> None:
     """Note on the trial that its failure says nothing about its parameters."""
     trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
     if isinstance(error, ExternalFailure):

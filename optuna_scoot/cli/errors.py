@@ -15,20 +15,19 @@ EXIT_STOPPED = 3
 EXIT_INTERRUPTED = 130
 
 
-class InputError(click.ClickException):
-    """Something the user gave cannot be used; the message says what and what to do."""
+class BadInput(click.ClickException):
+    """Something in the command, its files or its surroundings has to be changed first."""
 
     exit_code = EXIT_BAD_INPUT
 
 
-class StoppedError(click.ClickException):
+class Stopped(click.ClickException):
     """The run had to stop although nothing is wrong with what the user gave."""
 
     exit_code = EXIT_STOPPED
 
 
-def one_line(error: BaseException | str) -> str:
-    """An error's text on one line, with the sentences of several lines joined by a blank."""
-    text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    line = " ".join(text.split())
+def one_line(error: click.ClickException) -> str:
+    """Return an error's text on one line, with several lines joined by a blank."""
+    line = " ".join(error.format_message().split())
     return line if line else type(error).__name__

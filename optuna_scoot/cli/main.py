@@ -1,4 +1,4 @@
-"""The command `optuna-scoot`: its subcommands, and one line for every error."""
+"""The command ``optuna-scoot``: its subcommands, and one line for every error."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import click
 
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import one_line
+from optuna_scoot.own_objectives import use_own_objectives
 
 
 # Name: (module, attribute, one line of help). A module is imported when its command is used:
-# torch and botorch take seconds, and `optuna-scoot --help` needs neither.
+# torch and botorch take seconds, and ``optuna-scoot --help`` needs neither.
 COMMANDS = {
     "tune": ("optuna_scoot.cli.tune", "tune", "Tune an LLM engine on a request trace."),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
@@ -25,11 +26,11 @@ class LazyGroup(click.Group):
     """A group whose commands are imported on use and listed without being imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands in the order in which they are documented."""
+        """Return the names of the commands in the order in which they are documented."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command, or None when there is none of that name."""
+        """Import and return the command, or return None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
@@ -37,7 +38,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands of `--help`."""
+        """Write the table of commands of ``--help``."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
 
@@ -55,8 +56,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: The words after `optuna-scoot`; None takes them from `sys.argv`.
+        arguments: The words after ``optuna-scoot``; None takes them from ``sys.argv``.
     """
+    use_own_objectives()
     try:
         code = cli.main(args=arguments, prog_name="optuna-scoot", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -72,5 +74,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> NoReturn:
-    """Entry point of the installed command."""
+    """Run the installed command."""
     sys.exit(run())

@@ -1,4 +1,4 @@
-"""The options of `optuna-scoot tune`: what they are called, what they take, what they mean."""
+"""The options of ``optuna-scoot tune``: what they are called, what they take, what they mean."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 from typing import Any
-from typing import cast
 from typing import get_args
 
 import click
@@ -20,24 +19,22 @@ from objectives.serving import Mode
 from objectives.trace_formats.stamps import UNITS
 from objectives.trace_formats.stamps import TimeUnit
 from objectives.workload import TooLong
-from optuna_scoot.cli.errors import InputError
+from optuna_scoot.cli.errors import BadInput
+from optuna_scoot.tuning.load import DEFAULT_DURATION
+from optuna_scoot.tuning.run import DEFAULT_TRIALS
 from optuna_scoot.tuning.samplers import SAMPLERS
+from optuna_scoot.tuning.simulated import DEFAULT_SERVICE
 
 
 ENGINES = ("vllm", "simulated")
 OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
-DEFAULT_SERVICE = "bot-2xa100-13b"
-DEFAULT_TRIALS = 30
-"""The budget of the paper (section V-B), the default configuration included."""
-DEFAULT_DURATION = 100.0
-"""Seconds of arrivals in the stress test of the paper (section V-A)."""
 
 
 @dataclass(frozen=True)
 class TuneOptions:
     """The options as given; None where the engine or the service decides.
 
-    Attributes are named after the options; `docs/tune.md` describes each.
+    Attributes are named after the options; ``docs/tune.md`` describes each.
     """
 
     engine: str
@@ -45,7 +42,7 @@ class TuneOptions:
     model: str | None
     trace: str | None
     trace_time_unit: TimeUnit | None
-    objective: str | None
+    objective: Mode | None
     rate: float | None
     duration: float | None
     burstiness: float
@@ -69,7 +66,7 @@ class TuneOptions:
 
 
 def positive(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """A finite number above zero, or None."""
+    """Return a finite number above zero, or None."""
     if value is not None and not (0 < value < math.inf):
         raise click.BadParameter(f"{value:g} is not a positive number", param=parameter)
     return value
@@ -78,7 +75,7 @@ def positive(_: click.Context, parameter: click.Parameter, value: float | None) 
 def engine_arguments(
     _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Several `name=value` as one mapping."""
+    """Return several ``name=value`` as one mapping."""
     try:
         return parse_engine_arguments(values)
     except EngineArgumentError as error:
@@ -88,7 +85,7 @@ def engine_arguments(
 def configurations(
     _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[dict[str, Any], ...]:
-    """Configurations, each as `name=value,name=value` with YAML's scalars."""
+    """Return configurations, each given as ``name=value,name=value`` with YAML's scalars."""
     return tuple(_configuration(value, parameter) for value in values)
 
 
@@ -98,7 +95,7 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
         name, separator, value = part.partition("=")
         if not separator or not name.strip():
             raise click.BadParameter(
-                f"{part!r} is not name=value; several are parted by commas", param=parameter
+                f"{part!r} is not name=value; several are separated by commas", param=parameter
             )
         try:
             params[name.strip().replace("-", "_")] = yaml.safe_load(value)
@@ -108,7 +105,7 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
 
 
 def study_name(options: TuneOptions) -> str:
-    """The study's name: as given, else after what is tuned and for what."""
+    """Return the study's name: as given, else after what is tuned and for what."""
     if options.study is not None:
         return options.study
     if options.engine == "simulated":
@@ -118,16 +115,11 @@ def study_name(options: TuneOptions) -> str:
     return what if options.objective is None else f"{what}-{options.objective}"
 
 
-def objective_mode(options: TuneOptions) -> Mode:
-    """What is optimised."""
-    return "ttft-tpot" if options.objective is None else cast("Mode", options.objective)
-
-
 def check_combination(options: TuneOptions) -> None:
     """Refuse options that contradict each other or are missing.
 
     Raises:
-        InputError: Says which.
+        BadInput: Says which.
     """
     if options.engine == "simulated":
         given = {
@@ -140,18 +132,18 @@ def check_combination(options: TuneOptions) -> None:
         }
         wrong = [name for name, value in given.items() if value is not None]
         if wrong:
-            raise InputError(f"{', '.join(wrong)}: not with --engine simulated")
+            raise BadInput(f"{', '.join(wrong)}: not with --engine simulated")
         return
     if options.service is not None:
-        raise InputError("--service names a simulated service: add --engine simulated")
+        raise BadInput("--service names a simulated service: add --engine simulated")
     if options.model is None:
-        raise InputError(
+        raise BadInput(
             "--model is missing: a model's name or folder; to try without one: --engine simulated"
         )
     if options.trace is None:
-        raise InputError("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
+        raise BadInput("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
     if options.rate is None and not options.replay:
-        raise InputError("--rate is missing: requests a second; or --replay the trace's own times")
+        raise BadInput("--rate is missing: requests a second; or --replay the trace's own times")
 
 
 # In the order in which --help lists them.
@@ -290,7 +282,7 @@ _OPTIONS = [
 
 
 def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a function with all options of `tune`."""
+    """Decorate a function with all options of ``tune``."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -24,20 +24,22 @@ from rich.text import Text
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
+from objectives.serving import is_external
 from optuna_scoot.cli.table import describe_values
-from optuna_scoot.tuning.bookkeeping import is_external
-from optuna_scoot.tuning.results import make_report
+from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.report import make_report
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Sequence
     from types import TracebackType
 
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
     from objectives.loadgen import Progress as LoadProgress
-    from optuna_scoot.tuning.results import Report
+    from optuna_scoot.tuning.report import Report
 
 
 PLAIN_WIDTH = 160
@@ -46,7 +48,7 @@ DETAIL_LENGTH = 110
 
 
 class LoadWatch:
-    """Remembers how far the load of the running trial is; an engine's `on_progress`."""
+    """Remembers how far the load of the running trial is; an engine's ``on_progress``."""
 
     def __init__(self) -> None:
         self._latest: LoadProgress | None = None
@@ -56,11 +58,11 @@ class LoadWatch:
         self._latest = progress
 
     def forget(self) -> None:
-        """Begin anew: no load runs."""
+        """Forget the latest state: no load runs."""
         self._latest = None
 
     def describe(self) -> str:
-        """What goes on: "engine starts", "12 of 50 requests done"."""
+        """Return what goes on: "engine starts", "12 of 50 requests done"."""
         if self._latest is None:
             return "engine starts"
         done = self._latest.completed + self._latest.failed
@@ -68,7 +70,7 @@ class LoadWatch:
 
 
 def make_console(stream: TextIO | None = None) -> Console:
-    """A console for stdout; wide where nobody's terminal sets a width, so that tables stay whole.
+    """Return a console for stdout; wide where no terminal sets a width, so that tables stay whole.
 
     Args:
         stream: Written to instead of stdout.
@@ -79,7 +81,7 @@ def make_console(stream: TextIO | None = None) -> Console:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
+    """Return a duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 100:
@@ -88,45 +90,38 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-class Progress:
+class Progress(Observer):
     """Shows the trials of a study as they end; a context manager.
 
     Args:
-        study: Read after every trial.
-        n_trials: The study's total of observations.
         console: Where to write.
+        heading: Lines to write before the first trial.
         clock: Seconds on any monotonic clock.
         watch: Told by the engine how far the load is.
+        should_stop: Asked whether to end the run before the next trial.
     """
 
     def __init__(
         self,
-        study: Study,
-        n_trials: int,
         console: Console,
+        *,
+        heading: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         watch: LoadWatch | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._study = study
-        self._n_trials = n_trials
         self._console = console
+        self._heading = heading
         self._clock = clock
         self._watch = watch
+        self._should_stop = should_stop
         self._began = clock()
         self._ended_here = 0
         self._spent_here = 0.0
         self._current: int | None = None
-        self._report = make_report(study)
-        self._live = Live(
-            get_renderable=self._render,
-            console=console,
-            refresh_per_second=REFRESHES_A_SECOND,
-            transient=True,
-        )
+        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start()
         return self
 
     def __exit__(
@@ -135,11 +130,36 @@ class Progress:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:
+        if self._live is not None:
             self._live.stop()
 
+    def run_began(self, study: Study, n_trials: int) -> None:
+        """Write the heading, and begin the live line where there is a terminal.
+
+        Args:
+            study: Read after every trial.
+            n_trials: The study's total of observations.
+        """
+        for line in self._heading:
+            self.note(line)
+        self._study = study
+        self._n_trials = n_trials
+        self._report = make_report(study)
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=REFRESHES_A_SECOND,
+                transient=True,
+            )
+            self._live.start()
+
+    def should_stop(self) -> bool:
+        """Return whether the run should end before its next trial."""
+        return self._should_stop()
+
     def trial_began(self, number: int) -> None:
-        """Say that a trial runs now.
+        """Show that a trial runs now.
 
         Args:
             number: The trial's number in its study.
@@ -168,7 +188,10 @@ class Progress:
         self._console.print(Text(line), soft_wrap=True)
 
     def seconds_left(self) -> float | None:
-        """Expected seconds to the end, by the mean of the trials seen here; None before one."""
+        """Return the expected seconds to the end, by the mean of the trials seen here.
+
+        None before the first one has ended.
+        """
         if self._ended_here == 0:
             return None
         remaining = max(0, self._n_trials - self._report.counted)
@@ -202,7 +225,9 @@ class Progress:
 def trial_line(
     report: Report, trial: FrozenTrial, n_trials: int, seconds: float, left: float | None
 ) -> str:
-    """One trial's outcome: "[3/30] trial 2: TTFT 503 (-12 %), ... 41 s; 1 crash, 18 min left".
+    """Return one trial's outcome in a line.
+
+    As in "[3/30] trial 2: TTFT 503 (-12 %), ... in 41 s; 1 crash, about 18 min left".
 
     Args:
         report: The study's, with this trial in it.
@@ -218,7 +243,7 @@ def trial_line(
 
 
 def outcome(report: Report, trial: FrozenTrial) -> str:
-    """What became of a trial: its values, or why it has none."""
+    """Return what became of a trial: its values, or why it has none."""
     if trial.state == TrialState.COMPLETE:
         mark = ", best so far" if report.best is not None and _same(report.best, trial) else ""
         return describe_values(report, trial) + mark
@@ -233,14 +258,14 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
 
 
 def best_line(report: Report) -> str:
-    """The best so far in one line."""
+    """Return the best so far in one line."""
     if report.best is None:
         return "best so far: none yet"
     return f"best so far: trial {report.best.number}, {describe_values(report, report.best)}"
 
 
 def count_crashes(report: Report) -> str:
-    """The crashes so far: "no crash", "1 crash", "3 crashes"."""
+    """Return the crashes so far: "no crash", "1 crash", "3 crashes"."""
     if report.crashed == 0:
         return "no crash"
     return "1 crash" if report.crashed == 1 else f"{report.crashed} crashes"

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.serving import METRICS
-from optuna_scoot.tuning.results import relative_change
+from optuna_scoot.tuning.report import relative_change
 
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from optuna_scoot.tuning.results import Metric
-    from optuna_scoot.tuning.results import Report
+    from optuna_scoot.tuning.report import Metric
+    from optuna_scoot.tuning.report import Report
 
 
 BEST_MARK = "best"
@@ -26,7 +26,7 @@ MAX_ROWS = 12
 
 
 def report_table(report: Report, title: str) -> Table:
-    """The default configuration, then the front (or the best), each beside the default.
+    """Return the default configuration, then the front (or the best) compared with it.
 
     Args:
         report: What the study found.
@@ -46,7 +46,7 @@ def report_table(report: Report, title: str) -> Table:
 
 
 def report_lines(report: Report) -> list[str]:
-    """What the table does not say: counts, crashes by reason, and how the best was chosen."""
+    """Return what the table does not say: counts, crashes by reason, how the best was chosen."""
     lines = [_counts_line(report)]
     if report.crashes:
         reasons = ", ".join(f"{reason} {count}" for reason, count in report.crashes.items())
@@ -83,7 +83,7 @@ def _best_line(report: Report) -> str:
 
 
 def _failed_lines(report: Report) -> list[str]:
-    """What is behind the values of the default and the best where requests failed."""
+    """Return what is behind the values of the default and the best where requests failed."""
     lines = []
     shown = {t.number: t for t in (report.default, report.best) if t is not None}
     for trial in shown.values():
@@ -99,7 +99,7 @@ def _failed_lines(report: Report) -> list[str]:
 
 
 def describe_values(report: Report, trial: FrozenTrial) -> str:
-    """A trial's values in one line, with the change against the default where there is one."""
+    """Return a trial's values in one line, with the change against the default, if any."""
     cells = value_cells(report.metrics, trial, report.reference)
     return ", ".join(f"{m.name} {c}" for m, c in zip(report.metrics, cells, strict=True))
 
@@ -107,7 +107,7 @@ def describe_values(report: Report, trial: FrozenTrial) -> str:
 def value_cells(
     metrics: tuple[Metric, ...], trial: FrozenTrial, reference: tuple[float, ...] | None
 ) -> list[str]:
-    """Each value as "123 (-45 %)"; without the change for the reference itself."""
+    """Return each value as "123 (-45 %)"; without the change for the reference itself."""
     if trial.values is None:
         return ["crashed"] * len(metrics)
     if reference is None or tuple(trial.values) == reference:
@@ -119,30 +119,30 @@ def value_cells(
 
 
 def format_value(value: float) -> str:
-    """Four significant digits at most, thousands set apart: 12,345, 123.4, 0.01234."""
+    """Return four significant digits at most, thousands set apart: 12,345, 123.4, 0.01234."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 
 
 def format_change(change: float | None) -> str:
-    """A relative change in per cent with its sign; a dash where it has no meaning."""
+    """Return a relative change in per cent with its sign; a dash where it has no meaning."""
     return "-" if change is None else f"{100 * change:+.1f} %"
 
 
 def changed_params(trial: FrozenTrial, default: FrozenTrial | None) -> Mapping[str, Any]:
-    """The parameters of a trial that differ from the default configuration's."""
+    """Return the parameters of a trial that differ from the default configuration's."""
     base = {} if default is None else default.params
     return {k: v for k, v in trial.params.items() if k not in base or base[k] != v}
 
 
 def format_params(params: Mapping[str, Any]) -> str:
-    """Parameters as engine flags are spelt: "max-num-seqs 64, block-size 16"."""
+    """Return parameters as engine flags are spelt: "max-num-seqs 64, block-size 16"."""
     return ", ".join(f"{k.replace('_', '-')} {format_param(v)}" for k, v in params.items())
 
 
 def format_param(value: object) -> str:
-    """A parameter's value as a person would type it."""
+    """Return a parameter's value as a person would type it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -166,7 +166,7 @@ def _front_without_default(report: Report) -> list[FrozenTrial]:
 
 
 def _shown(report: Report) -> list[FrozenTrial]:
-    """At most `MAX_ROWS` of the front, evenly along it, its ends and the best among them."""
+    """Return at most ``MAX_ROWS`` of the front, evenly along it, with its ends and the best."""
     front = _front_without_default(report)
     if len(front) <= MAX_ROWS:
         return front

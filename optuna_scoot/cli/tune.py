@@ -1,11 +1,13 @@
-"""`optuna-scoot tune`: the default configuration first, then what the sampler suggests."""
+"""``optuna-scoot tune``: options in, lines, a table and files out.
+
+What happens between is ``optuna_scoot.tuning``.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 import shlex
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,66 +17,59 @@ from typing import Any
 
 import click
 import optuna
-from optuna.distributions import check_distribution_compatibility
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
 
-from objectives.engines.base import ExternalFailure
-from objectives.engines.base import ExternalReason
 from objectives.redaction import MASK
 from objectives.redaction import redact
 from objectives.redaction import without_secrets
-from objectives.serving import ObjectiveError
-from objectives.serving import ServingObjective
+from optuna_scoot import tuning
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
-from optuna_scoot.cli.errors import InputError
-from optuna_scoot.cli.errors import StoppedError
+from optuna_scoot.cli.errors import BadInput
+from optuna_scoot.cli.errors import Stopped
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import tune_options
+from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import Progress
 from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
-from optuna_scoot.cli.target import Target
-from optuna_scoot.cli.target import make_target
-from optuna_scoot.tuning.bookkeeping import enqueue_default
-from optuna_scoot.tuning.bookkeeping import enqueue_wanted
-from optuna_scoot.tuning.loop import run_trials
-from optuna_scoot.tuning.loop import terminate_like_interrupt
-from optuna_scoot.tuning.result_files import BEST_FILE
-from optuna_scoot.tuning.result_files import RESULT_FILE
-from optuna_scoot.tuning.result_files import TRIALS_FILE
-from optuna_scoot.tuning.result_files import best_yaml
 from optuna_scoot.tuning.result_files import check_output_dir
-from optuna_scoot.tuning.result_files import make_output_dir
-from optuna_scoot.tuning.result_files import result_json
-from optuna_scoot.tuning.result_files import trials_csv
-from optuna_scoot.tuning.result_files import write_file
-from optuna_scoot.tuning.results import make_report
-from optuna_scoot.tuning.samplers import make_sampler
 from optuna_scoot.tuning.storage import check_storage
-from optuna_scoot.tuning.storage import database_message
 from optuna_scoot.tuning.storage import mask_url
-from optuna_scoot.tuning.storage import open_storage
-from optuna_scoot.tuning.storage import open_study
 
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+    import threading
+    from collections.abc import Callable
+
     from rich.console import Console
 
-    from optuna_scoot.tuning.results import Report
+    from objectives.loadgen import Progress as LoadProgress
 
 
-SETTINGS = "tuned_with"
-"""Study attribute: what has to be the same for its trials to be comparable."""
-USERS_FAULTS = (
-    ExternalReason.NO_SUCH_MODEL,
-    ExternalReason.ENGINE_MISSING,
-    ExternalReason.BAD_ENGINE_ARGUMENT,
+# Options that are arguments of the library, under the same names and with its defaults.
+LOAD_OPTIONS = (
+    "objective",
+    "rate",
+    "duration",
+    "burstiness",
+    "replay",
+    "trace_time_unit",
+    "too_long",
+    "workload_seed",
 )
+ENGINE_OPTIONS = (
+    "python",
+    "engine_command",
+    "engine_args",
+    "n_gpus",
+    "port",
+    "startup_timeout",
+)
+LOG_FOLDER = "engine-logs"
+GO_ON = "run the same command again to go on"
 
 
 @click.command()
@@ -84,28 +79,30 @@ def tune(**values: Any) -> int:
 
     The default configuration is measured first, then what the sampler suggests. Ctrl-C ends the
     run and keeps everything; the same command again goes on. At the end, the front (or the best)
-    is shown beside the default, and the output folder holds best.yaml for `vllm serve --config`,
+    is shown next to the default, and the output folder holds best.yaml for `vllm serve --config`,
     result.json and trials.csv.
     """
     options = TuneOptions(**values)
     check_combination(options)
-    with terminate_like_interrupt(), _storage_failures(options.storage):
-        return _Session(options, make_console()).run()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    command = _Command(options, make_console())
+    with terminate_like_interrupt() as interrupted, _errors_in_words_of_the_command():
+        try:
+            result = command.run(interrupted)
+        except tuning.TuningInterrupted as stop:
+            command.show(stop.result)
+            command.say(f"interrupted; everything is kept: {GO_ON}")
+            return EXIT_INTERRUPTED
+        except tuning.TuningError as error:
+            if error.result is not None:
+                command.show(error.result)
+            raise
+        command.show(result)
+    return 0
 
 
-@contextlib.contextmanager
-def _storage_failures(url: str) -> Iterator[None]:
-    """Tell of a database that fails in the middle in one line."""
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        raise StoppedError(
-            f"storage {mask_url(url)}: {database_message(error, url)};"
-            " finished trials are kept: run the same command again to go on"
-        ) from error
-
-
-class _Session:
+class _Command:
     """One run of the command.
 
     Args:
@@ -116,168 +113,94 @@ class _Session:
     def __init__(self, options: TuneOptions, console: Console) -> None:
         self._options = options
         self._console = console
-        self._began = time.monotonic()
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        name = study_name(options)
-        self._output = options.output or Path("runs") / name
-        # Whatever is certain to fail is found before anything is left behind.
+        self._study_name = study_name(options)
+        self._output = options.output or Path("runs") / self._study_name
+
+    def run(self, interrupted: threading.Event) -> tuning.TuningResult:
+        """Check the options and run the trials that are missing."""
+        options = self._options
+        # Seconds pass before an engine has said what it takes: what needs no engine comes first.
         check_output_dir(self._output)
         check_storage(options.storage)
-        self._target = make_target(options, self._output)
-        self._objective = make_objective(self._target)
-        storage = open_storage(options.storage)
-        self._study = open_study(
-            storage,
-            name,
-            self._objective.directions,
-            make_sampler(options.sampler, self._target.space, options.seed),
-        )
-        self._objective.prepare(self._study)
-        check_settings(self._study, self._target)
-        make_output_dir(self._output)
+        watch = LoadWatch()
+        task = make_task(options, self._output / LOG_FOLDER, watch)
+        with Progress(
+            self._console,
+            heading=self._heading(task),
+            watch=watch,
+            should_stop=interrupted.is_set,
+        ) as progress:
+            return tuning.tune(
+                task,
+                n_trials=options.trials,
+                storage=options.storage,
+                study_name=self._study_name,
+                sampler=options.sampler,
+                seed=options.seed,
+                constraints=options.constraints,
+                enqueue=options.enqueue,
+                observer=progress,
+            )
 
-    def run(self) -> int:
-        """Run the trials that are missing, show and write the result; return the exit code."""
-        self._show_header()
-        try:
-            enqueue_default(self._study, self._target.space.default)
-            enqueue_wanted(self._study, self._options.enqueue, self._target.space.default)
-            with Progress(
-                self._study, self._options.trials, self._console, watch=self._target.watch
-            ) as progress:
-                run_trials(self._study, self._objective, self._options.trials, progress)
-        except KeyboardInterrupt:
-            self._finish()
-            self._say("interrupted; everything is kept: run the same command again to go on")
-            return EXIT_INTERRUPTED
-        except ExternalFailure as failure:
-            self._finish()
-            if failure.reason in USERS_FAULTS:
-                raise InputError(failure.detail) from failure
-            raise StoppedError(
-                f"stopped ({failure.reason}): {failure.detail}; everything is kept:"
-                " run the same command again to go on"
-            ) from failure
-        self._finish()
-        return 0
+    def show(self, result: tuning.TuningResult) -> None:
+        """Show the table and write the files."""
+        self._console.print()
+        self._console.print(report_table(result, result.task.title))
+        for line in report_lines(result):
+            self.say(line)
+        written = result.save(self._output, options=public_options(self._options))
+        self.say(f"written: {', '.join(str(path) for path in written)}")
 
-    def _show_header(self) -> None:
-        self._say(f"tuning {self._target.title}")
-        if self._target.simulated:
-            self._say("SIMULATED: nothing is measured; a model of the engine predicts all times")
-        parameters = ", ".join(self._target.space.parameters)
-        self._say(f"{len(self._target.space.parameters)} parameters: {parameters}")
-        self._say(
-            f"study {self._study.study_name} in {mask_url(self._options.storage)},"
-            f" {self._options.trials} trials in all, sampler {self._options.sampler}"
-        )
-
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line as it is."""
         self._console.print(line, markup=False, soft_wrap=True)
 
-    def _finish(self) -> None:
-        """Show the table and write the files."""
-        report = make_report(self._study)
-        self._console.print()
-        self._console.print(report_table(report, self._target.title))
-        for line in report_lines(report):
-            self._say(line)
-        self._write(report)
-
-    def _write(self, report: Report) -> None:
-        names = [metric.name for metric in report.metrics]
-        trials = self._study.get_trials(deepcopy=False)
-        written = [
-            write_file(self._output, RESULT_FILE, result_json(report, self._facts())),
-            write_file(self._output, TRIALS_FILE, trials_csv(trials, names)),
+    def _heading(self, task: tuning.TuningTask) -> list[str]:
+        parameters = task.objective.space.parameters
+        lines = [f"tuning {task.title}"]
+        if task.simulated:
+            lines.append(
+                "SIMULATED: nothing is measured; a model of the engine predicts all times"
+            )
+        return [
+            *lines,
+            f"{len(parameters)} parameters: {', '.join(parameters)}",
+            f"study {self._study_name} in {mask_url(self._options.storage)},"
+            f" {self._options.trials} trials in all, sampler {self._options.sampler}",
         ]
-        if report.best is not None:
-            params = {**self._target.space.default, **report.best.params}
-            target = self._target
-            text = best_yaml(params, target.serve_args, self._heading(report), target.flags)
-            written.insert(0, write_file(self._output, BEST_FILE, text))
-        self._say(f"written: {', '.join(str(path) for path in written)}")
-
-    def _heading(self, report: Report) -> list[str]:
-        assert report.best is not None
-        lines = [
-            f"Trial {report.best.number} of study {self._study.study_name}, by optuna-scoot",
-            self._target.title,
-        ]
-        if self._target.simulated:
-            lines.append("The figures behind it are of a simulated engine.")
-        return lines
-
-    def _facts(self) -> dict[str, Any]:
-        durations = [t.duration for t in self._study.trials if t.duration is not None]
-        return {
-            "simulated": self._target.simulated,
-            "engine": self._target.engine.description,
-            "load": self._target.load,
-            "study": self._study.study_name,
-            "options": public_options(self._options),
-            "default_configuration": self._target.space.default,
-            "seconds": {
-                "this_run": round(time.monotonic() - self._began, 3),
-                "all_trials": round(sum(d.total_seconds() for d in durations), 3),
-            },
-        }
 
 
-def make_objective(target: Target) -> ServingObjective:
-    """The objective that measures a target.
+def make_task(
+    options: TuneOptions, log_dir: Path, on_progress: Callable[[LoadProgress], None] | None = None
+) -> tuning.TuningTask:
+    """Return what the options name to be tuned.
+
+    Args:
+        options: Free of contradictions.
+        log_dir: Folder of the engine's logs.
+        on_progress: Called a few times a second while a trial's load runs.
 
     Raises:
-        InputError: The load cannot be measured by what is to be optimised.
+        InputError: Something does not exist, cannot be read, or does not fit together.
     """
-    try:
-        return ServingObjective(
-            target.engine, target.workload, space=target.space, mode=target.mode
-        )
-    except ObjectiveError as error:
-        raise InputError(str(error)) from None
 
+    def given(*names: str) -> dict[str, Any]:
+        values = {name: getattr(options, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
-def check_settings(study: optuna.Study, target: Target) -> None:
-    """See that the study's trials and further ones can be compared.
-
-    Raises:
-        InputError: The study was tuned with another engine, load or set of arguments, or has
-            other choices for a parameter.
-    """
-    for trial in study.get_trials(deepcopy=False):
-        for name in trial.distributions.keys() & target.space.parameters.keys():
-            _check_distribution(study, trial.distributions[name], target, name)
-    wanted = json.loads(json.dumps(target.settings))
-    found = study.user_attrs.get(SETTINGS)
-    if found is None:
-        study.set_user_attr(SETTINGS, wanted)
-        return
-    names = dict.fromkeys([*found, *wanted])
-    changed = [name for name in names if found.get(name) != wanted.get(name)]
-    if changed:
-        changes = ", ".join(f"{n} {found.get(n)} then, {wanted.get(n)} now" for n in changed)
-        raise InputError(
-            f"study {study.study_name!r} was tuned differently ({changes}):"
-            " its trials could not be compared; give another name with --study"
-        )
-
-
-def _check_distribution(
-    study: optuna.Study, found: BaseDistribution, target: Target, name: str
-) -> None:
-    try:
-        check_distribution_compatibility(found, target.space.parameters[name])
-    except ValueError:
-        raise InputError(
-            f"study {study.study_name!r} has other choices for {name} ({found}"
-            f" then, {target.space.parameters[name]} now); give another name with --study"
-        ) from None
+    load = given(*LOAD_OPTIONS)
+    if options.engine == "simulated":
+        return tuning.simulated_task(**given("service", "trace"), **load)
+    return tuning.vllm_task(
+        **given("model", "trace", *ENGINE_OPTIONS),
+        **load,
+        log_dir=log_dir,
+        on_progress=on_progress,
+    )
 
 
 def public_options(options: TuneOptions) -> dict[str, Any]:
-    """The options without secrets, fit for a file."""
+    """Return the options without secrets, fit for a file."""
     shown = asdict(options)
     shown["storage"] = mask_url(options.storage)
     if options.engine_command is not None:
@@ -286,3 +209,21 @@ def public_options(options: TuneOptions) -> dict[str, Any]:
     public = without_secrets(options.engine_args)
     shown["engine_args"] = {name: public.get(name, MASK) for name in options.engine_args}
     return shown
+
+
+@contextlib.contextmanager
+def _errors_in_words_of_the_command() -> Iterator[None]:
+    """Name the options for the arguments in the library's errors, and say how to go on."""
+    try:
+        yield
+    except tuning.TuningError as error:
+        message = re.sub(r"`(\w+)`", _option_of, str(error))
+        if isinstance(error, tuning.InputError):
+            raise BadInput(message) from error
+        kept = "finished trials are kept" if error.result is None else "everything is kept"
+        raise Stopped(f"{message}; {kept}: {GO_ON}") from error
+
+
+def _option_of(argument: re.Match[str]) -> str:
+    names = {parameter.name: parameter.opts[0] for parameter in tune.params}
+    return {**names, "study_name": "--study"}.get(argument[1], argument[0])

@@ -28,8 +28,8 @@ TOLD_ATTR = "scoot:told"
 """System attribute, True on such a trial whose worker did say so."""
 
 PHASE_ATTR = "scoot:phase"
-_RETRY_HISTORY_ATTR = "retry_history"
-_FIXED_PARAMS_ATTR = "fixed_params"
+RETRY_HISTORY_ATTR = "retry_history"
+FIXED_PARAMS_ATTR = "fixed_params"
 
 # A running trial counts as lost once so many times as many later ones have completed as others
 # run with it: its worker was killed, and nothing in the storage will ever say so.
@@ -57,7 +57,7 @@ def outcomes_of(
         trials: All of a study, in the order of their numbers.
         failure_filter: Says of a failed trial whether it says something about its parameters.
     """
-    silent = _retried_numbers(trials) | _overtaken_numbers(trials)
+    silent = retried_numbers(trials) | _overtaken_numbers(trials)
     completed: set[str] = set()
     if any(t.state == TrialState.PRUNED and not t.intermediate_values for t in trials):
         completed = {_key(t.params) for t in trials if t.state == TrialState.COMPLETE}
@@ -92,12 +92,12 @@ def is_true(value: Any) -> bool:
 
 def is_enqueued(trial: FrozenTrial) -> bool:
     """Return whether the user alone, no sampler, chose the trial's parameters."""
-    return _FIXED_PARAMS_ATTR in trial.system_attrs and PHASE_ATTR not in trial.user_attrs
+    return FIXED_PARAMS_ATTR in trial.system_attrs and PHASE_ATTR not in trial.user_attrs
 
 
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters of a trial that the user chose; empty for a suggested trial."""
-    return dict(trial.system_attrs.get(_FIXED_PARAMS_ATTR, {}))
+    return dict(trial.system_attrs.get(FIXED_PARAMS_ATTR, {}))
 
 
 def _is_external(trial: FrozenTrial) -> bool:
@@ -107,11 +107,11 @@ def _is_external(trial: FrozenTrial) -> bool:
     return lost or is_true(trial.user_attrs.get(EXTERNAL_FAILURE_ATTR))
 
 
-def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
+def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
     """Return the numbers of trials that a later trial retries after a lost heartbeat."""
     numbers: set[int] = set()
     for trial in trials:
-        numbers.update(trial.system_attrs.get(_RETRY_HISTORY_ATTR, ()))
+        numbers.update(trial.system_attrs.get(RETRY_HISTORY_ATTR, ()))
     return numbers
 
 

@@ -2,7 +2,7 @@
 
 A trial counts when it told something about its configuration: it completed, or it crashed. One
 that failed for another reason (interrupted, a lost worker, a busy port) carries the user attribute
-`failure_is_external` and is neither counted nor shown to the sampler's model of crashes.
+``failure_is_external`` and is neither counted nor shown to the sampler's model of crashes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from optuna.trial import TrialState
 from objectives.serving import DEFAULT_CONFIGURATION
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import FAILURE_IS_EXTERNAL
+from objectives.serving import is_external
+from optuna_scoot.trials.outcomes import enqueued_params
+from optuna_scoot.trials.outcomes import retried_numbers
 
 
 if TYPE_CHECKING:
@@ -38,43 +41,31 @@ CHECK = "check_of"
 """User attribute: the words over which a configuration that ran before is tried again."""
 
 
-def is_external(trial: FrozenTrial) -> bool:
-    """Whether the trial failed for a reason that says nothing about its configuration."""
-    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(FAILURE_IS_EXTERNAL))
-
-
 def is_crash(trial: FrozenTrial) -> bool:
-    """Whether the trial's configuration crashed."""
+    """Return whether the trial's configuration crashed."""
     return trial.state == TrialState.FAIL and not is_external(trial)
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether the trial is one of the observations that the user asked for."""
+    """Return whether the trial is one of the observations that the user asked for."""
     return trial.state.is_finished() and not is_external(trial)
 
 
 def n_taken(trials: Sequence[FrozenTrial]) -> int:
-    """Observations made or being made now by any worker of the study."""
+    """Return how many observations were made or are being made by any worker of the study."""
     return sum(counts(t) or t.state == TrialState.RUNNING for t in not_retried(trials))
 
 
 def not_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials but those that a later one lists as retried: they are taken back."""
-    retried = {n for trial in trials for n in trial.system_attrs.get("retry_history", ())}
+    """Return the trials but those that a later one lists as retried: they are taken back."""
+    retried = retried_numbers(trials)
     return [trial for trial in trials if trial.number not in retried]
 
 
 def find_default(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """The trial of the default configuration: the one that completed, else one that crashed."""
+    """Return the default configuration's trial: one that completed, else one that crashed."""
     marked = [t for t in trials if t.user_attrs.get(DEFAULT_CONFIGURATION) and counts(t)]
     return min(marked, key=lambda t: (t.state != TrialState.COMPLETE, t.number), default=None)
-
-
-def enqueue_default(study: Study, params: Mapping[str, Any]) -> None:
-    """Have the default configuration tried first, unless it was, is or waits to be."""
-    marked = [t for t in study.trials if t.user_attrs.get(DEFAULT_CONFIGURATION)]
-    if not any(not is_external(trial) for trial in marked):
-        study.enqueue_trial(dict(params), user_attrs={DEFAULT_CONFIGURATION: True})
 
 
 def enqueue_wanted(
@@ -88,7 +79,7 @@ def enqueue_wanted(
         default: A value for every parameter.
     """
     tried = [
-        {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        {**enqueued_params(trial), **trial.params}
         for trial in study.trials
         if not is_external(trial)
     ]
@@ -146,26 +137,26 @@ def _fail_externally(study: Study, trial_id: int, reason: str) -> bool:
 
 
 def worker_id(pid: int) -> str:
-    """A process's name among all machines and times: machine, process id and start time."""
+    """Return a process's name among all machines and times: machine, process id, start time."""
     return f"{_machine()}:{pid}:{_start_time(pid)}"
 
 
 def ran_here(trial: FrozenTrial) -> bool:
-    """Whether the trial ran on this machine, as far as it says where."""
+    """Return whether the trial ran on this machine, as far as it says where."""
     return machine_of(trial) in (None, _machine())
 
 
 def machine_of(trial: FrozenTrial) -> str | None:
-    """The machine that the trial ran on, None when it does not say."""
+    """Return the machine that the trial ran on, None when it does not say."""
     worker = trial.user_attrs.get(WORKER)
     return None if worker is None else str(worker).partition(":")[0]
 
 
 def is_gone(worker: object) -> bool:
-    """Whether the worker ran on this machine and no longer does; False when one cannot know.
+    """Return whether the worker ran on this machine and no longer does; False if unknown.
 
     Args:
-        worker: What `worker_id` gave, as read from a trial.
+        worker: What ``worker_id`` gave, as read from a trial.
     """
     if not isinstance(worker, str) or worker.count(":") != 2:
         return False
@@ -182,7 +173,7 @@ def is_gone(worker: object) -> bool:
 
 
 def _machine() -> str:
-    """This machine; in a container also which one, for it counts its processes on its own."""
+    """Return this machine's name, with the container's: it counts its processes on its own."""
     try:
         namespace = Path("/proc/self/ns/pid").readlink().name.replace(":", "")
     except OSError:
@@ -191,7 +182,7 @@ def _machine() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """The start time in clock ticks since boot, or "" where the system does not tell."""
+    """Return the start time in clock ticks since boot, or "" where the system does not tell."""
     try:
         # The second field, the command's name, may hold blanks and parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,12 +1,8 @@
-"""Run a study's trials up to its total, so that the same command again goes on where it ended."""
+"""Run a study's trials up to its total, so that the same call again goes on where it ended."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,10 +16,11 @@ from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import FAILURE_IS_EXTERNAL
+from objectives.serving import is_external
+from objectives.serving import mark_external
 from optuna_scoot.tuning.bookkeeping import claim
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
-from optuna_scoot.tuning.bookkeeping import is_external
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import ran_here
 from optuna_scoot.tuning.bookkeeping import try_again
@@ -34,12 +31,10 @@ from optuna_scoot.tuning.suspicion import take_back
 
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     import optuna
     from optuna.trial import FrozenTrial
 
-    from optuna_scoot.cli.progress import Progress
+    from optuna_scoot.tuning.observer import Observer
 
 
 TRANSIENT = (
@@ -55,20 +50,20 @@ Objective = Callable[["optuna.Trial"], float | Sequence[float]]
 
 
 def run_trials(
-    study: optuna.Study, objective: Objective, n_trials: int, progress: Progress
+    study: optuna.Study, objective: Objective, n_trials: int, observer: Observer
 ) -> None:
-    """Run trials until `n_trials` of the study have completed or crashed or are running.
+    """Run trials until ``n_trials`` of the study have completed or crashed or are running.
 
     A trial that failed for a passing reason outside its configuration is tried again, twice at
-    most in a row. A configuration beside which the load generator is late each time, though it
-    was not beside others, cannot be measured here, which counts as a crash. Crashes that may be
-    the fault of the surroundings end the run: see `optuna_scoot.tuning.suspicion`.
+    most in a row. A configuration with which the load generator is late each time, though it
+    was not with others, cannot be measured here, which counts as a crash. Crashes that may be
+    the fault of the surroundings end the run: see ``optuna_scoot.tuning.suspicion``.
 
     Args:
         study: With its sampler and what is enqueued.
         objective: What a trial is.
         n_trials: The study's total.
-        progress: Told of every trial.
+        observer: Told of every trial, and asked before each whether to stop.
 
     Raises:
         ExternalFailure: A trial failed for a reason outside its configuration.
@@ -76,38 +71,38 @@ def run_trials(
     """
     retries = 0
     while True:
-        if _interrupted.is_set():
+        if observer.should_stop():
             raise KeyboardInterrupt
         lost = fail_lost_trials(study)
         if lost:
-            progress.note(f"{lost} trials were lost with their workers; they do not count")
+            observer.note(f"{lost} trials were lost with their workers; they do not count")
         if n_taken(study.get_trials(deepcopy=False)) >= n_trials:
             return
         try:
-            _run_one(study, objective, progress)
+            _run_one(study, objective, observer)
             retries = 0
         except ExternalFailure as failure:
             retries += 1
             if failure.reason not in TRANSIENT or retries > MOST_RETRIES:
                 raise
-            progress.note(f"trying the configuration again: {failure.detail}")
+            observer.note(f"trying the configuration again: {failure.detail}")
 
 
-def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> None:
-    """Run one trial and tell the progress display of its end, whatever the end is."""
+def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> None:
+    """Run one trial and tell the observer of its end, whatever the end is."""
     began: list[int] = []
 
     def watched(trial: optuna.Trial) -> float | Sequence[float]:
         began.append(trial.number)
         try:
             claim(trial)
-            progress.trial_began(trial.number)
+            observer.trial_began(trial.number)
             return objective(trial)
         except EngineCrash as crash:
             _note_crash(trial, crash)
             if (failure := suspect(study, trial, crash)) is None:
                 raise
-            _note_external(trial, failure)
+            mark_external(trial, failure)
             raise failure from crash
         except BaseException as error:
             if isinstance(error, ExternalFailure) and _cannot_be_measured(study, trial, error):
@@ -115,7 +110,7 @@ def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> N
                 _note_crash(trial, too_late)
                 raise too_late from error
             # Whatever this is, it is no crash of the engine's, and nothing to learn from.
-            _note_external(trial, error)
+            mark_external(trial, error)
             raise
 
     try:
@@ -129,13 +124,13 @@ def _run_one(study: optuna.Study, objective: Objective, progress: Progress) -> N
         fail_own_trials(study)
         trial = _finished(study, began)
         if trial is not None:
-            progress.trial_ended(trial)
+            observer.trial_ended(trial)
             if n_retried := take_back(study, trial):
-                progress.note(f"{n_retried} crashes were of the surroundings: tried again")
+                observer.note(f"{n_retried} crashes were of the surroundings: tried again")
 
 
 def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None:
-    """The trial that ended, None when none began."""
+    """Return the trial that ended, None when none began."""
     trials = study.get_trials(deepcopy=False)
     return next((t for t in trials if t.number in numbers and t.state.is_finished()), None)
 
@@ -143,7 +138,7 @@ def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None
 def _cannot_be_measured(
     study: optuna.Study, trial: optuna.Trial, failure: ExternalFailure
 ) -> bool:
-    """Whether it is the trial's configuration that makes the load generator late.
+    """Return whether it is the trial's configuration that makes the load generator late.
 
     It is late each time it is tried, though others were measured here; or still when the run is
     started again over it.
@@ -158,50 +153,8 @@ def _cannot_be_measured(
 
 
 def _note_crash(trial: optuna.Trial, crash: EngineCrash) -> None:
-    """Have the trial say why it crashed, and that this counts."""
+    """Write down why the trial crashed, and that this counts."""
     trial.set_user_attr(CRASH_REASON, crash.reason.value)
     trial.set_user_attr(CRASH_DETAIL, crash.detail)
     if trial.user_attrs.get(FAILURE_IS_EXTERNAL):
         trial.set_user_attr(FAILURE_IS_EXTERNAL, False)
-
-
-def _note_external(trial: optuna.Trial, error: BaseException) -> None:
-    trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
-    trial.set_user_attr(EXTERNAL_REASON, _external_reason(error))
-
-
-def _external_reason(error: BaseException) -> str:
-    if isinstance(error, ExternalFailure):
-        return error.reason
-    if isinstance(error, KeyboardInterrupt):
-        return ExternalReason.INTERRUPTED.value
-    return type(error).__name__
-
-
-# Python drops an exception that a signal raises inside a finaliser or a callback of a C library:
-# what was meant to end the run would then end nothing. The loop looks here between two trials.
-_interrupted = threading.Event()
-
-
-@contextlib.contextmanager
-def terminate_like_interrupt() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end the run as Ctrl-C does: engine stopped, everything kept."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        _interrupted.set()
-        signal.default_int_handler(number, frame)
-
-    _interrupted.clear()
-    numbers = [signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background job
-        numbers.append(signal.SIGINT)
-    before = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        _interrupted.clear()
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

@@ -1,6 +1,6 @@
-"""Write what a study found: `best.yaml` for the engine, `result.json`, `trials.csv`.
+"""Write what a study found: ``best.yaml`` for the engine, ``result.json``, ``trials.csv``.
 
-A file is written beside its place and then renamed, so that nobody reads half of one.
+A file is written next to its place and then renamed, so that nobody reads half of one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import yaml
 from objectives.engines.command import option
 from objectives.redaction import without_secrets
 from objectives.serving import DEFAULT_CONFIGURATION
-from optuna_scoot.cli.errors import InputError
 from optuna_scoot.tuning.bookkeeping import WORKER
-from optuna_scoot.tuning.results import relative_change
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.report import relative_change
 
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from optuna_scoot.tuning.results import Report
+    from optuna_scoot.tuning.report import Report
 
 
 SCHEMA_VERSION = 1
@@ -51,17 +51,17 @@ def check_output_dir(path: Path) -> None:
     """
     existing = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
     if not existing.is_dir():
-        raise InputError(f"--output {path}: {existing} is no folder")
+        raise InputError(f"`output` {path}: {existing} is no folder")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"--output {path}: files cannot be written in {existing}")
-    check_room(existing, f"--output {path}")
+        raise InputError(f"`output` {path}: files cannot be written in {existing}")
+    check_room(existing, f"`output` {path}")
 
 
 def check_room(folder: Path, what: str) -> None:
     """See that a folder's disk has room for logs, results and a small database.
 
     Raises:
-        InputError: It has not; `what` opens the message.
+        InputError: It has not; ``what`` opens the message.
     """
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
@@ -77,9 +77,9 @@ def make_output_dir(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--output {path}: {error.strerror or error}") from None
+        raise InputError(f"`output` {path}: {error.strerror or error}") from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"--output {path}: files cannot be written there")
+        raise InputError(f"`output` {path}: files cannot be written there")
     return path
 
 
@@ -89,7 +89,7 @@ def best_yaml(
     heading: Sequence[str],
     flags: Collection[str] = (),
 ) -> str:
-    """The configuration as `vllm serve --config` reads it: hyphenated names, one a line.
+    """Return the configuration as ``vllm serve --config`` reads it: hyphenated names, one a line.
 
     Args:
         params: The tuned parameters.
@@ -107,29 +107,30 @@ def best_yaml(
 
 
 def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
-    """One option. `vllm serve` (0.32) drops an entry that is false: its negation is what holds."""
+    """Return one option. ``vllm serve`` 0.32 drops an entry that is false: its negation holds."""
     if value is not False or not flags:
         return {name: value}
     return {f"no-{name}": True} if f"--no-{name}" in flags else {}
 
 
 def _plain(value: Any) -> Any:
-    """A whole number that came as text as the number that it is."""
+    """Return a whole number that came as text as the number that it is."""
     is_number = isinstance(value, str) and value.isascii() and value.isdigit()
     return int(value) if is_number else value
 
 
 def hyphenated(name: str) -> str:
-    """A parameter's name as the engine's command line spells it."""
+    """Return a parameter's name as the engine's command line spells it."""
     return option(name).removeprefix("--")
 
 
 def result_json(report: Report, facts: Mapping[str, Any]) -> str:
-    """The report as JSON.
+    """Return the report as JSON.
 
     Args:
         report: What the study found.
-        facts: What was run: `study`, `engine`, `simulated`, `options` without secrets, `seconds`.
+        facts: What was run: ``study``, ``engine``, ``simulated``, ``options`` without secrets,
+            ``seconds``.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -174,7 +175,7 @@ def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | N
 
 
 def _finite(value: Any) -> Any:
-    """The same with numbers that JSON has not, such as inf, as null."""
+    """Return the same with numbers that JSON lacks, such as inf, as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -185,7 +186,7 @@ def _finite(value: Any) -> Any:
 
 
 def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> str:
-    """Every trial on a line: number, state, seconds, values, parameters, plain user attributes.
+    """Return every trial on a line: number, state, seconds, values, parameters, attributes.
 
     Args:
         trials: The study's trials.
@@ -215,7 +216,7 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
 
 
 def _plain_attrs(trial: FrozenTrial) -> dict[str, Any]:
-    """The attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
+    """Return the attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
     plain: dict[str, Any] = {}
     for name, value in trial.user_attrs.items():
         if isinstance(value, dict):

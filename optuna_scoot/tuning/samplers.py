@@ -1,4 +1,4 @@
-"""The samplers that `--sampler` names, each with what it can use of the space."""
+"""The samplers that have a name here, each with what it can use of the space."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import warnings
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.samplers import BaseSampler
+
+from optuna_scoot.tuning.errors import InputError
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from optuna.samplers import BaseSampler
 
     from objectives.spaces import EngineSpace
 
@@ -22,14 +23,21 @@ of 30 trials on a random first generation."""
 
 
 def make_sampler(name: str, space: EngineSpace, seed: int | None) -> BaseSampler:
-    """Make a sampler by name.
+    """Return a sampler by its name.
 
     Args:
-        name: One of `SAMPLERS`.
+        name: One of ``SAMPLERS``.
         space: The parameters; only SCOOT takes its known constraints, the other samplers meet
             them as crashes.
         seed: Of the sampler.
+
+    Raises:
+        InputError: There is no sampler of this name.
     """
+    if name not in SAMPLERS:
+        raise InputError(
+            f"`sampler` {name!r}: one of {', '.join(SAMPLERS)}, or a sampler of Optuna's"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return SAMPLERS[name](space, seed)
@@ -43,26 +51,12 @@ def _scoot(space: EngineSpace, seed: int | None) -> BaseSampler:
     )
 
 
-def _tpe(space: EngineSpace, seed: int | None) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=seed)
-
-
-def _nsga2(space: EngineSpace, seed: int | None) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(population_size=NSGA2_POPULATION, seed=seed)
-
-
-def _gp(space: EngineSpace, seed: int | None) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=seed)
-
-
-def _random(space: EngineSpace, seed: int | None) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
 SAMPLERS: dict[str, Callable[[EngineSpace, int | None], BaseSampler]] = {
     "scoot": _scoot,
-    "tpe": _tpe,
-    "nsga2": _nsga2,
-    "gp": _gp,
-    "random": _random,
+    "tpe": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
+    "nsga2": lambda _, seed: optuna.samplers.NSGAIISampler(
+        population_size=NSGA2_POPULATION, seed=seed
+    ),
+    "gp": lambda _, seed: optuna.samplers.GPSampler(seed=seed),
+    "random": lambda _, seed: optuna.samplers.RandomSampler(seed=seed),
 }

@@ -1,38 +1,51 @@
-"""Open the storage and the study, and name both without giving a secret away."""
+"""Open the storage and the study; see that what it holds can be compared with what follows."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.distributions import check_distribution_compatibility
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
-from optuna_scoot.cli.errors import InputError
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.result_files import check_room
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.study import Study
+
+    from optuna_scoot.tuning.task import TuningTask
 
 
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
 SQLITE_BUSY_SECONDS = 60
+SETTINGS = "tuned_with"
+"""Study attribute: what has to be the same for its trials to be comparable."""
 EXAMPLES = "sqlite:///scoot.db or postgresql://user@host/database"
 
 
 def mask_url(url: str) -> str:
-    """The storage URL without user's password and without its query, fit to be shown.
+    """Return the storage URL without the password and the query, fit to be shown.
 
     Args:
         url: An SQLAlchemy URL, or anything that a user took for one.
@@ -43,14 +56,14 @@ def mask_url(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: the port is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         # Not a URL: what stands before an @ may still be a password.
         return re.sub(r"(//)?[^/@]*@", r"\1***@", url.partition("?")[0])
     return parsed.set(query={}).render_as_string(hide_password=True)
 
 
 def check_storage(url: str) -> None:
-    """See what can be seen of a storage without opening it, which would make its tables.
+    """Check what can be seen of a storage without opening it, which would make its tables.
 
     Raises:
         InputError: The URL is no URL, or names a file where none can be.
@@ -76,11 +89,11 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     """Connect to the database and make Optuna's tables where they are missing.
 
     Args:
-        url: An SQLAlchemy URL such as `sqlite:///scoot.db`.
+        url: An SQLAlchemy URL such as ``sqlite:///scoot.db``.
 
     Raises:
         InputError: The URL is no URL, names an unknown or missing driver, or the database cannot
-            be reached, is none, or belongs to another version of Optuna.
+            be reached, is not one, or belongs to another version of Optuna.
     """
     shown = mask_url(url)
     if url in ("sqlite://", "sqlite:///:memory:"):
@@ -113,25 +126,52 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         ) from None
 
 
-def database_message(error: Exception, url: str) -> str:
-    """What the database driver says, on one line and without the URL's password."""
+def database_message(error: Exception, url: str | None) -> str:
+    """Return what the database driver says, on one line and without the URL's password."""
     cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
     message = " ".join(str(cause if cause is not None else error).split())
-    password = make_url(url).password
+    password = None if url is None else make_url(url).password
     return message.replace(str(password), "***") if password else message
 
 
+def shown_storage(storage: str | BaseStorage | None) -> str | None:
+    """Return the URL of a storage without secrets, or what it is; None for none."""
+    if storage is None:
+        return None
+    url = _url_of(storage)
+    return type(storage).__name__ if url is None else mask_url(url)
+
+
+@contextlib.contextmanager
+def storage_failures(storage: str | BaseStorage | None) -> Iterator[None]:
+    """Turn the errors of a database that fails in the middle into one line.
+
+    Raises:
+        StoppedError: It does.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        message = database_message(error, _url_of(storage))
+        raise StoppedError(f"storage {shown_storage(storage)}: {message}") from error
+
+
+def _url_of(storage: str | BaseStorage | None) -> str | None:
+    url = storage if isinstance(storage, str) else getattr(storage, "url", None)
+    return url if isinstance(url, str) else None
+
+
 def open_study(
-    storage: optuna.storages.RDBStorage,
-    name: str,
+    storage: BaseStorage | None,
+    name: str | None,
     directions: Sequence[str],
     sampler: BaseSampler,
 ) -> Study:
     """Load the study of this name, or make it.
 
     Args:
-        storage: From `open_storage`.
-        name: The study's name.
+        storage: Where it lives; None keeps it in memory.
+        name: The study's name; None lets Optuna make one up.
         directions: "minimize" or "maximize" for each objective.
         sampler: What suggests its further trials.
 
@@ -150,6 +190,44 @@ def open_study(
         raise InputError(
             f"study {name!r} exists and has other objectives"
             f" ({', '.join(found)} instead of {', '.join(directions)});"
-            " give another name with --study"
+            " give another name with `study_name`"
         )
     return study
+
+
+def check_comparable(study: Study, task: TuningTask) -> None:
+    """Refuse a study whose trials cannot be compared with further ones.
+
+    Raises:
+        InputError: The study was tuned with another engine, load or set of arguments, or has
+            other choices for a parameter.
+    """
+    parameters = task.objective.space.parameters
+    for trial in study.get_trials(deepcopy=False):
+        for name in trial.distributions.keys() & parameters.keys():
+            _check_distribution(study, trial.distributions[name], parameters[name], name)
+    wanted = json.loads(json.dumps(dict(task.settings)))
+    found = study.user_attrs.get(SETTINGS)
+    if found is None:
+        study.set_user_attr(SETTINGS, wanted)
+        return
+    names = dict.fromkeys([*found, *wanted])
+    changed = [name for name in names if found.get(name) != wanted.get(name)]
+    if changed:
+        changes = ", ".join(f"{n} {found.get(n)} then, {wanted.get(n)} now" for n in changed)
+        raise InputError(
+            f"study {study.study_name!r} was tuned differently ({changes}):"
+            " its trials could not be compared; give another name with `study_name`"
+        )
+
+
+def _check_distribution(
+    study: Study, found: BaseDistribution, wanted: BaseDistribution, name: str
+) -> None:
+    try:
+        check_distribution_compatibility(found, wanted)
+    except ValueError:
+        raise InputError(
+            f"study {study.study_name!r} has other choices for {name} ({found}"
+            f" then, {wanted} now); give another name with `study_name`"
+        ) from None

@@ -1,7 +1,7 @@
 """Crashes that may be the fault of the surroundings, whatever their words.
 
-What engines say when a disk is full or a library is missing has no end, and a crash that is none
-of its configuration's teaches the sampler something false. Two rules need no list of messages:
+What engines say when a disk is full or a library is missing has no end, and a crash that is not
+its configuration's teaches the sampler something false. Two rules need no list of messages:
 
 *Nothing has run yet.* The default configuration that does not start, or several different
 configurations that fail with the same words, end the run. The next run begins with the last of
@@ -10,7 +10,7 @@ them: what fails in the same words again is a crash, and the run goes on.
 *Something has run.* After several different configurations in a row that fail with the same
 words, one that ran is tried again. When it runs, the words are a crash's, once and for all. When
 it fails, the surroundings have changed, and the run ends; when it later runs again, those that
-failed are taken back and tried anew.
+failed are taken back and tried again.
 
 Words are the same when they differ only in numbers and paths. Each machine's trials are looked at
 alone, as one machine's disk may be full and another's not.
@@ -32,6 +32,8 @@ from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import DEFAULT_CONFIGURATION
 from objectives.serving import EXTERNAL_REASON
+from optuna_scoot.trials.outcomes import FIXED_PARAMS_ATTR
+from optuna_scoot.trials.outcomes import RETRY_HISTORY_ATTR
 from optuna_scoot.tuning.bookkeeping import CHECK
 from optuna_scoot.tuning.bookkeeping import RETRY_OF
 from optuna_scoot.tuning.bookkeeping import is_crash
@@ -62,7 +64,7 @@ is what the search may find a way around."""
 
 
 def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure | None:
-    """Whether a trial's crash may be no fault of its configuration, before the trial ends.
+    """Return a failure where a trial's crash may be no fault of its configuration.
 
     Args:
         study: The trial's.
@@ -70,7 +72,7 @@ def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure |
         crash: What it ended with.
 
     Returns:
-        The failure that ends the run instead, None when the crash is taken for one.
+        The failure that ends the run instead, None when the crash is the configuration's.
     """
     others = _finished_here(study, but=trial.number)
     words = _normal(crash.detail or crash.reason.value)
@@ -79,9 +81,9 @@ def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure |
             SAME_WORDS,
             f"a configuration that ran before fails now as others did: {crash.detail};"
             f" see to what has changed around the engine{_log(crash)}, or begin another study"
-            " (--study) where it is to stay so",
+            " (`study_name`) where it is to stay so",
         )
-    if _is_settled(study, trial, words):
+    if _is_known(study, trial, words):
         return None
     ran = any(other.state == TrialState.COMPLETE for other in others)
     alike = [t for t in _since_last_run(others) if _words(t) == words]
@@ -94,7 +96,7 @@ def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure |
         return ExternalFailure(
             DEFAULT_CRASHED,
             f"the default configuration does not start ({crash.reason}: {crash.detail}); see to"
-            f" what no tuned parameter can mend{_log(crash)}. What fails so again counts as a"
+            f" what no tuned parameter can repair{_log(crash)}. What fails so again counts as a"
             " crash",
         )
     if n_alike >= ALIKE:
@@ -102,7 +104,7 @@ def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure |
             SAME_WORDS,
             f"nothing has run yet, and {n_alike} different configurations fail with the same"
             f" words ({crash.reason}: {crash.detail}); see to what no tuned parameter can"
-            f" mend{_log(crash)}. What fails so again counts as a crash",
+            f" repair{_log(crash)}. What fails so again counts as a crash",
         )
     return None
 
@@ -133,7 +135,7 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
         # As Optuna itself retries: what a retry lists in its history is no crash to the sampler.
         retry = optuna.trial.create_trial(
             state=TrialState.WAITING,
-            system_attrs={"fixed_params": trial.params, "retry_history": [trial.number]},
+            system_attrs={FIXED_PARAMS_ATTR: trial.params, RETRY_HISTORY_ATTR: [trial.number]},
             user_attrs={
                 name: trial.user_attrs[name]
                 for name in (DEFAULT_CONFIGURATION,)
@@ -145,19 +147,19 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
 
 
 def _finished_here(study: Study, but: int) -> list[FrozenTrial]:
-    """This machine's finished trials, in order."""
+    """Return this machine's finished trials, in order."""
     trials = not_retried(study.get_trials(deepcopy=False))
     return [t for t in trials if t.state.is_finished() and t.number != but and ran_here(t)]
 
 
 def _since_last_run(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The crashes after the last trial that ran."""
+    """Return the crashes after the last trial that ran."""
     ran = [t.number for t in trials if t.state == TrialState.COMPLETE]
     return [t for t in trials if is_crash(t) and t.number > max(ran, default=-1)]
 
 
-def _is_settled(study: Study, trial: Trial, words: str) -> bool:
-    """Whether these words are known to be a crash's."""
+def _is_known(study: Study, trial: Trial, words: str) -> bool:
+    """Return whether these words are known to be a crash's."""
     trials = study.get_trials(deepcopy=False)
     suspected = _suspected(trials, trial)
     if suspected is not None and _words(suspected) == words:
@@ -173,7 +175,7 @@ def _is_settled(study: Study, trial: Trial, words: str) -> bool:
 
 
 def _suspected(trials: Sequence[FrozenTrial], trial: FrozenTrial | Trial) -> FrozenTrial | None:
-    """The trial that a run was ended over and this one retries."""
+    """Return the trial that a run was ended over and this one retries."""
     number = trial.user_attrs.get(RETRY_OF)
     found = next((t for t in trials if t.number == number), None)
     if found is None or found.user_attrs.get(EXTERNAL_REASON) not in (DEFAULT_CRASHED, SAME_WORDS):
@@ -192,13 +194,13 @@ def _check_one_that_ran(study: Study, others: Sequence[FrozenTrial], words: str)
 
 
 def _words(trial: FrozenTrial) -> str:
-    """A crashed trial's words without what differs from one crash to the next."""
+    """Return a crashed trial's words without what differs from one crash to the next."""
     attrs = trial.user_attrs
     return _normal(str(attrs.get(CRASH_DETAIL) or attrs.get(CRASH_REASON) or ""))
 
 
 def _normal(words: str) -> str:
-    """A message without paths, hexadecimal and decimal numbers."""
+    """Return a message without paths, hexadecimal and decimal numbers."""
     words = re.sub(r"(?:~|\.{0,2})?(?:/[\w.+@%=,-]+)+/?", "PATH", words)
     words = re.sub(r"\b(?:0x)?(?=[0-9a-f]*\d)[0-9a-f]{6,}\b", "N", words, flags=re.IGNORECASE)
     return re.sub(r"\d+(?:[.,]\d+)*", "N", words)
@@ -209,5 +211,5 @@ def _key(params: dict[str, Any]) -> str:
 
 
 def _log(crash: EngineCrash) -> str:
-    """Where to read more, where there is more."""
+    """Return where to read more, "" where there is no log."""
     return f" (its log: {crash.info['log']})" if crash.info.get("log") else ""

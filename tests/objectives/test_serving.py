@@ -374,6 +374,23 @@ def test_default_configuration_is_enqueued_once() -> None:
     assert marked[0].params == {"x": 2}
 
 
+@pytest.mark.parametrize(("external", "n_marked"), [(True, 2), (False, 1)])
+def test_default_configuration_that_was_interrupted_is_enqueued_again(
+    external: bool, n_marked: int
+) -> None:
+    objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE)
+    study = optuna.create_study(directions=objective.directions)
+    objective.enqueue_default(study)
+    trial = study.ask()
+    objective.enqueue_default(study)  # it runs now
+    trial.set_user_attr("failure_is_external", external)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    objective.enqueue_default(study)
+    objective.enqueue_default(study)  # it waits
+    marked = [t for t in study.trials if t.user_attrs.get("default_configuration")]
+    assert len(marked) == n_marked
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_any_sampler_tunes_it_and_learns_nothing_from_crashes(n_jobs: int) -> None:
     class Fragile(Arithmetic):

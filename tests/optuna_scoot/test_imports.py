@@ -10,6 +10,7 @@ import pytest
 
 
 ROOT = Path(__file__).parents[2]
+COMMAND = ("click", "rich", "optuna_scoot.cli")
 HEAVY = ("torch", "botorch", "gpytorch", "sklearn", "pymoo", "aiohttp")
 
 
@@ -44,6 +45,25 @@ def test_importing_the_objectives_loads_no_sampler() -> None:
     statement = "\n".join(f"import {name}" for name in names)
 
     assert _loaded(statement, ("torch", "botorch", "sklearn", "pymoo", "optuna_scoot")) == []
+
+
+def test_importing_the_tuning_library_loads_neither_command_nor_torch() -> None:
+    light = "import optuna_scoot.tuning; optuna_scoot.tuning.tune"
+    folder = ROOT / "optuna_scoot" / "tuning"
+    everything = "\n".join(f"import optuna_scoot.tuning.{p.stem}" for p in folder.glob("*.py"))
+
+    for statement in (light, everything.replace(".__init__", "")):
+        assert _loaded(statement, (*COMMAND, "torch", "botorch", "sklearn", "pymoo")) == []
+
+
+def test_tuning_with_a_sampler_of_optunas_loads_no_torch() -> None:
+    statement = (
+        "import optuna; from optuna_scoot.tuning import simulated_task, tune\n"
+        "task = simulated_task('sql-2xa10-7b', duration=2)\n"
+        "tune(task, n_trials=2, sampler=optuna.samplers.RandomSampler(seed=0))"
+    )
+
+    assert _loaded(statement, (*COMMAND, "torch")) == []
 
 
 def test_suggesting_needs_no_engine() -> None:

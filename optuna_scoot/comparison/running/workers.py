@@ -9,6 +9,8 @@ from multiprocessing import get_context
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 
+from optuna_scoot.own_objectives import use_own_objectives
+
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -37,6 +39,7 @@ def limit_threads() -> None:
 
 
 def _initialize_worker() -> None:
+    use_own_objectives()  # before the first task is unpickled, which imports them
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_threads()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +21,9 @@ import pytest
 import yaml
 
 from objectives.engines.simulated import SimulatedEngine
+from optuna_scoot import tuning
 from optuna_scoot.cli.main import run
+from optuna_scoot.cli.tune import tune
 
 
 SIMULATED = ["tune", "--engine", "simulated", "--duration", "5", "--seed", "0", "--output", "out"]
@@ -95,7 +99,7 @@ def test_help_of_tune_tells_every_option(capsys: pytest.CaptureFixture[str]) -> 
         ([*SIMULATED, "--constraint", "speed > 3"], "names 'speed'"),
         ([*SIMULATED, "--constraint", "__import__('os')"], "--constraint"),
         ([*SIMULATED, "--constraint", "max_num_seqs > 100000"], "No configuration"),
-        ([*SIMULATED, "--enqueue", "block_size=7"], "block_size=7 is not in"),
+        ([*SIMULATED, "--enqueue", "block_size=7"], "--enqueue: block_size=7 is not in"),
         ([*SIMULATED, "--enqueue", "speed=7"], "'speed' is not tuned here"),
         ([*SIMULATED, "--enqueue", "block_size"], "is not name=value"),
         ([*SIMULATED, "--enqueue", "block_size=[1"], "has no plain value"),
@@ -223,7 +227,9 @@ def test_study_of_another_load_or_objective_is_not_mixed(
     command = [*SIMULATED, "--trials", "1", "--study", "s"]
     assert run(command) == 0
     assert run([*command, "--rate", "3"]) == 2
-    assert "was tuned differently (requests" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "was tuned differently (requests" in err
+    assert "give another name with --study" in err
     assert run([*command, "--objective", "throughput"]) == 2
     assert "has other objectives" in capsys.readouterr().err
 
@@ -246,6 +252,32 @@ def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> 
     assert len(result["front"]) == 1
     assert result["metrics"] == [{"name": "throughput (requests/s)", "direction": "maximize"}]
     assert "best: trial" in capsys.readouterr().out
+
+
+def test_results_that_cannot_be_written_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert run([*SIMULATED, "--trials", "1"]) == 2
+    captured = capsys.readouterr()
+    assert "changed parameters" in captured.out
+    assert captured.err == "optuna-scoot: out/best.yaml: No space left on device\n"
+
+
+def test_every_argument_that_the_library_names_is_an_option() -> None:
+    sources = Path(tuning.__file__).parent.glob("*.py")
+    strings = [
+        node.value
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    named = {name for text in strings for name in re.findall(r"(?<!`)`(\w+)`(?!`)", text)}
+    assert {"study_name", "n_gpus", "output"} <= named
+    assert named - {"study_name"} <= {parameter.name for parameter in tune.params}
 
 
 def test_password_of_the_storage_is_neither_shown_nor_written(

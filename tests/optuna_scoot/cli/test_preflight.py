@@ -56,7 +56,10 @@ def left_behind() -> set[str]:
         (["--engine-command", "HF_TOKEN=verysecret"], "cannot run HF_TOKEN=***"),
         (["--engine-command", "./t.jsonl"], "cannot run ./t.jsonl: Permission denied"),
         (["--engine-command", "docker run -p 1:1 i"], "--network host"),
-        (["--engine-command", "./serve --max-num-seqs 4"], "sets max_num_seqs"),
+        (
+            ["--engine-command", "./serve --max-num-seqs 4"],
+            "--engine-command sets max_num_seqs, which would be tuned: give it with --engine-arg",
+        ),
         (
             [
                 "--engine-command",

@@ -27,7 +27,8 @@ def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None
     study = two_objective_study()
     out = io.StringIO()
     clock = Clock()
-    progress = Progress(study, 4, make_console(out), clock)
+    progress = Progress(make_console(out), clock=clock)
+    progress.run_began(study, 4)
     with progress:
         progress.trial_began(0)
         clock.now = 30.0
@@ -49,7 +50,8 @@ def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None
 def test_time_left_shrinks_while_a_trial_runs() -> None:
     study = two_objective_study()
     clock = Clock()
-    progress = Progress(study, 3, make_console(io.StringIO()), clock)
+    progress = Progress(make_console(io.StringIO()), clock=clock)
+    progress.run_began(study, 3)
     assert progress.seconds_left() is None
     progress.trial_began(0)
     clock.now = 10.0
@@ -65,7 +67,8 @@ def test_live_display_shows_trial_time_left_best_and_crashes() -> None:
     clock = Clock()
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)
-    progress = Progress(study, 3, console, clock)
+    progress = Progress(console, clock=clock)
+    progress.run_began(study, 3)
     progress.trial_began(0)
     clock.now = 10.0
     progress.trial_ended(add_default(study, (1000.0, 100.0)))
@@ -82,7 +85,8 @@ def test_live_display_shows_trial_time_left_best_and_crashes() -> None:
 def test_external_failure_is_told_and_leaves_the_estimate_alone() -> None:
     study = two_objective_study()
     out = io.StringIO()
-    progress = Progress(study, 3, make_console(out), Clock())
+    progress = Progress(make_console(out), clock=Clock())
+    progress.run_began(study, 3)
     progress.trial_began(0)
     progress.trial_ended(
         add(study, None, {"failure_is_external": True, "external_reason": "interrupted"})

@@ -1,7 +1,8 @@
-"""Small studies with known trials, for the tests of the command's parts."""
+"""Small studies with known trials, for the tests of tuning and of the command."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -9,6 +10,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
+
+from objectives.serving import ServingObjective
 
 
 DISTRIBUTIONS = {
@@ -46,6 +49,12 @@ def add(
     )
     study.add_trial(trial)
     return study.trials[-1]
+
+
+def enqueue_default(study: optuna.Study, params: dict[str, Any]) -> None:
+    """Enqueue a default configuration as a `ServingObjective` does, whatever the parameters."""
+    space = SimpleNamespace(default=params)
+    ServingObjective.enqueue_default(SimpleNamespace(space=space), study)  # type: ignore[arg-type]
 
 
 def add_default(study: optuna.Study, values: tuple[float, ...] | None) -> FrozenTrial:

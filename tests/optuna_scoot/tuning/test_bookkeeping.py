@@ -11,19 +11,19 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from objectives.serving import FAILURE_IS_EXTERNAL
+from objectives.serving import is_external
+from optuna_scoot.trials.outcomes import EXTERNAL_FAILURE_ATTR
 from optuna_scoot.tuning.bookkeeping import claim
-from optuna_scoot.tuning.bookkeeping import enqueue_default
 from optuna_scoot.tuning.bookkeeping import enqueue_wanted
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
 from optuna_scoot.tuning.bookkeeping import find_default
-from optuna_scoot.tuning.bookkeeping import is_external
 from optuna_scoot.tuning.bookkeeping import is_gone
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import worker_id
 from optuna_scoot.tuning.storage import open_storage
 from tests.optuna_scoot.tuning.studies import DEFAULT_PARAMS
-from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import add_default
 from tests.optuna_scoot.tuning.studies import tuned_study
 from tests.optuna_scoot.tuning.studies import two_objective_study
@@ -50,24 +50,8 @@ def test_completed_crashed_and_running_trials_take_budget_and_external_failures_
     assert n_taken(study.trials) == 5 + 2 + 1
 
 
-def test_default_configuration_is_enqueued_once() -> None:
-    study = two_objective_study()
-    enqueue_default(study, DEFAULT_PARAMS)
-    enqueue_default(study, DEFAULT_PARAMS)
-    assert [t.state for t in study.trials] == [TrialState.WAITING]
-    trial = study.ask()
-    enqueue_default(study, DEFAULT_PARAMS)
-    study.tell(trial, (1.0, 1.0))
-    enqueue_default(study, DEFAULT_PARAMS)
-    assert len(study.trials) == 1
-
-
-def test_interrupted_default_configuration_is_enqueued_again() -> None:
-    study = two_objective_study()
-    add(study, None, {"default_configuration": True, "failure_is_external": True})
-    enqueue_default(study, DEFAULT_PARAMS)
-    assert study.trials[1].state == TrialState.WAITING
-    assert study.trials[1].user_attrs["default_configuration"] is True
+def test_the_sampler_reads_the_attribute_that_objectives_write() -> None:
+    assert EXTERNAL_FAILURE_ATTR == FAILURE_IS_EXTERNAL
 
 
 def test_completed_default_is_preferred_to_a_crashed_one() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import signal
 from collections.abc import Iterator
@@ -17,14 +15,13 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
-from optuna_scoot.cli.progress import Progress
-from optuna_scoot.cli.progress import make_console
-from optuna_scoot.tuning.bookkeeping import enqueue_default
+from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import is_crash
-from optuna_scoot.tuning.bookkeeping import is_external
+from optuna_scoot.tuning.loop import Objective
 from optuna_scoot.tuning.loop import run_trials
-from optuna_scoot.tuning.loop import terminate_like_interrupt
 from optuna_scoot.tuning.storage import open_storage
+from tests.optuna_scoot.tuning.notes import Notes
+from tests.optuna_scoot.tuning.studies import enqueue_default
 
 
 @pytest.fixture
@@ -38,12 +35,10 @@ def study(tmp_path: Path) -> Iterator[optuna.Study]:
     optuna.logging.set_verbosity(before)
 
 
-def run(study: optuna.Study, objective: object, n_trials: int) -> str:
-    """Run without a terminal and return what was printed."""
-    out = io.StringIO()
-    with Progress(study, n_trials, make_console(out)) as progress:
-        run_trials(study, objective, n_trials, progress)
-    return out.getvalue()
+def run(study: optuna.Study, objective: Objective, n_trials: int) -> Notes:
+    notes = Notes()
+    run_trials(study, objective, n_trials, notes)
+    return notes
 
 
 def good(trial: optuna.Trial) -> float:
@@ -61,12 +56,12 @@ def crash_on_odd(trial: optuna.Trial) -> float:
 def test_total_counts_completed_and_crashed_trials_and_resuming_adds_none(
     study: optuna.Study,
 ) -> None:
-    printed = run(study, crash_on_odd, 4)
+    notes = run(study, crash_on_odd, 4)
     assert [t.state for t in study.trials] == [TrialState.COMPLETE, TrialState.FAIL] * 2
     assert sum(is_crash(t) for t in study.trials) == 2
-    assert "[2/4] trial 1: crashed (out_of_memory)" in printed
-    assert "2 crashes" in printed
-    assert run(study, crash_on_odd, 4) == ""
+    assert notes.began == [t.number for t in notes.ended] == [0, 1, 2, 3]
+    assert [is_crash(t) for t in notes.ended] == [False, True, False, True]
+    assert run(study, crash_on_odd, 4).began == []
     assert len(study.trials) == 4
 
 
@@ -101,36 +96,14 @@ def test_interrupt_while_a_suggestion_is_made_leaves_no_trial_running(
     assert is_external(study.trials[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_termination_ends_a_run_like_ctrl_c(study: optuna.Study, number: signal.Signals) -> None:
-    def terminated(trial: optuna.Trial) -> float:
-        good(trial)
-        os.kill(os.getpid(), number)
-        return 0.0
+def test_a_run_that_is_to_stop_ends_before_its_next_trial(study: optuna.Study) -> None:
+    class Once(Notes):
+        def should_stop(self) -> bool:
+            return bool(self.ended)
 
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), terminate_like_interrupt():
-        run(study, terminated, 3)
-    assert is_external(study.trials[0])
-    assert signal.getsignal(number) is before
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_that_a_library_drops_ends_the_run_after_the_trial(
-    study: optuna.Study, number: signal.Signals
-) -> None:
-    def dropping(trial: optuna.Trial) -> float:
-        good(trial)
-        with contextlib.suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-        return 0.0
-
-    with pytest.raises(KeyboardInterrupt), terminate_like_interrupt():
-        run(study, dropping, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run_trials(study, good, 3, Once())
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
-    with terminate_like_interrupt():
-        run(study, good, 2)
-    assert len(study.trials) == 2
 
 
 def test_external_failure_stops_and_is_not_counted(study: optuna.Study) -> None:
@@ -152,14 +125,14 @@ def test_passing_failure_is_tried_again_with_the_same_configuration(study: optun
         return x
 
     enqueue_default(study, {"x": 0.125})
-    printed = run(study, late_once, 2)
+    notes = run(study, late_once, 2)
     first, again, other = study.trials
     assert is_external(first)
     assert again.params == first.params == {"x": 0.125}
     assert again.user_attrs["default_configuration"] is True
     assert again.user_attrs["retry_of"] == 0
     assert other.params != first.params
-    assert "trying the configuration again: the machine was busy" in printed
+    assert notes.lines == ["trying the configuration again: the machine was busy"]
 
 
 def test_failure_that_does_not_pass_stops_after_three_attempts(study: optuna.Study) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from optuna_scoot.cli.errors import InputError
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result_files import best_yaml
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
 from optuna_scoot.tuning.result_files import write_file
-from optuna_scoot.tuning.results import make_report
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import tuned_study
 from tests.optuna_scoot.tuning.studies import two_objective_study
@@ -92,7 +92,7 @@ def test_trials_csv_has_a_line_for_every_trial() -> None:
 
 def test_output_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--output .*Not a directory"):
+    with pytest.raises(InputError, match=r"`output` .*Not a directory"):
         make_output_dir(tmp_path / "file" / "results")
 
 

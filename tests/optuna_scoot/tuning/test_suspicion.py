@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,19 +14,18 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
-from optuna_scoot.cli.progress import Progress
-from optuna_scoot.cli.progress import make_console
+from objectives.serving import is_external
 from optuna_scoot.tuning import bookkeeping as trials
 from optuna_scoot.tuning.bookkeeping import WORKER
-from optuna_scoot.tuning.bookkeeping import enqueue_default
 from optuna_scoot.tuning.bookkeeping import is_crash
-from optuna_scoot.tuning.bookkeeping import is_external
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import not_retried
 from optuna_scoot.tuning.loop import run_trials
-from optuna_scoot.tuning.results import make_report
+from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.suspicion import ALIKE
+from tests.optuna_scoot.tuning.notes import Notes
+from tests.optuna_scoot.tuning.studies import enqueue_default
 
 
 DISK = "OSError: the frobnicator at /tmp/run-{0}/x{0} of process {0} says 0x7f{0}abcd{0} to {0}"
@@ -65,10 +63,7 @@ def study() -> Iterator[optuna.Study]:
 
 def run(study: optuna.Study, engine: Engine, n_trials: int) -> str:
     enqueue_default(study, {"x": 0.125})
-    out = io.StringIO()
-    with Progress(study, n_trials, make_console(out)) as progress:
-        run_trials(study, engine, n_trials, progress)
-    return out.getvalue()
+    return run_without_default(study, engine, n_trials)
 
 
 def taught(study: optuna.Study) -> list[int]:
@@ -151,16 +146,11 @@ def test_configurations_that_fail_alike_when_none_ever_ran_end_the_run(
 ) -> None:
     engine = Engine(lambda n, x: crash(DISK.format(n), reason))
     fresh = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    out = io.StringIO()
-    with (
-        pytest.raises(ExternalFailure, match="nothing has run yet, and 3") as stopped,
-        Progress(fresh, 9, make_console(out)) as progress,
-    ):
-        run_trials(fresh, engine, 9, progress)
+    with pytest.raises(ExternalFailure, match="nothing has run yet, and 3") as stopped:
+        run_trials(fresh, engine, 9, Notes())
     assert stopped.value.reason == "same_words"
     assert engine.n_starts == ALIKE
-    with Progress(fresh, 9, make_console(out)) as progress:  # told to go on over these words
-        run_trials(fresh, engine, 9, progress)
+    run_trials(fresh, engine, 9, Notes())  # told to go on over these words
     assert n_taken(fresh.trials) == 9
     assert fresh.trials[ALIKE].params == fresh.trials[ALIKE - 1].params
 
@@ -200,10 +190,9 @@ def test_different_words_or_one_configuration_again_are_not_suspicious() -> None
 
 
 def run_without_default(study: optuna.Study, engine: Engine, n_trials: int) -> str:
-    out = io.StringIO()
-    with Progress(study, n_trials, make_console(out)) as progress:
-        run_trials(study, engine, n_trials, progress)
-    return out.getvalue()
+    notes = Notes()
+    run_trials(study, engine, n_trials, notes)
+    return "\n".join(notes.lines)
 
 
 def test_alike_crashes_after_a_run_are_a_crash_when_the_default_still_runs(
@@ -270,9 +259,7 @@ def test_configuration_that_cannot_be_measured_counts_as_a_crash_and_the_run_goe
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     study.enqueue_trial({"n": 3})
     study.enqueue_trial({"n": 8})
-    out = io.StringIO()
-    with Progress(study, 5, make_console(out)) as progress:
-        run_trials(study, late, 5, progress)
+    run_trials(study, late, 5, Notes())
     assert [is_external(t) for t in study.trials[:5]] == [False, True, True, False, False]
     assert study.trials[3].params == {"n": 8}
     assert is_crash(study.trials[3])
@@ -284,12 +271,10 @@ def test_configuration_that_cannot_be_measured_counts_as_a_crash_and_the_run_goe
 def test_first_configuration_that_cannot_be_measured_ends_one_run_and_not_two() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     study.enqueue_trial({"n": 8})
-    out = io.StringIO()
-    with Progress(study, 3, make_console(out)) as progress:
-        with pytest.raises(ExternalFailure, match="late"):
-            run_trials(study, late, 3, progress)
-        assert [is_external(t) for t in study.trials[:3]] == [True] * 3
-        run_trials(study, late, 3, progress)
+    with pytest.raises(ExternalFailure, match="late"):
+        run_trials(study, late, 3, Notes())
+    assert [is_external(t) for t in study.trials[:3]] == [True] * 3
+    run_trials(study, late, 3, Notes())
     assert taught(study)[0] == 3
     assert n_taken(study.trials) == 3
 

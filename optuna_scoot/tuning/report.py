@@ -1,6 +1,6 @@
-"""What a study found: its front or best beside the default configuration, and its crashes.
+"""What a study found: its front or best next to the default configuration, and its crashes.
 
-Only numbers here; `table.py` shows them and `result_files.py` writes them.
+Only numbers here; the command shows them, and ``result_files.py`` writes them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from objectives.serving import CRASH_REASON
+from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import is_crash
-from optuna_scoot.tuning.bookkeeping import is_external
 from optuna_scoot.tuning.bookkeeping import not_retried
 
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Metric:
     """One objective.
 
-    Args:
+    Attributes:
         name: As the study names it, or "value 0" and so on where it does not.
         maximise: Whether larger is better.
     """
@@ -46,12 +46,12 @@ class Metric:
 class Report:
     """The outcome of a study so far.
 
-    Args:
+    Attributes:
         metrics: The objectives in the study's order.
         default: The trial of the default configuration, None before it ended.
         front: The trials that no other completed trial dominates, by the first objective; with
             one objective the best trial alone.
-        best: The trial to use, see `best_trade_off`; None while nothing completed.
+        best: The trial to use, see ``best_trade_off``; None while nothing completed.
         counted: Trials that completed or crashed.
         completed: Of these, trials that completed.
         crashes: Crashes by reason.
@@ -71,23 +71,23 @@ class Report:
 
     @property
     def reference(self) -> tuple[float, ...] | None:
-        """The default configuration's values, None when it crashed or was never run."""
+        """Return the default configuration's values, None when it crashed or was never run."""
         if self.default is None or self.default.state != TrialState.COMPLETE:
             return None
         return tuple(self.default.values)
 
     @property
     def crashed(self) -> int:
-        """How many configurations crashed."""
+        """Return how many configurations crashed."""
         return sum(self.crashes.values())
 
 
 def make_report(study: Study, trials: Sequence[FrozenTrial] | None = None) -> Report:
-    """Sum a study up.
+    """Return a summary of a study.
 
     Args:
         study: Any study; the default configuration is the trial with the user attribute
-            `default_configuration`.
+            ``default_configuration``.
         trials: Its trials, when they are at hand; else they are read.
     """
     trials = not_retried(study.get_trials(deepcopy=False) if trials is None else trials)
@@ -115,7 +115,7 @@ def make_report(study: Study, trials: Sequence[FrozenTrial] | None = None) -> Re
 
 
 def study_metrics(study: Study) -> tuple[Metric, ...]:
-    """The study's objectives with their names."""
+    """Return the study's objectives with their names."""
     directions = study.directions
     names = study.metric_names or [f"value {i}" for i in range(len(directions))]
     return tuple(
@@ -127,7 +127,9 @@ def study_metrics(study: Study) -> tuple[Metric, ...]:
 def pareto_front(
     trials: Sequence[FrozenTrial], metrics: Sequence[Metric]
 ) -> tuple[FrozenTrial, ...]:
-    """The trials that no other dominates, best first objective first; of equals the earliest.
+    """Return the trials that no other dominates, best first objective first.
+
+    Of equal ones the earliest.
 
     Args:
         trials: Completed trials.
@@ -145,19 +147,19 @@ def pareto_front(
 
 
 def gains(values: Sequence[float], metrics: Sequence[Metric]) -> tuple[float, ...]:
-    """The values turned so that larger is better."""
+    """Return the values turned so that larger is better."""
     return tuple(v if m.maximise else -v for v, m in zip(values, metrics, strict=True))
 
 
 def _covers(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether `a` is at least as good as `b` everywhere (larger is better)."""
+    """Return whether ``a`` is at least as good as ``b`` everywhere (larger is better)."""
     return all(x >= y for x, y in zip(a, b, strict=True))
 
 
 def single_point_hypervolume(
     values: Sequence[float], reference: Sequence[float], metrics: Sequence[Metric]
 ) -> float:
-    """HV of one point, eq. 11 of the paper: (TTFT_ref - TTFT)(TPOT_ref - TPOT).
+    """Return the HV of one point (paper, eq. 11): (TTFT_ref - TTFT)(TPOT_ref - TPOT).
 
     Zero where the point is not better than the reference in every objective.
     """
@@ -174,7 +176,7 @@ def best_trade_off(
     reference: Sequence[float] | None,
     default: FrozenTrial | None,
 ) -> FrozenTrial | None:
-    """The trial to use: the best, or with several objectives the paper's best trade-off (eq. 11).
+    """Return the trial to use: the best, or with several objectives the best trade-off (eq. 11).
 
     The reference point is the default configuration's values. Where none on the front is better
     than the default in every objective, the default stays the best trade-off. Where the default
@@ -195,7 +197,7 @@ def best_trade_off(
 
 
 def relative_change(value: float, reference: float) -> float | None:
-    """(value - reference) / reference, None where that has no meaning."""
+    """Return (value - reference) / reference, None where that has no meaning."""
     if reference == 0 or not math.isfinite(reference) or not math.isfinite(value):
         return None
     return (value - reference) / abs(reference)

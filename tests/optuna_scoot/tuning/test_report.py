@@ -7,11 +7,11 @@ import math
 import pytest
 
 from optuna_scoot.cli.table import report_lines
-from optuna_scoot.tuning.results import Metric
-from optuna_scoot.tuning.results import make_report
-from optuna_scoot.tuning.results import pareto_front
-from optuna_scoot.tuning.results import relative_change
-from optuna_scoot.tuning.results import single_point_hypervolume
+from optuna_scoot.tuning.report import Metric
+from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.report import pareto_front
+from optuna_scoot.tuning.report import relative_change
+from optuna_scoot.tuning.report import single_point_hypervolume
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import add_default
 from tests.optuna_scoot.tuning.studies import tuned_study

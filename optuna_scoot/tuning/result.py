@@ -1,0 +1,103 @@
+"""What a tuning run gives: the study's outcome, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna_scoot.tuning.report import Report
+from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.result_files import BEST_FILE
+from optuna_scoot.tuning.result_files import RESULT_FILE
+from optuna_scoot.tuning.result_files import TRIALS_FILE
+from optuna_scoot.tuning.result_files import best_yaml
+from optuna_scoot.tuning.result_files import make_output_dir
+from optuna_scoot.tuning.result_files import result_json
+from optuna_scoot.tuning.result_files import trials_csv
+from optuna_scoot.tuning.result_files import write_file
+
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+
+    from optuna_scoot.tuning.task import TuningTask
+
+
+@dataclass(frozen=True)
+class TuningResult(Report):
+    """The outcome of a study so far, with what was tuned.
+
+    Attributes:
+        study: Holds all trials.
+        task: What was tuned.
+        options: How it was searched, without secrets.
+        seconds: How long this run took.
+    """
+
+    study: Study
+    task: TuningTask = field(repr=False)
+    options: Mapping[str, Any]
+    seconds: float
+
+    @classmethod
+    def of(
+        cls, study: Study, task: TuningTask, options: Mapping[str, Any], seconds: float
+    ) -> TuningResult:
+        """Return what a study holds now."""
+        report = vars(make_report(study))
+        return cls(**report, study=study, task=task, options=options, seconds=seconds)
+
+    def save(self, output: str | Path, *, options: Mapping[str, Any] | None = None) -> list[Path]:
+        """Write ``best.yaml`` (where there is a best), ``result.json`` and ``trials.csv``.
+
+        Args:
+            output: Folder of the files, made where it is missing.
+            options: What to write as options instead of this result's, without secrets.
+
+        Returns:
+            The files' paths.
+
+        Raises:
+            InputError: A file cannot be written.
+        """
+        folder = make_output_dir(Path(output))
+        names = [metric.name for metric in self.metrics]
+        facts = self._facts(self.options if options is None else options)
+        texts = {
+            RESULT_FILE: result_json(self, facts),
+            TRIALS_FILE: trials_csv(self.study.get_trials(deepcopy=False), names),
+        }
+        if self.best is not None:
+            params = {**self.task.objective.space.default, **self.best.params}
+            best = best_yaml(params, self.task.serve_args, self._heading(), self.task.flags)
+            texts = {BEST_FILE: best, **texts}
+        return [write_file(folder, name, text) for name, text in texts.items()]
+
+    def _heading(self) -> list[str]:
+        assert self.best is not None
+        lines = [
+            f"Trial {self.best.number} of study {self.study.study_name}, by optuna-scoot",
+            self.task.title,
+        ]
+        if self.task.simulated:
+            lines.append("The figures behind it are of a simulated engine.")
+        return lines
+
+    def _facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        durations = [t.duration for t in self.study.trials if t.duration is not None]
+        return {
+            "simulated": self.task.simulated,
+            "engine": self.task.objective.engine.description,
+            "load": self.task.load,
+            "study": self.study.study_name,
+            "options": dict(options),
+            "default_configuration": self.task.objective.space.default,
+            "seconds": {
+                "this_run": round(self.seconds, 3),
+                "all_trials": round(sum(d.total_seconds() for d in durations), 3),
+            },
+        }

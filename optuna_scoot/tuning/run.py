@@ -1,0 +1,156 @@
+"""One run: the default configuration, then what the user wants, then what the sampler suggests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from optuna_scoot.tuning.bookkeeping import enqueue_wanted
+from optuna_scoot.tuning.demands import check_configurations
+from optuna_scoot.tuning.demands import constrained
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.errors import StoppedError
+from optuna_scoot.tuning.errors import TuningError
+from optuna_scoot.tuning.errors import TuningInterrupted
+from optuna_scoot.tuning.loop import run_trials
+from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.result import TuningResult
+from optuna_scoot.tuning.samplers import make_sampler
+from optuna_scoot.tuning.storage import check_comparable
+from optuna_scoot.tuning.storage import check_storage
+from optuna_scoot.tuning.storage import open_storage
+from optuna_scoot.tuning.storage import open_study
+from optuna_scoot.tuning.storage import shown_storage
+from optuna_scoot.tuning.storage import storage_failures
+
+
+if TYPE_CHECKING:
+    from objectives.spaces import EngineSpace
+    from optuna_scoot.tuning.task import TuningTask
+
+
+DEFAULT_TRIALS = 30
+"""The budget of the paper (section V-B), the default configuration included."""
+USERS_FAULTS = (
+    ExternalReason.NO_SUCH_MODEL,
+    ExternalReason.ENGINE_MISSING,
+    ExternalReason.BAD_ENGINE_ARGUMENT,
+)
+
+
+def tune(
+    task: TuningTask,
+    *,
+    n_trials: int = DEFAULT_TRIALS,
+    storage: str | BaseStorage | None = None,
+    study_name: str | None = None,
+    sampler: str | BaseSampler = "scoot",
+    seed: int | None = None,
+    constraints: Sequence[str] = (),
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    observer: Observer | None = None,
+) -> TuningResult:
+    """Measure the default configuration, then what the sampler suggests, up to a total of trials.
+
+    A study that exists is resumed: the total counts its trials. A trial that failed for a
+    passing reason outside its configuration, such as a busy machine, is tried again; one that was
+    lost with its worker does not count. Several processes may run the same call on one storage.
+
+    Args:
+        task: What is tuned.
+        n_trials: The study's total, the default configuration and crashes included.
+        storage: Optuna's storage or its URL, as in "sqlite:///scoot.db"; None keeps the study in
+            memory.
+        study_name: Made, or resumed where it exists; None lets Optuna make a name up.
+        sampler: "scoot" (``ScootSampler`` with the known constraints of the space), "tpe",
+            "nsga2", "gp", "random", or any sampler of Optuna's.
+        seed: Of a sampler that is made here.
+        constraints: What holds for every suggestion of ``scoot``, as in "max_num_seqs <= 64". A
+            sampler of your own is to be given its constraints when it is made.
+        enqueue: Configurations to try right after the default one, of which each changes a few
+            values.
+        observer: Told of every trial.
+
+    Returns:
+        What the study holds: the default, the front, the best trade-off, crashes.
+
+    Raises:
+        InputError: Something that was given, or around the engine, has to be changed first. The
+            study is not begun, or its finished trials are in the error's ``result``.
+        StoppedError: A trial failed for a reason outside its configuration, or the storage does
+            not answer. Calling again goes on.
+        TuningInterrupted: Ctrl-C; a ``KeyboardInterrupt`` with the ``result`` so far.
+    """
+    began = time.monotonic()
+    observer = Observer() if observer is None else observer
+    if isinstance(storage, str):
+        check_storage(storage)
+    space = constrained(task.objective.space, constraints)
+    check_configurations(enqueue, space)
+    chosen = _sampler(sampler, space, seed, constraints)
+    with storage_failures(storage):
+        study = open_study(
+            open_storage(storage) if isinstance(storage, str) else storage,
+            study_name,
+            task.objective.directions,
+            chosen,
+        )
+        task.objective.prepare(study)
+        check_comparable(study, task)
+        options = {
+            "trials": n_trials,
+            "storage": shown_storage(storage),
+            "study": study.study_name,
+            "sampler": sampler if isinstance(sampler, str) else type(sampler).__name__,
+            "seed": seed,
+            "constraints": list(constraints),
+            "enqueue": [dict(params) for params in enqueue],
+        }
+
+        def result() -> TuningResult:
+            return TuningResult.of(study, task, options, time.monotonic() - began)
+
+        observer.run_began(study, n_trials)
+        try:
+            task.objective.enqueue_default(study)
+            enqueue_wanted(study, enqueue, space.default)
+            run_trials(study, task.objective, n_trials, observer)
+        except KeyboardInterrupt:
+            raise TuningInterrupted(result()) from None
+        except ExternalFailure as failure:
+            raise _ended_by(failure, result()) from failure
+        return result()
+
+
+def _sampler(
+    sampler: str | BaseSampler, space: EngineSpace, seed: int | None, constraints: Sequence[str]
+) -> BaseSampler:
+    """Return the sampler to use.
+
+    Raises:
+        InputError: There is no sampler of this name, or the user's own would not be told the
+            constraints or the seed.
+    """
+    if isinstance(sampler, str):
+        return make_sampler(sampler, space, seed)
+    if constraints or seed is not None:
+        raise InputError(
+            "`constraints` and `seed` are for a sampler that is made here: give them to"
+            f" {type(sampler).__name__} itself"
+        )
+    return sampler
+
+
+def _ended_by(failure: ExternalFailure, result: TuningResult) -> TuningError:
+    """Return the error that a failure outside of any configuration ends the run with."""
+    if failure.reason in USERS_FAULTS:
+        return InputError(failure.detail, result)
+    return StoppedError(f"stopped ({failure.reason}): {failure.detail}", result)

@@ -1,0 +1,131 @@
+"""What is tuned: an objective that measures an engine, and what has to be known of it besides."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import TYPE_CHECKING
+from typing import Any
+
+from objectives.engines.base import ExternalFailure
+from objectives.engines.command import EngineArgumentError
+from objectives.engines.simulated.engine import SimulatedEngine
+from objectives.engines.vllm import VllmEngine
+from objectives.lengths import LengthError
+from objectives.prompts import PromptError
+from objectives.redaction import without_secrets
+from objectives.serving import ObjectiveError
+from objectives.simulated_services import ServiceError
+from objectives.spaces import SpaceError
+from objectives.traces import TraceError
+from objectives.workload import WorkloadError
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.load import describe_load
+from optuna_scoot.tuning.load import workload_settings
+
+
+if TYPE_CHECKING:
+    from objectives.engines.base import Engine
+    from objectives.serving import ServingObjective
+
+
+_USER_ERRORS = (
+    EngineArgumentError,
+    LengthError,
+    ObjectiveError,
+    PromptError,
+    ServiceError,
+    SpaceError,
+    TraceError,
+    WorkloadError,
+)
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """What is tuned. Made by ``vllm_task``, ``simulated_task`` and ``serving_task``.
+
+    Attributes:
+        objective: Measures a configuration, on an engine started afresh for every trial.
+        load: The load in words: "trace bot, 500 requests in 100 s (5 requests/s)".
+        settings: What has to be the same for trials to be comparable, without secrets.
+        simulated: Whether nothing real is measured.
+        serve_args: Model and arguments that ``vllm serve`` needs besides the parameters; may hold
+            secrets.
+        flags: The options that the engine has; empty where it has none.
+    """
+
+    objective: ServingObjective
+    load: str
+    settings: Mapping[str, Any]
+    simulated: bool = False
+    serve_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def title(self) -> str:
+        """Return engine and load in words; a simulated engine says that it is one."""
+        return f"{self.objective.engine.description}, {self.load}"
+
+
+def serving_task(
+    objective: ServingObjective,
+    *,
+    load: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> TuningTask:
+    """Return the task of an objective of your own, with any engine, workload and space.
+
+    Args:
+        objective: What measures a trial.
+        load: The load in words; by default those of the workload.
+        settings: What else than the engine has to be the same for trials to be comparable; by
+            default what can be told of workload and objective. Values that JSON has.
+
+    Raises:
+        InputError: The engine, a vLLM, cannot serve the workload on this machine.
+    """
+    engine = objective.engine
+    workload = objective.workload
+    if settings is None:
+        settings = {
+            **workload_settings(workload),
+            "least share of completed requests": objective.min_completed_share,
+        }
+    serve_args: dict[str, Any] = {}
+    flags: frozenset[str] = frozenset()
+    with input_errors():
+        if isinstance(engine, VllmEngine):
+            engine.check(workload)
+            serve_args = {"model": engine.model, **engine.engine_args}
+            flags = engine.capabilities.flags
+        return TuningTask(
+            objective=objective,
+            load=describe_load(workload) if load is None else load,
+            settings={**_engine_settings(engine), **settings},
+            simulated=isinstance(engine, SimulatedEngine),
+            serve_args=serve_args,
+            flags=flags,
+        )
+
+
+def _engine_settings(engine: Engine) -> dict[str, Any]:
+    known: dict[str, Any] = {"engine": engine.description}
+    if isinstance(engine, VllmEngine):
+        known["model"] = engine.model
+        known["engine arguments"] = without_secrets(engine.engine_args)
+    return known
+
+
+@contextlib.contextmanager
+def input_errors() -> Iterator[None]:
+    """Turn what objectives refuse, or what is missing around an engine, into ``InputError``."""
+    try:
+        yield
+    except _USER_ERRORS as error:
+        raise InputError(str(error)) from None
+    except ExternalFailure as failure:
+        raise InputError(failure.detail) from None

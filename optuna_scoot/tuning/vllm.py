@@ -1,0 +1,174 @@
+"""A real vLLM as a tuning task."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from objectives.engines.command import options_in
+from objectives.engines.ports import check_port
+from objectives.engines.vllm import VllmEngine
+from objectives.lengths import stated_length
+from objectives.serving import ServingObjective
+from objectives.spaces import vllm_space
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.load import DEFAULT_DURATION
+from optuna_scoot.tuning.load import Load
+from optuna_scoot.tuning.load import describe_load
+from optuna_scoot.tuning.task import TuningTask
+from optuna_scoot.tuning.task import input_errors
+from optuna_scoot.tuning.task import serving_task
+
+
+if TYPE_CHECKING:
+    from objectives.engines.capabilities import EngineCapabilities
+    from objectives.loadgen import Progress
+    from objectives.serving import Mode
+    from objectives.spaces import EngineSpace
+    from objectives.trace_formats.stamps import TimeUnit
+    from objectives.traces import Trace
+    from objectives.workload import TooLong
+
+
+LOG_FOLDER = Path("runs") / "engine-logs"
+
+
+def vllm_task(
+    model: str,
+    trace: str | Path | Trace,
+    *,
+    objective: Mode = "ttft-tpot",
+    rate: float | None = None,
+    duration: float = DEFAULT_DURATION,
+    burstiness: float = 1.0,
+    replay: bool = False,
+    trace_time_unit: TimeUnit | None = None,
+    too_long: TooLong | None = None,
+    workload_seed: int = 0,
+    python: str | Path | None = None,
+    engine_command: str | Sequence[str] | None = None,
+    engine_args: Mapping[str, Any] | None = None,
+    n_gpus: int | None = None,
+    port: int | None = None,
+    startup_timeout: float = 600.0,
+    log_dir: str | Path = LOG_FOLDER,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TuningTask:
+    """Return the task of tuning a vLLM on a trace. Asks the installed vLLM what it takes.
+
+    Args:
+        model: Folder or hub name of the model.
+        trace: "sql", "bot", "cls" or "rec" (bundled), a .jsonl or .csv file of requests, or a
+            trace in memory.
+        objective: What is to improve.
+        rate: Requests a second that arrive; needed unless ``replay``.
+        duration: Seconds of arrivals in each trial.
+        burstiness: 1 is Poisson, less comes in bursts.
+        replay: Take the arrival times of the trace.
+        trace_time_unit: What the times of the trace count, where its format does not tell it.
+        too_long: What becomes of requests too long for the model; None refuses them.
+        workload_seed: Seed of arrivals and prompts; the same in all trials.
+        python: Interpreter of the environment that has vLLM; by default the command ``vllm``,
+            else this interpreter.
+        engine_command: A whole command that starts vLLM instead, up to the model's name.
+        engine_args: Arguments for vLLM in every trial, named with underscores; not tuned then.
+        n_gpus: GPUs of the service; by default all that vLLM sees.
+        port: Port of the engine; by default a free one for every trial.
+        startup_timeout: Seconds after which an engine that does not get ready counts as crashed.
+        log_dir: Folder of the engines' logs.
+        on_progress: Called a few times a second while a trial's load runs.
+
+    Raises:
+        InputError: Something does not exist, cannot be read, or does not fit together.
+    """
+    engine_args = dict(engine_args or {})
+    load = Load(
+        trace,
+        rate=rate,
+        duration=duration,
+        burstiness=burstiness,
+        replay=replay,
+        time_unit=trace_time_unit,
+        too_long=too_long or "refuse",
+        seed=workload_seed,
+    )
+    with input_errors():
+        requests = load.read()
+        engine = VllmEngine(
+            model,
+            python=python,
+            command=_words(engine_command),
+            engine_args=engine_args,
+            log_dir=log_dir,
+            port=port,
+            startup_timeout=startup_timeout,
+            on_progress=on_progress,
+        )
+        if port is not None:
+            check_port(engine.host, port)
+        capabilities = engine.capabilities
+        if n_gpus is not None and 0 < capabilities.n_devices < n_gpus:
+            raise InputError(f"`n_gpus` {n_gpus}: the engine sees {capabilities.n_devices}")
+        requests = engine.count_texts(requests)
+        length = _model_length(engine, capabilities, too_long)
+        workload = load.schedule(requests, length)
+        space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
+        _check_tuned_once(engine, space)
+        return serving_task(
+            ServingObjective(engine, workload, space=space, mode=objective),
+            load=f"model {model}, {describe_load(workload, requests.notes)}",
+            settings=load.settings(workload),
+        )
+
+
+def _words(command: str | Sequence[str] | None) -> list[str] | None:
+    """Return the words of a command line.
+
+    Raises:
+        InputError: A quotation does not end.
+    """
+    if command is None:
+        return None
+    try:
+        return shlex.split(command) if isinstance(command, str) else list(command)
+    except ValueError as error:
+        raise InputError(f"`engine_command`: {error}") from None
+
+
+def _model_length(
+    engine: VllmEngine, capabilities: EngineCapabilities, too_long: TooLong | None
+) -> int | None:
+    """Return the longest sequence that is served: as the user's words tell it, else the engine.
+
+    An engine that is asked does not know of the words of the command that starts it.
+
+    Raises:
+        InputError: Nobody tells it, and the user says what to do with longer requests.
+        LengthError: What the user says is no number of tokens.
+    """
+    stated = stated_length(engine.engine_args, engine.command)
+    length = stated or capabilities.max_model_len
+    if length is None and too_long is not None:
+        raise InputError(
+            f"`too_long` {too_long}: nothing tells how long a sequence the model takes;"
+            " add `engine_args` max-model-len=N"
+        )
+    return length
+
+
+def _check_tuned_once(engine: VllmEngine, space: EngineSpace) -> None:
+    """Refuse a command that sets what is to be tuned.
+
+    Raises:
+        InputError: It does.
+    """
+    if twice := sorted(space.parameters.keys() & options_in(engine.command or ())):
+        raise InputError(
+            f"`engine_command` sets {', '.join(twice)}, which would be tuned: give it with"
+            " `engine_args` instead"
+        )
