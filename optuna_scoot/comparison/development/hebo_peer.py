@@ -27,13 +27,27 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from optuna_scoot.comparison.peers.contestants import Contestant
+from optuna_scoot.comparison.peers.modes import ALL_MODES
+from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.problems.problem import Problem
+
 
 PYTHON_VARIABLE = "OPTUNA_SCOOT_HEBO_PYTHON"
 
 
-def hebo_python() -> str | None:
-    """The Python that has HEBO, or None."""
-    return os.environ.get(PYTHON_VARIABLE)
+def hebo_contestant() -> Contestant:
+    """Return HEBO as a sampler of the comparison."""
+    # It knows no constraints: what they would tell it is the value that comes with them.
+    modes = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.CONSTRAINT)
+    missing = None
+    if PYTHON_VARIABLE not in os.environ:
+        missing = f"HEBO runs in a Python of its own: set {PYTHON_VARIABLE} to one that has it."
+    return Contestant("hebo", _hebo, modes, n_draws=3, missing=missing)
+
+
+def _hebo(problem: Problem, seed: int) -> BaseSampler:
+    return HeboSampler(os.environ[PYTHON_VARIABLE], problem.space, seed=seed)
 
 
 class HeboSampler(BaseSampler):

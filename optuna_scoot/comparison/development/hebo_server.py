@@ -57,7 +57,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    # A script's folder comes first in the search path; here it holds a `statistics.py`, which
-    # would stand in for the standard library's.
-    del sys.path[0]
     serve()

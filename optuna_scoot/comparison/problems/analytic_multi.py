@@ -13,6 +13,7 @@ bowls on a logarithmic scale, whose front is the image of the segment between th
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -69,14 +70,13 @@ _SHAPES: dict[str, Shape] = {"zdt1": _zdt1, "zdt2": _zdt2, "zdt3": _zdt3, "dtlz2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class MultiRecipe:
     """How a two-objective problem is made.
 
     Attributes:
         name: Its name.
         shape: A key of the shapes, or ``"bowls"``.
         kinds: Kinds of the parameters; the first is the position, except for bowls.
-        problem_set: For development or held out.
         known: Known rules.
         hidden: Hidden crash rules, made of all parameters but the position.
         flip: Whether the second objective is shown negated, to be maximised.
@@ -85,7 +85,6 @@ class Recipe:
     name: str
     shape: str
     kinds: str
-    problem_set: ProblemSet
     known: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     flip: bool = False
@@ -101,43 +100,29 @@ class Recipe:
         return ("minimize", "maximize") if self.flip else ("minimize", "minimize")
 
 
-_TUNING = ProblemSet.TUNING
-_HELD_OUT = ProblemSet.HELD_OUT
-
-RECIPES: tuple[Recipe, ...] = (
-    Recipe("zdt1-crash", "zdt1", "fflicb", _TUNING, ("imply",), ("corner", "level")),
-    Recipe("bowls-crash", "bowls", "fffcb", _TUNING, hidden=("bowls",)),
-    Recipe("zdt1-slope-crash", "zdt1", "ffslbcb", _TUNING, hidden=("slope",)),
-    Recipe("zdt2-mixed-crash", "zdt2", "fflib", _TUNING, ("imply",), ("corner",)),
-    Recipe("zdt3-slope-crash", "zdt3", "fffl", _TUNING, hidden=("slope",), flip=True),
-    Recipe("dtlz2-level-crash", "dtlz2", "fffcb", _TUNING, hidden=("pocket", "level")),
-    Recipe("bowls-level-crash", "bowls", "ffflcb", _TUNING, hidden=("bowls", "level")),
-    Recipe("zdt2-crash", "zdt2", "ffffb", _HELD_OUT, hidden=("slope",)),
-    Recipe("zdt3-crash", "zdt3", "ffiscb", _HELD_OUT, (), ("pocket", "level"), flip=True),
-    Recipe("dtlz2-crash", "dtlz2", "fflib", _HELD_OUT, ("imply",), ("slope",)),
-    Recipe(
-        "bowls-server",
-        "bowls",
-        "fffcllbcb",
-        _HELD_OUT,
-        ("order", "imply", "exclusive"),
-        ("bowls", "level"),
+RECIPES: tuple[MultiRecipe, ...] = (
+    MultiRecipe("zdt2-crash", "zdt2", "ffffb", hidden=("slope",)),
+    MultiRecipe("zdt3-crash", "zdt3", "ffiscb", (), ("pocket", "level"), flip=True),
+    MultiRecipe("dtlz2-crash", "dtlz2", "fflib", ("imply",), ("slope",)),
+    MultiRecipe(
+        "bowls-server", "bowls", "fffcllbcb", ("order", "imply", "exclusive"), ("bowls", "level")
     ),
-    Recipe("zdt1", "zdt1", "ffff", _TUNING),
-    Recipe("dtlz2-mixed", "dtlz2", "fflib", _TUNING, flip=True),
-    Recipe("zdt2-mixed", "zdt2", "fflib", _HELD_OUT, flip=True),
+    MultiRecipe("zdt2-mixed", "zdt2", "fflib", flip=True),
 )
+"""The held-out problems."""
 
 
-def entries() -> tuple[ProblemEntry, ...]:
-    """The two-objective problems' places in the registry."""
+def entries(
+    recipes: Iterable[MultiRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.HELD_OUT
+) -> tuple[ProblemEntry, ...]:
+    """Return the places of two-objective problems in the registry."""
     return tuple(
-        ProblemEntry(recipe.name, recipe.family, recipe.problem_set, partial(build, recipe))
-        for recipe in RECIPES
+        ProblemEntry(recipe.name, recipe.family, problem_set, partial(build, recipe))
+        for recipe in recipes
     )
 
 
-def build(recipe: Recipe, instance: int) -> Problem:
+def build(recipe: MultiRecipe, instance: int) -> Problem:
     """Build an instance of a recipe."""
     if recipe.shape == "bowls":
         return _build_bowls(recipe, instance)
@@ -171,7 +156,7 @@ BOWL_SCALE = 6.0
 """Each bowl's value is exp(scale × squared distance): about three orders of magnitude."""
 
 
-def _build_bowls(recipe: Recipe, instance: int) -> Problem:
+def _build_bowls(recipe: MultiRecipe, instance: int) -> Problem:
     """Two bowls with centres at v = ±a along the floats; choices and counts add to both.
 
     The crash region lies beyond a plane parallel to the segment between the centres.
@@ -230,7 +215,7 @@ def _is_beyond(normal: FloatArray, offset: FloatArray) -> bool:
 
 
 def _assemble(
-    recipe: Recipe,
+    recipe: MultiRecipe,
     instance: int,
     setting: Setting,
     check: Callable[[dict[str, Value]], None],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import cache
 
+from optuna_scoot.comparison.checkout import has_development
 from optuna_scoot.comparison.problems import analytic_multi
 from optuna_scoot.comparison.problems import analytic_single
 from optuna_scoot.comparison.problems import constrained
@@ -14,17 +16,21 @@ from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.problem import ProblemEntry
-from optuna_scoot.comparison.problems.problem import ProblemSet
 
 
-def registry() -> dict[str, ProblemEntry]:
-    """Every problem there is, by name."""
+@cache
+def registry() -> Mapping[str, ProblemEntry]:
+    """Return every problem there is, by name; a checkout also has those of the tuning set."""
     entries = (
         *services.entries(),
         *analytic_single.entries(),
         *analytic_multi.entries(),
         *constrained.entries(),
     )
+    if has_development():
+        from optuna_scoot.comparison.development.problems import tuning_entries
+
+        entries += tuning_entries()
     return {entry.name: entry for entry in entries}
 
 
@@ -47,9 +53,10 @@ def select_problems(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         matched = _matches(pattern, entries)
         if not matched:
+            sets = dict.fromkeys(entry.problem_set for entry in entries.values())
             msg = (
                 f"No problem is called {pattern!r}. There are: {', '.join(entries)}; families "
-                f"{', '.join(Family)}; sets {', '.join(ProblemSet)}; all."
+                f"{', '.join(Family)}; sets {', '.join(sets)}; all."
             )
             raise CompareError(msg)
         chosen.update(dict.fromkeys(matched))

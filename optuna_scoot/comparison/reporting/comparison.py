@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from optuna_scoot.comparison.peers.scoot import is_scoot
 from optuna_scoot.comparison.reporting.statistics import Paired
-from optuna_scoot.comparison.reporting.statistics import compare
+from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import Entry
 from optuna_scoot.comparison.reporting.summary import best_modes
 from optuna_scoot.comparison.reporting.summary import summarize
 from optuna_scoot.comparison.running.runs import Run
-from optuna_scoot.comparison.samplers.peers import is_scoot
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ class Comparison:
     def best(self) -> dict[tuple[str, str, int], Entry]:
         """The best mode of each sampler in each family, best sampler first."""
         return best_modes(self.entries)
+
+    def shown(self, *, by_problem: bool = False, all_modes: bool = False) -> list[Entry]:
+        """Return the entries of a table.
+
+        Args:
+            by_problem: One group a problem rather than a family.
+            all_modes: Every mode, not the best of each sampler alone.
+        """
+        if not by_problem:
+            return self.entries if all_modes else list(self.best.values())
+        entries = list(summarize(self.runs, by_problem=True).values())
+        return entries if all_modes else list(best_modes(entries).values())
 
     @property
     def groups(self) -> list[str]:
@@ -70,7 +82,7 @@ class Comparison:
         ours = self.subject_entry(group)
         if ours is None:
             return []
-        found = (compare(ours, theirs) for theirs in self.peers(group))
+        found = (paired(ours, theirs) for theirs in self.peers(group))
         return [pair for pair in found if pair is not None]
 
     def by_problem(self, group: str) -> dict[str, list[Entry]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
-from optuna_scoot.comparison.reporting.statistics import compare
+from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import Entry
 
 
@@ -190,7 +190,7 @@ def _losses(comparison: Comparison) -> str:
             if len(entries) < 2 or entries[0].sampler != comparison.subject:
                 continue
             ours, best = entries[0], entries[1]
-            pair = compare(ours, best)
+            pair = paired(ours, best)
             if pair is not None and best.final > ours.final:
                 name = f"{best.sampler} ({best.mode})"
                 score = f"{ours.final:.3f}"
@@ -226,7 +226,7 @@ def _variants(comparison: Comparison) -> str:
     for group in comparison.groups:
         ours = comparison.subject_entry(group)
         for entry in comparison.variants(group):
-            pair = compare(entry, ours) if ours is not None else None
+            pair = paired(entry, ours) if ours is not None else None
             if pair is not None:
                 crashes = f"{entry.crashes.mean():.3f}"
                 score = f"{entry.final:.3f}"
@@ -243,7 +243,7 @@ def _batches(comparison: Comparison) -> str:
     rows: list[tuple[str, ...]] = []
     for (group, sampler, batch), entry in comparison.best.items():
         single = comparison.best.get((group, sampler, 1))
-        pair = compare(entry, single) if single is not None and batch > 1 else None
+        pair = paired(entry, single) if single is not None and batch > 1 else None
         if pair is not None:
             # The ratio is of common cases: one at a time was mostly run on more of them.
             score, ratio = f"{entry.final:.3f}", f"{pair.ratio:.3f}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 from optuna_scoot.comparison.reporting.summary import Entry
 
@@ -20,6 +21,8 @@ TIE = 1e-9
 """Scores closer than this are equal."""
 
 N_RESAMPLES = 10_000
+MAX_DRAWS_AT_A_TIME = 2_000_000
+"""Bounds the memory of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +50,18 @@ def bootstrap_mean(
     Returns:
         The mean and the 2.5th and 97.5th percentiles of the resamples' means.
     """
-    rng = np.random.default_rng(seed)
-    n = len(samples)
-    means = np.concatenate(
-        [
-            samples[rng.integers(n, size=(size, n))].mean(axis=1)
-            for size in _chunks(n_resamples, max(1, 2_000_000 // n))
-        ]
-    )
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(samples.mean()), float(low), float(high))
-
-
-def _chunks(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]
+    mean = float(samples.mean())
+    if len(samples) == 1:
+        return Interval(mean, mean, mean)
+    found = bootstrap(
+        (samples,),
+        np.mean,
+        n_resamples=n_resamples,
+        batch=max(1, MAX_DRAWS_AT_A_TIME // len(samples)),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(found.low), float(found.high))
 
 
 def wilson(successes: float, n: int) -> Interval:
@@ -133,7 +134,7 @@ class Paired:
     curve_trial: float
 
 
-def compare(ours: Entry, theirs: Entry) -> Paired | None:
+def paired(ours: Entry, theirs: Entry) -> Paired | None:
     """Compare two entries on the cases that both have; None if there is no common case."""
     rows = {case: index for index, case in enumerate(theirs.cases)}
     common = [(index, rows[case]) for index, case in enumerate(ours.cases) if case in rows]

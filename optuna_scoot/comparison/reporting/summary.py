@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.registry import family_of
 from optuna_scoot.comparison.reporting.scoring import crash_share
 from optuna_scoot.comparison.reporting.scoring import score_curve
 from optuna_scoot.comparison.reporting.scoring import suggestion_seconds
 from optuna_scoot.comparison.running.runs import Run
-from optuna_scoot.comparison.samplers.modes import ALL_MODES
 
 
 FloatArray = NDArray[np.float64]

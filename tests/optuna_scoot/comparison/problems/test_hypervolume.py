@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optuna_scoot.comparison.problems.hypervolume import hypervolume
-from optuna_scoot.comparison.problems.hypervolume import non_dominated
+from optuna_scoot.comparison.problems.hypervolume import is_non_dominated
 
 
 def _count_cells(points: np.ndarray, reference: np.ndarray) -> int:
@@ -37,6 +37,10 @@ def test_points_beyond_the_reference_add_nothing() -> None:
     assert hypervolume(np.array([[-100.0, 5.0], [5.0, -100.0]]), np.array([4.0, 4.0])) == 0.0
 
 
-def test_non_dominated_keeps_each_best_point_once() -> None:
+def test_no_points_have_no_volume() -> None:
+    assert hypervolume(np.empty((0, 2)), np.array([4.0, 4.0])) == 0.0
+
+
+def test_of_equal_best_points_the_first_is_kept() -> None:
     points = np.array([[1.0, 3.0], [2.0, 1.0], [3.0, 3.5], [1.0, 3.0], [1.0, 4.0]])
-    assert non_dominated(points).tolist() == [[1.0, 3.0], [2.0, 1.0]]
+    assert is_non_dominated(points).tolist() == [True, True, False, False, False]

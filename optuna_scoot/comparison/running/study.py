@@ -11,12 +11,12 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.peers.modes import Mode
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Evaluation
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.running.runs import TrialRecord
-from optuna_scoot.comparison.samplers.modes import CrashHandling
-from optuna_scoot.comparison.samplers.modes import Mode
 from optuna_scoot.constraints.known import KnownConstraints
 
 
@@ -28,7 +28,7 @@ CRASH_CONSTRAINT = "crash"
 
 
 @dataclass
-class Session:
+class RunningStudy:
     """A study under way, told of crashes in one way.
 
     Attributes:
