@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import as_completed
+from pathlib import Path
 
 import click
 
+from optuna_scoot.comparison.development.page import write_again
 from optuna_scoot.comparison.development.reference_search import search
 from optuna_scoot.comparison.development.reference_search import services_among
 from optuna_scoot.comparison.development.reference_search import write_optimum
 from optuna_scoot.comparison.problems.registry import select_problems
+from optuna_scoot.comparison.running.runs import read_runs
 from optuna_scoot.comparison.running.workers import worker_pool
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -41,6 +47,14 @@ def references(problems: tuple[str, ...], evaluations: int, jobs: int | None) ->
             write_optimum(name, found)
             n_points, n_known = len(found.front), found.evaluations
             click.echo(f"{name}: {n_points} point(s) from {n_known} evaluations")
+
+
+@cli.command()
+@click.argument("page", type=_FILE)
+@click.argument("runs", type=_FILE)
+def page(page: Path, runs: Path) -> None:
+    """Write PAGE again from the published RUNS of the commands that it names."""
+    page.write_text(write_again(page.read_text(), read_runs([runs])))
 
 
 if __name__ == "__main__":

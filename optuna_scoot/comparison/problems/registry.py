@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import cache
+from functools import lru_cache
 
 from optuna_scoot.comparison.checkout import has_development
 from optuna_scoot.comparison.problems import analytic_multi
@@ -77,6 +78,7 @@ def _matches(pattern: str, entries: Mapping[str, ProblemEntry]) -> list[str]:
     ]
 
 
+@lru_cache(maxsize=1024)
 def make_problem(name: str, seed: int) -> Problem:
     """Build a problem.
 
