@@ -13,7 +13,7 @@ from typing import Any
 if TYPE_CHECKING:
     from optuna_scoot.constraints.known import ConstraintError
     from optuna_scoot.constraints.known import KnownConstraints
-    from optuna_scoot.feasibility.forest import FeasibilityThreshold
+    from optuna_scoot.feasibility.threshold import FeasibilityThreshold
     from optuna_scoot.method import Method
     from optuna_scoot.sampler import ScootSampler
 
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ConstraintError": "optuna_scoot.constraints.known",
-    "FeasibilityThreshold": "optuna_scoot.feasibility.forest",
+    "FeasibilityThreshold": "optuna_scoot.feasibility.threshold",
     "KnownConstraints": "optuna_scoot.constraints.known",
     "Method": "optuna_scoot.method",
     "ScootSampler": "optuna_scoot.sampler",

@@ -6,9 +6,6 @@ running points and all that the models learn from come from the storage at every
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -16,7 +13,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,35 +31,35 @@ from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.constraints.known import ConstraintError
 from optuna_scoot.constraints.known import ConstraintSpec
 from optuna_scoot.constraints.known import KnownConstraints
-from optuna_scoot.feasibility.forest import FeasibilityThreshold
+from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.method import Method
+from optuna_scoot.seeds import entropy
+from optuna_scoot.seeds import seed_of
 from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.suggestion import Suggestion
 from optuna_scoot.suggestion import suggest
 from optuna_scoot.suggestion import suggest_startup
 from optuna_scoot.threads import single_thread
+from optuna_scoot.trials.history import History
 from optuna_scoot.trials.interrupts import is_in_loop
 from optuna_scoot.trials.interrupts import objective_was_interrupted
 from optuna_scoot.trials.outcomes import EXTERNAL_FAILURE_ATTR
 from optuna_scoot.trials.outcomes import PHASE_ATTR
 from optuna_scoot.trials.outcomes import TOLD_ATTR
 from optuna_scoot.trials.outcomes import WATCHED_ATTR
-from optuna_scoot.trials.outcomes import Outcome
 from optuna_scoot.trials.outcomes import enqueued_params
-from optuna_scoot.trials.outcomes import is_enqueued
-from optuna_scoot.trials.outcomes import outcomes_of
-from optuna_scoot.trials.reading import RELATIVE_PARAMS_ATTR
-from optuna_scoot.trials.reading import conditional_space
-from optuna_scoot.trials.reading import infer_search_space
-from optuna_scoot.trials.reading import infer_singles
-from optuna_scoot.trials.reading import known_params
 from optuna_scoot.trials.reading import observe
+from optuna_scoot.trials.sharing import chosen_meanwhile
+from optuna_scoot.trials.sharing import known_params
+from optuna_scoot.trials.sharing import share
+from optuna_scoot.trials.spaces import conditional_space
+from optuna_scoot.trials.spaces import infer_search_space
+from optuna_scoot.trials.spaces import infer_singles
 
 
 # Below Optuna's own logger, so that its verbosity holds.
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
-_RDB_VALUE_LENGTH = 2045  # the longest system attribute that Optuna's RDB storage takes
 _LOOP, _HEARTBEAT = "loop", "heartbeat"  # by which a trial's worker is watched
 _MOST_COLLISIONS = 4  # suggestions made anew because another worker shared the same point
 
@@ -91,7 +87,6 @@ class ScootSampler(BaseSampler):
         .. code-block:: python
 
             import optuna
-            from optuna_scoot import ScootSampler
 
 
             def objective(trial):
@@ -126,6 +121,7 @@ class ScootSampler(BaseSampler):
         independent_sampler: Draws parameters that no trial has asked for yet, or that change
             their range. None: at random, with the seed and the trial's number.
         warn_independent_sampling: Whether to log a warning when that happens after start-up.
+        method: The choices in which the paper and the default differ, for ablations.
 
     Raises:
         ConstraintError: When a known constraint is malformed or names a parameter that
@@ -145,6 +141,7 @@ class ScootSampler(BaseSampler):
         seed: int | None = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
+        method: Method = Method(),  # noqa: B008 (frozen)
     ) -> None:
         if n_startup_trials is not None and n_startup_trials < 0:
             raise ValueError(f"n_startup_trials must be at least 0, got {n_startup_trials}.")
@@ -156,9 +153,9 @@ class ScootSampler(BaseSampler):
         self._reference_point = reference_point
         self._feasibility = feasibility
         self._failure_filter = failure_filter
-        self._method = Method()
+        self._method = method
         self._design_seed = seed
-        self._seed = _entropy() if seed is None else seed
+        self._seed = entropy() if seed is None else seed
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         # Of what was said or found once in this process; a worker that lacks it says it again.
@@ -168,32 +165,17 @@ class ScootSampler(BaseSampler):
 
     @classmethod
     def paper(cls, *args: Any, **kwargs: Any) -> ScootSampler:
-        """Build a sampler with exactly the paper's choices; the arguments are the constructor's.
+        """Return a sampler with exactly the paper's choices; the arguments are the constructor's.
 
         Sobol points under the known constraints by rejection, as many as parameters; Matérn 3/2
         with warping on untransformed outputs; MACE by NSGA-II for one objective and EHVI for more;
         the random forest with 100 trees as a constraint alone.
         """
-        return cls.variant(Method.paper(), *args, **kwargs)
-
-    @classmethod
-    def variant(cls, method: Method, *args: Any, **kwargs: Any) -> ScootSampler:
-        """Build a sampler of another method, for ablations; the rest is the constructor's.
-
-        Args:
-            method: The choices.
-            args: The constructor's.
-            kwargs: The constructor's.
-        """
-        sampler = cls(*args, **kwargs)
-        sampler._method = method
-        if not method.use_known_constraints:
-            sampler._known = KnownConstraints()
-        return sampler
+        return cls(*args, method=Method.paper(), **kwargs)
 
     def reseed_rng(self) -> None:
         """Draw a fresh seed; the start-up design stays what all workers share."""
-        self._seed = _entropy()
+        self._seed = entropy()
         if self._independent_sampler is not None:
             self._independent_sampler.reseed_rng()
 
@@ -255,11 +237,10 @@ class ScootSampler(BaseSampler):
             for _ in range(_MOST_COLLISIONS):
                 # The cache of finished trials would hide what other workers run now.
                 trials = study._get_trials(deepcopy=False, use_cache=False)
-                domain = self._domain(study, trial, trials, search_space)
-                suggestion = self._suggest(study, trial, trials, domain)
-                params = _asked_for(domain.space, suggestion.point)
-                shared = self._share(study, trial, params, shared)
-                if not self._chosen_meanwhile(study, trial, trials, params):
+                space, suggestion = self._suggest(study, trial, trials, search_space)
+                params = _asked_for(space, suggestion.point)
+                shared = share(study, trial, params, shared)
+                if not chosen_meanwhile(study, trial, trials, params):
                     break
             if suggestion.phase != "startup":
                 self._name_unasked(trials, search_space)
@@ -282,7 +263,7 @@ class ScootSampler(BaseSampler):
         self._warn_of_independent(study, trial, param_name, param_distribution)
         with self._without_blame(study, trial):
             sampler = self._independent_sampler or RandomSampler(
-                seed=_seed_of(self._seed, f"independent/{param_name}", trial.number)
+                seed=seed_of(self._seed, f"independent/{param_name}", trial.number)
             )
             value = sampler.sample_independent(study, trial, param_name, param_distribution)
             settled = {**_partially_fixed(study), **known_params(trial)}
@@ -345,14 +326,59 @@ class ScootSampler(BaseSampler):
                 _mark_external(study, trial)
             raise
 
-    def _domain(
+    def _suggest(
         self,
         study: Study,
         trial: FrozenTrial,
         trials: list[FrozenTrial],
-        search_space: Mapping[str, BaseDistribution],
-    ) -> Domain:
-        """Give the space under what the user has settled of this trial.
+        search_space: dict[str, BaseDistribution],
+    ) -> tuple[SearchSpace, Suggestion]:
+        """Suggest a point by the start-up design or by the model (paper, algorithm 1).
+
+        Raises:
+            ConstraintError: When no point satisfies the known constraints.
+            _Refused: When that is so for what the user enqueued.
+        """
+        history = History.of(trials, self._failure_filter)
+        records = history.records(search_space, without=trial.number)
+        known, pinned = self._fixed_by_user(study, trial, search_space)
+        space = conditional_space(records, search_space, pinned)
+        domain = Domain(space, known)
+        observations = observe(
+            history,
+            space,
+            study.directions,
+            records=records,
+            reference_point=self._reference_point,
+        )
+        try:
+            place = history.startup_place(trial.number, space.names)
+            if len(observations.x) == 0 or self._method.startup.is_under_way(
+                place.informative, place.finished, space.typical_size, self._n_startup_trials
+            ):
+                seed = self._shared_seed(study)
+                return space, suggest_startup(
+                    observations, domain, self._method, index=place.index, design_seed=seed
+                )
+            n_finished = len(observations.all_points) - len(observations.pending)
+            return space, suggest(
+                observations,
+                domain,
+                self._method,
+                self._feasibility,
+                model_seed=seed_of(self._seed, "model", n_finished),
+                draw_seed=seed_of(self._seed, "draw", trial.number),
+            )
+        except ConstraintError as error:
+            enqueued = enqueued_params(trial)
+            if not enqueued:
+                raise
+            raise _Refused(f"with the enqueued {_listed(enqueued)}: {error}") from error
+
+    def _fixed_by_user(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> tuple[KnownConstraints, dict[str, Any]]:
+        """Return the known constraints and what the user has fixed of this trial.
 
         Raises:
             _Refused: When that alone violates a known constraint.
@@ -362,85 +388,11 @@ class ScootSampler(BaseSampler):
         violated = known.violated(pinned) if pinned or enqueued_params(trial) else []
         if violated:
             raise _Refused(f"what was enqueued violates {'; '.join(violated)}.")
-        space = conditional_space(trials, search_space, pinned, self._failure_filter)
-        return Domain(space, known)
-
-    def _suggest(
-        self, study: Study, trial: FrozenTrial, trials: list[FrozenTrial], domain: Domain
-    ) -> Suggestion:
-        """Suggest a point by the start-up design or by the model.
-
-        Raises:
-            ConstraintError: When no point satisfies the known constraints.
-            _Refused: When that is so for what the user enqueued.
-        """
-        observations = observe(
-            trials,
-            domain.space,
-            study.directions,
-            failure_filter=self._failure_filter,
-            reference_point=self._reference_point,
-            before=trial.number,
-        )
-        place = self._startup_place(trial, trials, domain.space)
-        startup = len(observations.x) == 0 or self._in_startup(place, domain.space.typical_size)
-        finished = len(observations.x) + len(observations.crashed) + len(observations.pruned)
-        try:
-            if startup:
-                return suggest_startup(
-                    observations,
-                    domain,
-                    self._method,
-                    index=place.index,
-                    design_seed=self._shared_seed(study),
-                )
-            return suggest(
-                observations,
-                domain,
-                self._method,
-                self._feasibility,
-                model_seed=_seed_of(self._seed, "model", finished),
-                draw_seed=_seed_of(self._seed, "draw", trial.number),
-            )
-        except ConstraintError as error:
-            enqueued = enqueued_params(trial)
-            if not enqueued:
-                raise
-            raise _Refused(f"beside the enqueued {_listed(enqueued)}: {error}") from error
-
-    def _in_startup(self, place: _StartupPlace, n_dimensions: int) -> bool:
-        """Tell whether the start-up design is still under way.
-
-        Enough points must have been given out, and of these enough finished: a model of the
-        default alone would choose the rest of a first large batch.
-        """
-        n = self._n_startup_trials
-        if n is None:
-            n = max(
-                self._method.startup_least, math.ceil(self._method.startup_share * n_dimensions)
-            )
-        return place.informative < n or place.finished < n * self._method.startup_finished
-
-    def _startup_place(
-        self, trial: FrozenTrial, trials: list[FrozenTrial], space: SearchSpace
-    ) -> _StartupPlace:
-        """Count the trials before this one that the user did not enqueue whole."""
-        index = informative = finished = 0
-        outcomes = outcomes_of(trials, self._failure_filter)
-        for other, outcome in zip(trials, outcomes, strict=True):
-            if other.number >= trial.number:
-                continue
-            index += not set(space.names) <= enqueued_params(other).keys()
-            if is_enqueued(other):
-                continue
-            says = outcome is not Outcome.NOTHING
-            informative += says
-            finished += says and other.state.is_finished()
-        return _StartupPlace(index, informative, finished)
+        return known, pinned
 
     def _shared_seed(self, study: Study) -> int:
         """Give the seed of the start-up design, which workers without a seed share as well."""
-        return _seed_of(
+        return seed_of(
             self._design_seed, "design", study.study_name if self._design_seed is None else ""
         )
 
@@ -463,7 +415,7 @@ class ScootSampler(BaseSampler):
         distribution: BaseDistribution,
     ) -> Any:
         space = SearchSpace({name: distribution})
-        rng = np.random.default_rng(_seed_of(self._seed, name, trial.number))
+        rng = np.random.default_rng(seed_of(self._seed, name, trial.number))
         domain = Domain(space, self._known.given(settled))
         try:
             point = domain.repair(space.snap(rng.random((1, 1)))[0], rng)
@@ -477,36 +429,6 @@ class ScootSampler(BaseSampler):
                 "are drawn together."
             ) from error
         return space.to_params(point)[name]
-
-    def _share(self, study: Study, trial: FrozenTrial, params: dict[str, Any], before: str) -> str:
-        """Show the point to other workers; give the text that does, over the one ``before``."""
-        # Padded, so that no end of a longer text stays behind it. A choice that JSON cannot hold
-        # is no other worker's either: Optuna keeps such choices in memory alone.
-        text = json.dumps(params, default=str).ljust(len(before))
-        for i, start in enumerate(range(0, len(text), _RDB_VALUE_LENGTH)):
-            chunk = text[start : start + _RDB_VALUE_LENGTH]
-            study._storage.set_trial_system_attr(
-                trial._trial_id, f"{RELATIVE_PARAMS_ATTR}:{i}", chunk
-            )
-        return text
-
-    def _chosen_meanwhile(
-        self, study: Study, trial: FrozenTrial, seen: list[FrozenTrial], params: dict[str, Any]
-    ) -> bool:
-        """Tell whether a worker that asked in the same instant chose the same point.
-
-        Both have shared their point before they look; the younger trial gives way.
-        """
-        running = study._get_trials(deepcopy=False, states=(TrialState.RUNNING,), use_cache=False)
-        now, before = (
-            {
-                t.number
-                for t in trials
-                if t.state == TrialState.RUNNING and params.items() <= known_params(t).items()
-            }
-            for trials in (running, seen)
-        )
-        return any(number < trial.number for number in now - before)
 
     def _explain(self, study: Study, trial: FrozenTrial, suggestion: Suggestion) -> None:
         """Say in user attributes why the point was suggested."""
@@ -524,22 +446,6 @@ class ScootSampler(BaseSampler):
 
 class _Refused(ConstraintError, TrialPruned):
     """One trial cannot be given parameters: Optuna ends it alone, as pruned."""
-
-
-@dataclass(frozen=True)
-class _StartupPlace:
-    """Where a trial stands among those that a sampler chose.
-
-    Args:
-        index: How many came before it, whatever became of them: its Sobol number. Numbers are
-            unique in every storage, so that no two workers draw the same point.
-        informative: How many of these run or say something about their parameters.
-        finished: How many of the informative ones run no more.
-    """
-
-    index: int
-    informative: int
-    finished: int
 
 
 def _enqueued_values(
@@ -590,13 +496,3 @@ def _listed(params: Mapping[str, Any]) -> str:
 def _only_value(distribution: BaseDistribution) -> float:
     low = getattr(distribution, "low", None)
     return 0.0 if low is None else float(low)
-
-
-def _seed_of(seed: int | None, purpose: str, number: int | str) -> int:
-    """Derive a seed, the same in every process whatever its hash seed is."""
-    digest = hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
-
-
-def _entropy() -> int:
-    return int(np.random.SeedSequence().generate_state(1)[0])

@@ -1,7 +1,7 @@
 """One suggestion: observations in, a point out (paper, figure 3, steps 3 to 7, and algorithm 1).
 
-Models learn from the observations, the acquisition function judges points by them, and a solver
-finds the point that it holds most promising among those that satisfy the known constraints and
+Models learn from the observations, the acquisition function judges points by them, and a search
+finds the point that it considers most promising among those that satisfy the known constraints and
 POF ≥ Δ. Arrays only; Optuna stays outside.
 """
 
@@ -14,22 +14,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from optuna_scoot.acquisition import improvement as acquisition
 from optuna_scoot.acquisition.score import mace_functions
 from optuna_scoot.acquisition.score import score_function
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.constraints.domain import startup_point
-from optuna_scoot.constraints.domain import without
-from optuna_scoot.feasibility.forest import FeasibilityThreshold
+from optuna_scoot.feasibility.chances import is_stagnant
+from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.model import Model
-from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
+from optuna_scoot.observations import Observations
+from optuna_scoot.pareto import is_non_dominated
 from optuna_scoot.search.climb import Score
 from optuna_scoot.search.climb import maximise
-from optuna_scoot.search.climb import pareto_front
-from optuna_scoot.space.search_space import row_keys
-from optuna_scoot.trials.reading import Observations
+from optuna_scoot.search.nsga2 import Nsga2
+from optuna_scoot.search.nsga2 import search_front
+from optuna_scoot.space.points import row_keys
+from optuna_scoot.space.points import without
+from optuna_scoot.startup import startup_point
 
 
 _LOOKED_AT = 256  # Sobol points among which one on the rarest branch is chosen
@@ -78,26 +79,26 @@ def suggest(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
-    domain = replace(domain, seen=all_points(observations))
+    domain = replace(domain, seen=observations.all_points)
     model = learn(observations, domain, method, threshold, model_seed)
-    taken = taken_keys(observations)
+    taken = _taken(observations)
     everything = domain.all_points()
     if everything is not None and len(without(everything, taken)) == 0:
         point = _measured_again(model, everything, draw_seed)
     elif domain.space.is_conditional and is_stagnant(observations, method.bold_every):
         point = _on_rarest_branch(model, taken, draw_seed)
-    elif method.solver == "nsga2":
-        point = _by_nsga2(model, method, taken, model_seed, draw_seed)
+    elif method.nsga2 is not None:
+        point = _by_nsga2(model, method, method.nsga2, taken, model_seed, draw_seed)
     else:
         rng = np.random.default_rng(draw_seed)
         point = maximise(score_function(model, method), domain, _starts(model), taken, rng)
     if point is not None:
-        return describe(model, point, "model")
-    return describe(model, fill_up(observations, domain, draw_seed), "fill")
+        return _describe(model, point, "model")
+    return _describe(model, fill_up(observations, domain, draw_seed), "fill")
 
 
 def _on_rarest_branch(model: Model, taken: set[bytes], seed: int) -> np.ndarray | None:
-    """Give a Sobol point on the branch of a conditional space that has been tried least.
+    """Return a Sobol point on the branch of a conditional space that has been tried least.
 
     A model of few trials judges a branch by its worst ones: one bad and one crashed say little of
     the rest of it. Where nothing has been gained for a while, a look elsewhere costs nothing.
@@ -106,15 +107,15 @@ def _on_rarest_branch(model: Model, taken: set[bytes], seed: int) -> np.ndarray 
     points = without(model.domain.sobol(_LOOKED_AT, seed), taken)
     if len(points) == 0:
         return None
-    tried, branches = space.active(all_points(model.observations)), space.active(points)
+    tried, branches = space.active(model.observations.all_points), space.active(points)
     n_tried = (branches[:, np.newaxis, :] == tried[np.newaxis, :, :]).all(axis=2).sum(axis=1)
     rarest = points[n_tried == n_tried.min()]
     pof = model.pof(rarest)
-    return np.asarray(rarest[int(np.argmax(np.minimum(pof, model.threshold)))])
+    return np.asarray(rarest[int(np.argmax(np.minimum(pof, model.crashes.threshold)))])
 
 
 def _measured_again(model: Model, everything: np.ndarray, seed: int) -> np.ndarray | None:
-    """Give a point that ran, each as often as it is likely to be the best (Thompson sampling).
+    """Return a point that ran, each as often as it is likely to be the best (Thompson sampling).
 
     Where all has been tried, what is left to learn is which of the best is the best: values may be
     noisy.
@@ -132,20 +133,20 @@ def _measured_again(model: Model, everything: np.ndarray, seed: int) -> np.ndarr
     points = everything[[key in ran for key in row_keys(everything)]]
     if len(points) == 0:
         return None
-    mean, std = model.surrogate.predict(model.domain.space.features(points))
+    mean, std = model.predict(points)
     likely = model.log_constraint_probability(mean, std) >= math.log(0.5)
     if likely.any():
         points, mean, std = points[likely], mean[likely], std[likely]
     rng = np.random.default_rng(seed)
     drawn = rng.normal(mean, std)[:, : o.values.shape[1]]
-    return np.asarray(points[rng.choice(np.flatnonzero(acquisition.non_dominated(drawn)))])
+    return np.asarray(points[rng.choice(np.flatnonzero(is_non_dominated(drawn)))])
 
 
-def describe(model: Model, point: np.ndarray, phase: str) -> Suggestion:
-    """Say why a point was suggested."""
+def _describe(model: Model, point: np.ndarray, phase: str) -> Suggestion:
+    """Return a point with why it was suggested."""
     m = model.observations.values.shape[1]
     row = point[np.newaxis, :]
-    mean, std = model.surrogate.predict(model.domain.space.features(row))
+    mean, std = model.predict(row)
     quantiles = np.array(
         [
             [t.backward(mean[0, j] + k * std[0, j]) for k in (-1.0, 0.0, 1.0)]
@@ -158,14 +159,14 @@ def describe(model: Model, point: np.ndarray, phase: str) -> Suggestion:
         mean=quantiles[:, 1],
         std=(quantiles[:, 2] - quantiles[:, 0]) / 2.0,
         pof=float(model.pof(row)[0]),
-        threshold=model.threshold,
+        threshold=model.crashes.threshold,
     )
 
 
 def suggest_startup(
     observations: Observations, domain: Domain, method: Method, *, index: int, design_seed: int
 ) -> Suggestion:
-    """Give a point of the start-up design (paper, figure 3, step 2).
+    """Return a point of the start-up design (paper, figure 3, step 2).
 
     Args:
         observations: May be empty; its points are not suggested again.
@@ -177,18 +178,16 @@ def suggest_startup(
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
-    domain = replace(domain, seen=all_points(observations))
-    tried = all_points(observations) if method.covering_startup else None
-    point = startup_point(
-        domain, index, design_seed, balanced=method.balanced_startup, tried=tried
-    )
-    if row_keys(point[np.newaxis, :])[0] in taken_keys(observations):
+    domain = replace(domain, seen=observations.all_points)
+    tried = observations.all_points
+    point = startup_point(domain, index, design_seed, tried, method.startup)
+    if row_keys(point[np.newaxis, :])[0] in _taken(observations):
         point = fill_up(observations, domain, design_seed + index)
     return Suggestion(point, "startup")
 
 
 def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray:
-    """Give a Sobol point for what the solver could not give (paper, section IV-G, last lines).
+    """Return a Sobol point for what the solver could not give (paper, section IV-G, last lines).
 
     Points not yet taken come first; when all are taken, one that did not crash is repeated.
     """
@@ -197,64 +196,54 @@ def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray
         points = domain.sobol(256, seed)
     else:
         points = np.random.default_rng(seed).permutation(points)
-    for avoided in (taken_keys(observations), set(row_keys(observations.crashed))):
+    for avoided in (_taken(observations), set(row_keys(observations.crashed))):
         left = without(points, avoided)
         if len(left):
             return np.asarray(left[0])
     return np.asarray(points[0])
 
 
-def taken_keys(observations: Observations) -> set[bytes]:
-    """Give the keys of all points that were evaluated, crashed or run now."""
-    return set(row_keys(all_points(observations)))
-
-
-def all_points(observations: Observations) -> np.ndarray:
-    """Give all points that were evaluated, crashed or run now, shape (n, d)."""
-    o = observations
-    return np.concatenate([o.x, o.crashed, o.pruned, o.pending])
+def _taken(observations: Observations) -> set[bytes]:
+    """Return the keys of all points that were evaluated, crashed or run now."""
+    return set(row_keys(observations.all_points))
 
 
 def _starts(model: Model) -> np.ndarray:
-    """Give the points whose neighbourhood is searched: the incumbents."""
+    """Return the points whose neighbourhood is searched: the incumbents."""
     o = model.observations
-    x, values = o.x[model.satisfied], o.values[model.satisfied]
+    x, values = o.x[o.satisfied], o.values[o.satisfied]
     if len(x) == 0:
         x, values = o.x, np.maximum(o.constraints, 0.0).sum(axis=1, keepdims=True)
     if values.shape[1] == 1:
         return np.asarray(x[np.argsort(values[:, 0], kind="stable")[:3]])
-    return np.asarray(x[acquisition.non_dominated(values)][:16])
+    return np.asarray(x[is_non_dominated(values)][:16])
 
 
 def _by_nsga2(
-    model: Model, method: Method, taken: set[bytes], model_seed: int, draw_seed: int
+    model: Model,
+    method: Method,
+    effort: Nsga2,
+    taken: set[bytes],
+    model_seed: int,
+    draw_seed: int,
 ) -> np.ndarray | None:
-    """Search by NSGA-II as in the paper; None when it finds nothing admissible.
+    """Return what NSGA-II finds as in the paper; None when it finds nothing.
 
     One objective: a random member of the MACE front (section IV-E1). Several asks on the same
     observations see the same front, so that the points already running are drawn from it without
     replacement (section IV-F). More objectives: the best member by EHVI (section IV-E2).
     """
-    o = model.observations
-    single = o.values.shape[1] == 1 and method.single == "mace"
+    single = model.n_objectives == 1
     functions = mace_functions(model) if single else _as_column(score_function(model, method))
 
-    def admissible(x: np.ndarray) -> np.ndarray:
-        margin = model.pof(x) - model.threshold
+    def margin(x: np.ndarray) -> np.ndarray:
+        margin = model.crashes.margin(model.pof(x))
         if single:
             return margin
         # The front of one function is a single point: it must not be one that is taken.
         return np.where([key in taken for key in row_keys(x)], -1.0, margin)
 
-    front = pareto_front(
-        functions,
-        model.domain,
-        admissible,
-        _starts(model),
-        seed=model_seed,
-        population=method.population,
-        generations=method.generations,
-    )
+    front = search_front(functions, model.domain, margin, _starts(model), effort, model_seed)
     left = without(front, taken)
     if len(left) == 0:
         return None

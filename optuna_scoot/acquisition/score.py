@@ -1,6 +1,6 @@
 """What a point is worth: the acquisition under POF ≥ Δ (paper, sections IV-E and IV-G).
 
-Functions of snapped points, built from a model, that the solvers search.
+Functions of snapped points, built from a model, that are searched.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from optuna_scoot.acquisition import improvement as acquisition
+from optuna_scoot.acquisition import improvement
 from optuna_scoot.method import Method
 from optuna_scoot.model import Model
-from optuna_scoot.model import reference_point
+from optuna_scoot.pareto import hypervolume
+from optuna_scoot.pareto import non_dominated_boxes
+from optuna_scoot.pareto import reference_point
 from optuna_scoot.search.climb import Score
+from optuna_scoot.surrogate.outputs import OutputTransform
 
 
 _MOST_LOG_GAIN = 50.0  # beyond which a gain counts as this much: e^x has an end
-_BESIDE = 0.01  # of every parameter's range: what runs there will soon tell what is there
+_NEXT_TO = 0.01  # of every parameter's range: what runs there will soon tell what is there
 
 
 def score_function(model: Model, method: Method) -> Score:
-    """Build the expected gain times POF^w, less what a crash costs.
+    """Return the function that says what a point is worth.
 
-    Where crashes cost nothing it is the logarithm of that. -inf where POF < Δ (paper, eq. 3) and
-    beside running trials.
+    The expected gain times POF^w, less what a crash costs; where crashes cost nothing, the
+    logarithm of that. -inf where POF < Δ (paper, eq. 3) and next to running trials.
 
     Args:
         model: What was learnt.
@@ -35,29 +38,29 @@ def score_function(model: Model, method: Method) -> Score:
     """
     log_acquisition = _log_acquisition(model, method)
     net_gain = _net_gain(model, method)
-    space = model.domain.space
+    space, crashes = model.domain.space, model.crashes
 
     def score(x: np.ndarray) -> np.ndarray:
         features = space.features(x)
         mean, std = model.surrogate.predict(features)
         log_gain = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
-        pof = model.forest.probability(features)
+        pof = crashes.pof(features)
         log_gain = log_gain + method.pof_weight * np.log(np.maximum(pof, 1e-3))
-        allowed = (pof >= model.threshold) & ~_beside(x, model.observations.pending)
+        allowed = (crashes.margin(pof) >= 0.0) & ~_is_next_to(x, model.observations.pending)
         return np.where(allowed, net_gain(log_gain, features), -np.inf)
 
     return score
 
 
 def _net_gain(model: Model, method: Method) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Build the gain less the crash's cost, from log gains (q,) and features (q, f) to (q,).
+    """Return the gain less the crash's cost, from log gains (q,) and features (q, f) to (q,).
 
     While much can be gained, a crash is worth its risk; towards the end, where the next hundredth
     is at stake, it is not. The risk that half of the configurations that ran had costs nothing:
     the search would sit on the safest of them otherwise. Where crashes cost nothing, or nothing
     is gained yet, log gains stay as they are.
     """
-    risk, scale = model.risk, _gained(model)
+    risk, scale = model.crashes.risk, _gained(model)
     if risk is None or scale <= 0.0:
         return lambda log_gain, _: log_gain
     o = model.observations
@@ -73,56 +76,74 @@ def _net_gain(model: Model, method: Method) -> Callable[[np.ndarray, np.ndarray]
 
 
 def _gained(model: Model) -> float:
-    """Give what has been gained: the hypervolume, or the incumbent's lead over the median."""
+    """Return what has been gained: the hypervolume, or the incumbent's lead over the median."""
     o, reached = model.observations, model.reached
     if len(reached) == 0:
         return 0.0
-    if o.values.shape[1] > 1:
-        return acquisition.hypervolume(reached, reference_point(o))
+    if model.n_objectives > 1:
+        return hypervolume(reached, reference_point(o.values, o.reference_point))
     return float(np.median(o.values)) - float(reached.min())
 
 
-def _beside(x: np.ndarray, pending: np.ndarray) -> np.ndarray:
-    """Tell which points (q, d) differ from a pending one (p, d) by next to nothing: shape (q,)."""
+def _is_next_to(x: np.ndarray, pending: np.ndarray) -> np.ndarray:
+    """Return which points (q, d) hardly differ from a pending one (p, d): shape (q,)."""
     far = np.abs(x[:, np.newaxis, :] - pending[np.newaxis, :, :]).max(axis=2, initial=0.0)
-    return np.asarray(np.any(far < _BESIDE, axis=1))
+    return np.asarray(np.any(far < _NEXT_TO, axis=1))
 
 
 def _log_acquisition(
     model: Model, method: Method
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Choose the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
-    values = model.reached
-    m = model.observations.values.shape[1]
+    """Return the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
+    values, o = model.reached, model.observations
     if len(values) == 0:
         # Nothing satisfies the measured constraints yet: find out where they hold.
         return lambda mean, std: np.zeros(len(mean))
-    if m == 1:
+    if model.n_objectives == 1:
         transform, best = model.transforms[0], float(values.min())
-        best -= method.least_gain * (float(np.median(model.observations.values)) - best)
+        best -= method.least_gain * (float(np.median(o.values)) - best)
 
         def log_ei(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-            return transform.log_improvement(mean[:, 0], std[:, 0], best)
+            return log_improvement(transform, mean[:, 0], std[:, 0], best)
 
         return log_ei
 
-    reference = reference_point(model.observations)
+    reference = reference_point(o.values, o.reference_point)
     gained = np.maximum(reference - values.min(axis=0), 0.0)
-    lower, upper = acquisition.non_dominated_boxes(values - method.least_gain * gained, reference)
+    lower, upper = non_dominated_boxes(values - method.least_gain * gained, reference)
 
     def log_ehvi(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-        def log_improvement(j: int, levels: np.ndarray) -> np.ndarray:
-            return model.transforms[j].log_improvement(
-                mean[:, j, np.newaxis], std[:, j, np.newaxis], levels
+        def of_objective(j: int, levels: np.ndarray) -> np.ndarray:
+            return log_improvement(
+                model.transforms[j], mean[:, j, np.newaxis], std[:, j, np.newaxis], levels
             )
 
-        return acquisition.log_expected_hypervolume_improvement(log_improvement, lower, upper)
+        return improvement.log_expected_hypervolume_improvement(of_objective, lower, upper)
 
     return log_ehvi
 
 
+def log_improvement(
+    transform: OutputTransform, mean: np.ndarray, std: np.ndarray, levels: float | np.ndarray
+) -> np.ndarray:
+    """Return log E[max(K - Y, 0)] in the units in which Y is measured.
+
+    Args:
+        transform: Of Y.
+        mean: Predicted means of the standardised value, broadcastable with ``levels``.
+        std: Predicted deviations, > 0.
+        levels: K in measured units.
+    """
+    location, scale = mean * transform.scale + transform.location, std * transform.scale
+    if transform.shift is None:
+        return improvement.log_expected_improvement(location, scale, levels, xi=0.0)
+    # No value can lie below -s; a level there leaves nothing to improve.
+    positive = np.maximum(np.asarray(levels) + transform.shift, 1e-300)
+    return improvement.log_expected_improvement_lognormal(location, scale, positive)
+
+
 def mace_functions(model: Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Build UCB, PI and EI of the standardised objective (paper, eq. 7 to 9).
+    """Return UCB, PI and EI of the standardised objective (paper, eq. 7 to 9).
 
     Args:
         model: What was learnt, of one objective.
@@ -132,20 +153,19 @@ def mace_functions(model: Model) -> Callable[[np.ndarray], np.ndarray]:
         larger is better.
     """
     o = model.observations
-    values = o.values[model.satisfied] if model.satisfied.any() else o.values
+    values = o.values[o.satisfied] if o.satisfied.any() else o.values
     best = float(model.transforms[0].forward(values).min())
-    kappa_t = acquisition.kappa(len(o.x), model.domain.space.n_dimensions)
-    space = model.domain.space
+    kappa_t = improvement.kappa(len(o.x), model.domain.space.n_dimensions)
 
     def functions(points: np.ndarray) -> np.ndarray:
-        mean, std = model.surrogate.predict(space.features(points))
+        mean, std = model.predict(points)
         penalty = model.log_constraint_probability(mean, std)
         mu, sigma = mean[:, 0], std[:, 0]
         return np.stack(
             [
-                acquisition.upper_confidence_bound(mu, sigma, kappa_t) + penalty,
-                acquisition.log_probability_of_improvement(mu, sigma, best) + penalty,
-                acquisition.log_expected_improvement(mu, sigma, best) + penalty,
+                improvement.upper_confidence_bound(mu, sigma, kappa_t) + penalty,
+                improvement.log_probability_of_improvement(mu, sigma, best) + penalty,
+                improvement.log_expected_improvement(mu, sigma, best) + penalty,
             ],
             axis=1,
         )

@@ -1,15 +1,9 @@
-"""Points under the known constraints: all of a small space, Sobol points, repaired points.
+"""A search space with its known constraints: which points are valid, and points that are.
 
-The start-up design (paper, section IV-A, step 2) is a Sobol sequence under the known constraints.
-Rejection alone starves the levels of categorical parameters that leave little room: without
-chunked prefill only a seventh of the range of batched tokens is valid, so hardly a rejection
-sample has it off. The balanced design therefore repairs a violating point instead of throwing it
-away: it keeps its categorical levels and redraws what stands in their way. The covering design
-chooses these levels itself, those first that no trial has had: a handful of Sobol points may well
-leave prefix caching off in all of them.
-
-Where hardly any point is valid (ordered integers, shares that sum to one) no draw finds one. There
-points are mended parameter by parameter, and a walk from valid points leads to others.
+Sobol points are kept where they are valid, and a violating point is repaired: what stands in the
+way of its categorical levels is drawn again. Where hardly any point is valid (ordered integers,
+shares that sum to one) no draw finds one. There points are repaired parameter by parameter, and a
+walk from valid points leads to others.
 """
 
 from __future__ import annotations
@@ -17,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
@@ -25,21 +18,18 @@ from optuna_scoot.constraints.known import ConstraintError
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.constraints.walk import FeasibleWalk
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.space.search_space import row_keys
 
 
 _ENUMERABLE = 4096  # spaces of at most so many points are listed whole
 _MOST_TRIES = 2**15  # Sobol points looked at before the valid share is called too small
 _GRID = 24  # values tried for one parameter of a point under repair
-_MOST_COMBINATIONS = 512  # of categorical levels that are compared for a covering point
-_COVERING_TRIES = 32  # combinations tried before a covering point is given up
 _PROBES = 1024  # Sobol points by which the valid share is judged
 _THIN = 0.02  # valid share below which points are walked to
 _LISTED_THIN = 2**17  # spaces of at most so many points are listed whole where few are valid
 _LISTED_FOR_PROOF = 2**21  # and of so many before "nothing satisfies" is said
-_MOST_BATCHES = 8  # of Sobol points mended, before it is said that none was found
-_MENDED = 8  # points mended at once for a point under repair
-_MENDED_BY_ROW = 24  # steps mended at a time where a callable is asked point by point
+_MOST_BATCHES = 8  # of Sobol points repaired, before it is said that none was found
+_AT_ONCE = 8  # points repaired at once in the place of one
+_STEPS_BY_ROW = 24  # steps repaired at a time where a callable is asked point by point
 
 
 @dataclass(frozen=True)
@@ -129,8 +119,8 @@ class Domain:
         walk = self._walk(rng)
         n, tried, n_known = walk.n_chains, 0, sum(map(len, pools))
         while n_known < n // 4 and (tried == 0 or (n_known == 0 and tried < _MOST_BATCHES * n)):
-            mended, valid = walk.mended(raw[tried : tried + n], enough=n // 4)
-            pools.append(mended[valid])
+            repaired, valid = walk.repaired(raw[tried : tried + n], enough=n // 4)
+            pools.append(repaired[valid])
             tried += n
             n_known += int(valid.sum())
         anchors = np.concatenate(pools)
@@ -171,7 +161,7 @@ class Domain:
             return np.asarray(np.resize(rng.permutation(anchors), (n, anchors.shape[1])))
         return self._walk(rng).sample(anchors, n)
 
-    def mended(
+    def repaired_steps(
         self, moved: np.ndarray, origins: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """Let other parameters give way where a step from a valid point broke a constraint.
@@ -189,10 +179,10 @@ class Domain:
             return moved
         rows = np.flatnonzero(~self.valid(moved))
         if self.known.n_callables:
-            rows = rng.permutation(rows)[:_MENDED_BY_ROW]
+            rows = rng.permutation(rows)[:_STEPS_BY_ROW]
         points = moved.copy()
         frozen = np.abs(moved[rows] - origins[rows]) > 1e-10
-        points[rows], _ = self._walk(rng).mended(
+        points[rows], _ = self._walk(rng).repaired(
             moved[rows], frozen=frozen, n_rounds=3, nearest=True
         )
         return points
@@ -239,7 +229,7 @@ class Domain:
         redrawn[:, categorical] = point[categorical]
         yield self.space.snap(redrawn)
         if self.is_thin:
-            yield self._mended_numbers(self.space.snap(redrawn[:_MENDED]), point, rng)
+            yield self._repaired_numbers(self.space.snap(redrawn[:_AT_ONCE]), point, rng)
         yield self._along(point, categorical, rng)
         for j in rng.permutation(categorical):
             for k in range(int(self.space.n_levels[j])):
@@ -247,13 +237,13 @@ class Domain:
                 moved[:, j] = (k + 0.5) / self.space.n_levels[j]
                 yield self.space.snap(moved)
 
-    def _mended_numbers(
+    def _repaired_numbers(
         self, x: np.ndarray, point: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """Give points (k, d) with the levels of x (k, d) and other numbers, some of them valid."""
         frozen = np.tile(self.space.is_categorical, (len(x), 1))
         walk = self._walk(rng)
-        points, valid = walk.mended(x, frozen=frozen, n_rounds=30, enough=len(x) // 2)
+        points, valid = walk.repaired(x, frozen=frozen, n_rounds=30, enough=len(x) // 2)
         if not valid.any():
             return points
         n_steps = 2 * self.space.n_dimensions
@@ -286,11 +276,11 @@ def _nothing_satisfies(domain: Domain) -> ConstraintError:
     )
 
 
-def _nothing_found(domain: Domain, n_drawn: int, n_mended: int) -> ConstraintError:
+def _nothing_found(domain: Domain, n_drawn: int, n_repaired: int) -> ConstraintError:
     return ConstraintError(
         f"No configuration that satisfies the known constraints ({_specs(domain)}) was found in "
-        f"{n_drawn} draws and by mending {n_mended} of them; check them against the parameters' "
-        "ranges, or enqueue a configuration that satisfies them."
+        f"{n_drawn} draws and by repairing {n_repaired} of them; check them against the "
+        "parameters' ranges, or enqueue a configuration that satisfies them."
     )
 
 
@@ -298,88 +288,3 @@ def _specs(domain: Domain) -> str:
     return "; ".join(
         s if isinstance(s, str) else getattr(s, "__name__", "callable") for s in domain.known.specs
     )
-
-
-def startup_point(
-    domain: Domain, index: int, seed: int, *, balanced: bool, tried: np.ndarray | None = None
-) -> np.ndarray:
-    """Give point number ``index`` of the start-up design, the same for every worker.
-
-    Args:
-        domain: Space and known constraints.
-        index: ≥ 0; each index is asked for once in a study.
-        seed: Of the scrambling, shared by the workers.
-        balanced: Whether a violating point is repaired (each categorical level keeps its share)
-            or skipped (the paper's way).
-        tried: Points of all trials so far, shape (n, d); the categorical levels of a repaired
-            point are then those that they cover least. None leaves the levels of the sequence.
-
-    Returns:
-        A valid snapped point, shape (d,).
-    """
-    if not balanced:
-        points = domain.sobol(index + 1, seed)
-        return np.asarray(points[index])
-    raw = domain.space.sobol(1, seed, start=index)[0]
-    rng = np.random.default_rng([seed, index])
-    if tried is not None:
-        point = _covering_point(domain, raw, tried, rng)
-        if point is not None:
-            return point
-    return domain.repair(raw, rng)
-
-
-def _covering_point(
-    domain: Domain, raw: np.ndarray, tried: np.ndarray, rng: np.random.Generator
-) -> np.ndarray | None:
-    """Give ``raw`` (d,) the valid combination of levels that the points tried cover least.
-
-    None where no parameter is categorical, or where none of the best combinations is valid.
-    """
-    axes = np.flatnonzero(domain.space.is_categorical)
-    if len(axes) == 0:
-        return None
-    combinations = _combinations(domain.space, axes, rng)
-    gain = _coverage_gain(combinations, tried[:, axes]) + 1e-6 * rng.random(len(combinations))
-    n_tries = _COVERING_TRIES // 4 if domain.is_thin else _COVERING_TRIES
-    for levels in combinations[np.argsort(-gain)[:n_tries]]:
-        point = raw.copy()
-        point[axes] = levels
-        point = domain.space.settled(point[np.newaxis, :])[0]
-        repaired = domain.repair(point, rng)
-        if np.allclose(repaired[axes], point[axes]):
-            return repaired
-    return None
-
-
-def _combinations(space: SearchSpace, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give combinations of the axes' levels, shape (k, a): all, or random ones of very many."""
-    levels = [space.all_units(int(j)) for j in axes]
-    if np.prod([float(len(values)) for values in levels]) <= _MOST_COMBINATIONS:
-        return np.array(list(product(*levels)))
-    return np.stack([rng.choice(values, size=_MOST_COMBINATIONS) for values in levels], axis=1)
-
-
-def _coverage_gain(combinations: np.ndarray, tried: np.ndarray) -> np.ndarray:
-    """Give how new combinations (k, a) are beside those tried (n, a): shape (k,).
-
-    A level counts 2 / (1 + c)² where c trials had it, a pair of levels 1 / (1 + c)².
-    """
-    same = np.isclose(combinations[:, np.newaxis, :], tried[np.newaxis, :, :])
-    gain = np.zeros(len(combinations))
-    for i in range(combinations.shape[1]):
-        gain += 2.0 / (1.0 + same[:, :, i].sum(axis=1)) ** 2
-        for j in range(i):
-            gain += 1.0 / (1.0 + (same[:, :, i] & same[:, :, j]).sum(axis=1)) ** 2
-    return gain
-
-
-def without(x: np.ndarray, taken: set[bytes]) -> np.ndarray:
-    """Drop the rows of x (n, d) whose key is taken, and repeated rows."""
-    seen = set(taken)
-    keep = []
-    for i, key in enumerate(row_keys(x)):
-        if key not in seen:
-            seen.add(key)
-            keep.append(i)
-    return x[keep]

@@ -23,7 +23,7 @@ from optuna_scoot.constraints.expression import ConstraintError
 from optuna_scoot.constraints.expression import Expression
 from optuna_scoot.constraints.names import may_branch
 from optuna_scoot.constraints.names import unknown_name
-from optuna_scoot.space.search_space import plain
+from optuna_scoot.space.dimension import plain
 
 
 __all__ = ["ConstraintError", "ConstraintSpec", "Expression", "KnownConstraints"]

@@ -1,9 +1,9 @@
 """Valid points where hardly any draw is valid: ordered integers, shares that sum to one.
 
-A violating point is mended one parameter at a time, as WalkSAT does with Boolean formulas: of the
-constraints that are violated one is chosen at random, of its parameters one, and that parameter
-takes the value that leaves the least violation. From valid points a random walk leads to others:
-one parameter moves, and others give way as far as it takes.
+A violating point is repaired one parameter at a time, as WalkSAT does with Boolean formulas: of
+the violated constraints one is chosen at random, of its parameters one, and that parameter takes
+the value that leaves the least violation. From valid points a random walk leads to others: one
+parameter moves, and others give way as far as it takes.
 
 Points are snapped points of the unit cube, shape (p, d), as everywhere.
 """
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.space.points import row_keys
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.space.search_space import row_keys
 
 
 _ALL_LEVELS = 128  # parameters of at most so many levels are tried with all of them
@@ -86,7 +86,7 @@ class FeasibleWalk:
         """How many points walk side by side."""
         return self._effort.chains
 
-    def mended(
+    def repaired(
         self,
         x: np.ndarray,
         *,
@@ -229,7 +229,7 @@ class FeasibleWalk:
             y[at, j] = units[np.arange(len(at)), self._rng.integers(units.shape[1], size=len(at))]
         frozen = np.tile(fixed, (len(x), 1))
         frozen[rows, axes] = True
-        y, valid = self.mended(y, frozen=frozen, n_rounds=4)
+        y, valid = self.repaired(y, frozen=frozen, n_rounds=4)
         return np.where(valid[:, np.newaxis], y, x)
 
     def _scatter(self, x: np.ndarray, fixed: np.ndarray) -> None:

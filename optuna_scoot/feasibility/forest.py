@@ -1,99 +1,37 @@
-"""Hidden constraints: the probability of feasibility (POF) and its dynamic threshold.
+"""The probability of feasibility (POF): a forest on what ran and what crashed (paper, IV-G).
 
 A random forest learns from what ran (target 1) and what crashed (target 0) where a configuration
-is likely to run (paper, section IV-G, eq. 3: POF(x) ≥ Δ). Δ rises when a suggestion crashes and
-falls after a streak that ran (paper, algorithm 1), so that the search keeps clear of the crashes
-and yet dares to look at their border.
+is likely to run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 
 @dataclass(frozen=True)
-class FeasibilityThreshold:
-    """The five numbers that move the threshold Δ (paper, algorithm 1).
-
-    Args:
-        initial: Δ before the first suggestion of the model; also Δ's least value after a crash.
-        step: How far one crash raises it, and one streak lowers it.
-        maximum: The largest Δ, within [0, 1].
-        minimum: The smallest Δ, within [0, 1].
-        window: How many suggestions in a row must run before Δ falls, ≥ 1.
-
-    Raises:
-        ValueError: When the numbers contradict one another.
-    """
-
-    initial: float = 0.5
-    step: float = 0.05
-    maximum: float = 0.75
-    minimum: float = 0.25
-    window: int = 5
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.minimum <= self.initial <= self.maximum <= 1.0:
-            raise ValueError(
-                "FeasibilityThreshold needs 0 <= minimum <= initial <= maximum <= 1, got "
-                f"minimum={self.minimum}, initial={self.initial}, maximum={self.maximum}."
-            )
-        if self.step < 0.0 or self.window < 1:
-            raise ValueError(
-                "FeasibilityThreshold needs step >= 0 and window >= 1, got "
-                f"step={self.step}, window={self.window}."
-            )
-
-    def after(self, ran: Iterable[bool]) -> float:
-        """Give Δ after a history of suggestions (paper, algorithm 1).
-
-        Args:
-            ran: For each suggestion of the model, in order, whether it ran (True) or crashed.
-
-        Returns:
-            The threshold, within [minimum, maximum].
-        """
-        threshold = self.initial
-        streak = 0
-        for outcome in ran:
-            if outcome:
-                streak += 1
-                if streak == self.window:
-                    threshold = max(self.minimum, threshold - self.step)
-                    streak = 0
-            else:
-                # After a long calm a single crash brings Δ back to its initial value at least.
-                threshold = min(self.maximum, max(threshold + self.step, self.initial))
-                streak = 0
-        return threshold
-
-
-@dataclass(frozen=True)
 class ForestChoice:
     """How the forest is grown.
 
-    Args:
+    Attributes:
         n_trees: How many trees.
         extra: Extremely randomised trees (Geurts et al., 2006), whose cuts are drawn at random
             and vary smoothly with the distance to what crashed, instead of a random forest (the
             paper), whose cuts lie halfway between two observations.
         pairs: Whether the trees may also cut along the sum and the difference of two numbers.
             Memory and time are products of parameters: sums, on their logarithmic scales.
-        max_features: Share of the features among which a cut is chosen.
     """
 
     n_trees: int = 50
     extra: bool = True
     pairs: bool = True
-    max_features: float = 1.0
 
     @classmethod
     def paper(cls) -> ForestChoice:
-        """Give the paper's random forest with scikit-learn's defaults (section IV-G)."""
-        return cls(n_trees=100, extra=False, pairs=False, max_features=1.0)
+        """Return the paper's random forest with scikit-learn's defaults (section IV-G)."""
+        return cls(n_trees=100, extra=False, pairs=False)
 
 
 class FeasibilityForest:
@@ -131,14 +69,13 @@ class FeasibilityForest:
             from sklearn.ensemble import RandomForestRegressor
 
             kind = ExtraTreesRegressor if choice.extra else RandomForestRegressor
-            forest = kind(
-                choice.n_trees, max_features=choice.max_features, random_state=seed, n_jobs=1
-            )
+            # All features are tried at every cut, as in the paper.
+            forest = kind(choice.n_trees, max_features=1.0, random_state=seed, n_jobs=1)
             forest.fit(rows, ran.astype(float))
             self._trees = [estimator.tree_ for estimator in forest.estimators_]
 
     def probability(self, features: np.ndarray) -> np.ndarray:
-        """Give the probability of feasibility of n configurations.
+        """Return the probability of feasibility of n configurations.
 
         Args:
             features: Of shape (n, f).
@@ -157,7 +94,7 @@ class FeasibilityForest:
         return total / len(self._trees)
 
     def _rows(self, features: np.ndarray) -> np.ndarray:
-        """Give the features (n, f) with the sums and differences of the numbers beside them."""
+        """Return the features (n, f) with the sums and differences of the numbers beside them."""
         i, j = np.triu_indices(len(self._numbers), k=1)
         left, right = features[:, self._numbers[i]], features[:, self._numbers[j]]
         rows = np.concatenate([features[:, self._shown], left + right, left - right], axis=1)

@@ -1,9 +1,7 @@
-"""Solvers: the search for points that an acquisition function holds promising.
+"""The search of the default: one function is climbed from many points at once.
 
-Two of them work under the known constraints and under POF ≥ Δ (paper, section IV-E3 and IV-G):
-``pareto_front`` is pymoo's NSGA-II, which finds the trade-offs of several acquisition functions
-(MACE); ``maximise`` climbs one function from many points at once, all of them in one matrix
-product a round. Points live in the unit cube and are always snapped.
+All points of a round are scored in one matrix product. They live in the unit cube, are always
+snapped, and satisfy the known constraints (paper, section IV-E3).
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.constraints.domain import without
-from optuna_scoot.space.search_space import row_keys
+from optuna_scoot.space.points import row_keys
+from optuna_scoot.space.points import without
 
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -110,7 +108,7 @@ def _climb(
 def _neighbours(
     x: np.ndarray, domain: Domain, rng: np.random.Generator, width: float, n_each: int
 ) -> np.ndarray:
-    """Give ``n_each`` snapped neighbours of each point: shape (n * n_each, d).
+    """Return ``n_each`` snapped neighbours of each point: shape (n * n_each, d).
 
     A neighbour differs in one or a few parameters: a number by a step of about ``width`` but of at
     least one level, a categorical by another level. Where hardly any point is valid, others give
@@ -131,70 +129,6 @@ def _neighbours(
     reflected = np.where(reflected > 1.0, 2.0 - reflected, reflected)
     target = np.where(space.is_categorical, rng.random((n, d)), np.clip(reflected, 0.0, 1.0))
     # A few numbers are redrawn whole: a level switched on may ask for quite other numbers.
-    anew = rng.random((n, d)) < 0.1
-    target = np.where(anew, rng.random((n, d)), target)
-    return domain.mended(space.snap(np.where(chosen, target, moved)), moved, rng)
-
-
-def pareto_front(
-    functions: Callable[[np.ndarray], np.ndarray],
-    domain: Domain,
-    admissible: Callable[[np.ndarray], np.ndarray],
-    starts: np.ndarray,
-    *,
-    seed: int,
-    population: int = 100,
-    generations: int = 100,
-) -> np.ndarray:
-    """Find the points that no other beats in all functions, by NSGA-II (paper, section IV-E1).
-
-    Args:
-        functions: Snapped points (q, d) to k values each, shape (q, k), larger is better.
-        domain: Space and known constraints.
-        admissible: Snapped points (q, d) to numbers (q,), ≥ 0 where a point may be suggested:
-            POF - Δ.
-        starts: Points that join the first population, shape (s, d).
-        seed: Of the algorithm.
-        population: Points a generation.
-        generations: How many.
-
-    Returns:
-        Valid admissible points, distinct, shape (p, d); p may be 0.
-    """
-    from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.core.problem import Problem
-    from pymoo.core.repair import Repair
-    from pymoo.optimize import minimize
-
-    space = domain.space
-
-    class Acquisition(Problem):  # type: ignore[misc]
-        def __init__(self) -> None:
-            n_functions = functions(starts[:1]).shape[1]
-            super().__init__(
-                n_var=space.n_dimensions, n_obj=n_functions, n_ieq_constr=2, xl=0.0, xu=1.0
-            )
-
-        def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray], *_: object) -> None:
-            out["F"] = -functions(x)
-            out["G"] = np.stack([1.0 - domain.valid(x), -admissible(x)], axis=1)
-
-    rng = np.random.default_rng(seed)
-
-    class Snap(Repair):  # type: ignore[misc]
-        def _do(self, problem: object, x: np.ndarray, **_: object) -> np.ndarray:
-            snapped = space.snap(x)
-            return domain.mended(snapped, snapped, rng)
-
-    first = np.concatenate([starts, domain.sobol(population, seed)])[:population]
-    result = minimize(
-        Acquisition(),
-        NSGA2(pop_size=population, sampling=first, repair=Snap()),
-        ("n_gen", generations),
-        seed=seed,
-        verbose=False,
-    )
-    if result.X is None:
-        return np.empty((0, space.n_dimensions))
-    front = space.snap(np.atleast_2d(result.X))
-    return without(front[domain.valid(front) & (admissible(front) >= 0.0)], set())
+    redrawn = rng.random((n, d)) < 0.1
+    target = np.where(redrawn, rng.random((n, d)), target)
+    return domain.repaired_steps(space.snap(np.where(chosen, target, moved)), moved, rng)

@@ -5,9 +5,6 @@ Notation
     x: points in the unit cube, shape (n, d). A point is *snapped* when every coordinate is the
         centre of the cell of a representable value, so that equal parameters give equal rows.
     f: number of features the models see; a categorical of k > 2 unordered choices takes k of them.
-
-Every representable value of a discrete parameter owns a cell of the same width (in log scale, of
-its own log width), the first and the last one included, so that rounding is fair at the ends.
 """
 
 from __future__ import annotations
@@ -16,117 +13,18 @@ import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-from typing import Protocol
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
-from optuna.distributions import FloatDistribution
-from optuna.distributions import IntDistribution
 from scipy.stats import qmc
 
 from optuna_scoot.space.activity import Activity
-
-
-_EXACT = 2**53  # integers up to here are floats as well
-
-
-class _Dimension(Protocol):
-    """One parameter as an interval: internal values to and from [0, 1]."""
-
-    n_levels: float
-
-    def decode(self, unit: np.ndarray) -> np.ndarray:
-        """Give the nearest representable internal values of unit coordinates (n,)."""
-
-    def encode(self, internal: np.ndarray) -> np.ndarray:
-        """Give the unit coordinates (n,) of internal values (n,)."""
-
-
-class _Continuous:
-    def __init__(self, low: float, high: float, log: bool) -> None:
-        self.n_levels = math.inf
-        self._low, self._high, self._log = low, high, log
-        self._bounds = (math.log(low), math.log(high)) if log else (low, high)
-
-    def decode(self, unit: np.ndarray) -> np.ndarray:
-        lo, hi = self._bounds
-        # A convex combination: high - low may overflow for the widest of ranges.
-        value = lo * (1.0 - unit) + hi * unit
-        return np.clip(np.exp(value) if self._log else value, self._low, self._high)
-
-    def encode(self, internal: np.ndarray) -> np.ndarray:
-        lo, hi = self._bounds
-        value = np.log(internal) if self._log else np.asarray(internal, dtype=float)
-        half = hi / 2 - lo / 2
-        return np.clip((value / 2 - lo / 2) / half, 0.0, 1.0)
-
-
-class _Stepped:
-    """Values low, low + step, …, high; with ``log``, integers of log-uniform weight."""
-
-    def __init__(self, low: float, high: float, step: float, n_levels: int, log: bool) -> None:
-        self.n_levels = float(n_levels)
-        self._low, self._high, self._step, self._log = low, high, step, log
-        top = low + step * (n_levels - 1)
-        if log:
-            self._bounds = (math.log(low - step / 2), math.log(top + step / 2))
-        else:
-            self._bounds = (-0.5, n_levels - 0.5)
-
-    def decode(self, unit: np.ndarray) -> np.ndarray:
-        lo, hi = self._bounds
-        position = lo + (hi - lo) * unit
-        if self._log:
-            position = (np.exp(position) - self._low) / self._step
-        index = np.clip(np.rint(position), 0, self.n_levels - 1)
-        # As Optuna does: the sum may stick out by a rounding error.
-        return np.clip(self._low + self._step * index, self._low, self._high)
-
-    def encode(self, internal: np.ndarray) -> np.ndarray:
-        lo, hi = self._bounds
-        index = np.rint((np.asarray(internal, dtype=float) - self._low) / self._step)
-        position = np.log(self._low + self._step * index) if self._log else index
-        return np.clip((position - lo) / (hi - lo), 0.0, 1.0)
-
-    def all_units(self) -> np.ndarray:
-        """Give the unit coordinate of every level, shape (n_levels,)."""
-        return self.encode(self._low + self._step * np.arange(int(self.n_levels)))
-
-
-def _dimension(distribution: BaseDistribution) -> _Dimension:
-    if isinstance(distribution, CategoricalDistribution):
-        n = len(distribution.choices)
-        return _Stepped(0.0, n - 1.0, 1.0, n, log=False)
-    if isinstance(distribution, IntDistribution):
-        n = (distribution.high - distribution.low) // distribution.step + 1
-        low, high = _floats_within(distribution.low, distribution.high)
-        return _Stepped(low, high, float(distribution.step), n, distribution.log)
-    if isinstance(distribution, FloatDistribution):
-        if distribution.step is None:
-            return _Continuous(distribution.low, distribution.high, distribution.log)
-        n = round((distribution.high - distribution.low) / distribution.step) + 1
-        return _Stepped(distribution.low, distribution.high, distribution.step, n, log=False)
-    raise NotImplementedError(f"The distribution {distribution} is not supported.")
-
-
-def _floats_within(low: int, high: int) -> tuple[float, float]:
-    """Give the bounds as floats that do not stick out: beyond 2^53 integers are rounded."""
-    lowest, highest = float(low), float(high)
-    if lowest < low:
-        lowest = math.nextafter(lowest, math.inf)
-    if highest > high:
-        highest = math.nextafter(highest, -math.inf)
-    return lowest, highest
-
-
-def _is_ordered(distribution: BaseDistribution) -> bool:
-    """Tell whether neighbouring levels are alike: all but categoricals of non-numbers."""
-    if not isinstance(distribution, CategoricalDistribution):
-        return True
-    choices = [plain(choice) for choice in distribution.choices]
-    numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices)
-    return len(choices) <= 2 or (numeric and choices == sorted(choices))
+from optuna_scoot.space.dimension import Stepped
+from optuna_scoot.space.dimension import column_values
+from optuna_scoot.space.dimension import dimension_of
+from optuna_scoot.space.dimension import external_value
+from optuna_scoot.space.dimension import is_ordered
 
 
 class SearchSpace:
@@ -151,10 +49,10 @@ class SearchSpace:
     ) -> None:
         self.distributions = dict(distributions)
         self.names = tuple(self.distributions)
-        self._dimensions = [_dimension(d) for d in self.distributions.values()]
+        self._dimensions = [dimension_of(d) for d in self.distributions.values()]
         self.n_levels = np.array([d.n_levels for d in self._dimensions])
         self._one_hot = np.array(
-            [not _is_ordered(d) for d in self.distributions.values()], dtype=bool
+            [not is_ordered(d) for d in self.distributions.values()], dtype=bool
         )
         # How many columns each parameter has among the features.
         self._widths = np.where(self._one_hot, self.n_levels, 1.0).astype(int)
@@ -191,7 +89,7 @@ class SearchSpace:
         if j in self._pinned:
             return np.array([self._pinned[j]])
         dimension = self._dimensions[j]
-        assert isinstance(dimension, _Stepped)
+        assert isinstance(dimension, Stepped)
         return dimension.all_units()
 
     def snap(self, x: np.ndarray) -> np.ndarray:
@@ -287,17 +185,10 @@ class SearchSpace:
     def column(self, j: int, units: np.ndarray) -> np.ndarray:
         """Give the values (n,) of parameter number j at unit coordinates (n,).
 
-        Integers that no 64 bits hold come as Python's.
+        Integers that do not fit into 64 bits come as Python's.
         """
         distribution = self.distributions[self.names[j]]
-        internal = self._dimensions[j].decode(units)
-        if isinstance(distribution, CategoricalDistribution):
-            return np.asarray(_choices_array(distribution.choices)[internal.astype(int)])
-        if isinstance(distribution, IntDistribution):
-            if max(-distribution.low, distribution.high) > _EXACT:
-                return _integers(distribution, internal)
-            return np.asarray(np.rint(internal).astype(np.int64))
-        return internal
+        return column_values(distribution, self._dimensions[j].decode(units))
 
     def snap_column(self, j: int, units: np.ndarray) -> np.ndarray:
         """Move coordinates (n,) of parameter number j to the centres of their cells."""
@@ -313,7 +204,7 @@ class SearchSpace:
         params: dict[str, Any] = {}
         for j, (name, distribution) in enumerate(self.distributions.items()):
             internal = float(self._dimensions[j].decode(point[j : j + 1])[0])
-            params[name] = _external(distribution, internal)
+            params[name] = external_value(distribution, internal)
         return params
 
     def to_unit(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -375,52 +266,3 @@ def _draw(engine: qmc.Sobol, n: int) -> np.ndarray:
     if engine.num_generated == 0:
         return engine.random_base2(max(0, math.ceil(math.log2(n))))[:n]
     return engine.random(n)
-
-
-def _choices_array(choices: Sequence[Any]) -> np.ndarray:
-    """Hold choices in an array without NumPy turning mixed kinds into strings."""
-    choices = [plain(choice) for choice in choices]
-    if all(isinstance(c, bool) for c in choices):
-        return np.array(choices)
-    if all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in choices):
-        return np.array(choices)
-    out = np.empty(len(choices), dtype=object)
-    out[:] = choices
-    return out
-
-
-def _integers(distribution: IntDistribution, internal: np.ndarray) -> np.ndarray:
-    """Give integers (n,) of any size: of 64 bits where the whole range fits, else as objects."""
-    low, step = distribution.low, distribution.step
-    # In whole numbers, as one configuration's.
-    whole = np.frompyfunc(int, 1, 1)(np.rint(internal))
-    values = low + step * ((whole - low + step // 2) // step)
-    bounds = np.iinfo(np.int64)
-    fit = bounds.min <= low and distribution.high <= bounds.max
-    return np.asarray(values.astype(np.int64) if fit else values)
-
-
-def _external(distribution: BaseDistribution, internal: float) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(internal)]
-    if isinstance(distribution, IntDistribution):
-        # In whole numbers: the float of a large one need not lie on the grid.
-        steps = (round(internal) - distribution.low + distribution.step // 2) // distribution.step
-        return distribution.low + distribution.step * steps
-    return float(internal)
-
-
-def plain(value: Any) -> Any:
-    """Give NumPy's kinds of numbers, Booleans and strings as Python's."""
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
-        return value.item()
-    return value
-
-
-def row_keys(x: np.ndarray) -> list[bytes]:
-    """Give a hashable key of each snapped point (n, d), equal for equal points.
-
-    Rounded, since a continuous value does not come back from its distribution to the last bit;
-    adding zero turns -0.0 into 0.0.
-    """
-    return [row.tobytes() for row in np.round(np.ascontiguousarray(x, dtype=float), 10) + 0.0]

@@ -51,15 +51,16 @@ def draw_hyperparameters(
         seed: Of the chains.
     """
     f = len(medians)
-    others = [choice.outputscale_prior, choice.noise_prior]
+    priors = choice.priors
+    others = [priors.outputscale, priors.noise]
     if choice.main_effects:
-        others.append(choice.main_share_prior)
+        others.append(priors.main_share)
     mean = np.array([*np.log(medians), *(prior[0] for prior in others)])
-    deviation = np.array([choice.lengthscale_spread] * f + [prior[1] for prior in others])
+    deviation = np.array([priors.lengthscale_spread] * f + [prior[1] for prior in others])
     rng = np.random.default_rng(seed)
     chains = []
     for j in range(y.shape[1]):
-        log_likelihood = marginal_log_likelihood(mode.warped(x, j), y[:, j], choice.nu)
+        log_likelihood = marginal_log_likelihood(mode.warped(x, j), y[:, j])
         start = mean.copy()
         start[: f + 2] = np.log([*mode.lengthscales[j], mode.outputscale[j], mode.noise[j]])
         if choice.main_effects:
@@ -144,13 +145,12 @@ def _step(
     return point, height
 
 
-def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray, nu: float) -> LogLikelihood:
+def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray) -> LogLikelihood:
     """Build the marginal log-likelihood of one output, up to a constant.
 
     Args:
         inputs: Features as the kernel sees them before they are scaled, shape (n, f).
         y: The output, shape (n,).
-        nu: Smoothness of the Matérn kernel.
     """
     n, f = inputs.shape
     rows, columns = np.triu_indices(n, k=1)
@@ -159,10 +159,10 @@ def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray, nu: float) -> Log
 
     def log_likelihood(logarithms: np.ndarray) -> float:
         weights = np.exp(-2.0 * logarithms[:f])
-        correlation = matern_of_squared(weights @ by_feature, nu)
+        correlation = matern_of_squared(weights @ by_feature)
         if len(logarithms) > f + 2:
             share = float(expit(logarithms[f + 2]))
-            alone = matern_of_squared(weights[:, np.newaxis] * by_feature, nu).mean(axis=0)
+            alone = matern_of_squared(weights[:, np.newaxis] * by_feature).mean(axis=0)
             correlation = (1.0 - share) * correlation + share * alone
         covariance = np.zeros((n, n))
         covariance[columns, rows] = math.exp(logarithms[f]) * correlation

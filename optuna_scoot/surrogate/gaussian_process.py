@@ -37,13 +37,11 @@ class Surrogate:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
         draws: The hyper-parameters that are averaged, one or more.
-        nu: Smoothness of the Matérn kernel.
     """
 
     x: np.ndarray
     y: np.ndarray
     draws: tuple[Hyperparameters, ...]
-    nu: float = 1.5
     # For each draw and output: the Cholesky factor, and the weights of the observations.
     _factors: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list, repr=False)
 
@@ -66,7 +64,7 @@ class Surrogate:
         variances = np.empty_like(means)
         for i, hyperparameters in enumerate(self.draws):
             for j, (lower, weights) in enumerate(self._factors[i]):
-                cross = hyperparameters.covariance(x, self.x, j, self.nu)
+                cross = hyperparameters.covariance(x, self.x, j)
                 means[i, :, j] = cross @ weights
                 half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
                 explained = np.einsum("nq,nq->q", half, half)
@@ -95,7 +93,7 @@ class Surrogate:
     def _factorise(
         self, hyperparameters: Hyperparameters, j: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        covariance = hyperparameters.covariance(self.x, self.x, j, self.nu)
+        covariance = hyperparameters.covariance(self.x, self.x, j)
         covariance[np.diag_indices_from(covariance)] += hyperparameters.noise[j]
         lower = _cholesky(covariance)
         return lower, cho_solve((lower, True), self.y[:, j])
@@ -127,13 +125,13 @@ def fit_surrogate(
         The surrogate. With fewer than two distinct outputs, or where the fit fails, it holds the
         hyper-parameters of the priors' medians instead of fitted ones.
     """
-    medians = choice.lengthscale_medians(is_level)
+    medians = choice.priors.lengthscale_medians(is_level)
     mode = None
     if len(x) >= 2 and np.any(np.ptp(y, axis=0) > 0.0):
         mode = find_mode(x, y, ~is_level, medians, choice)
     if mode is None:
-        return Surrogate(x, y, (prior_medians(y.shape[1], medians),), choice.nu)
+        return Surrogate(x, y, (prior_medians(y.shape[1], medians),))
     if choice.n_draws == 0 or len(x) > _MOST_OBSERVATIONS:
-        return Surrogate(x, y, (mode,), choice.nu)
+        return Surrogate(x, y, (mode,))
     draws = draw_hyperparameters(x, y, mode, medians, choice, seed)
-    return Surrogate(x, y, tuple(draws), choice.nu)
+    return Surrogate(x, y, tuple(draws))

@@ -82,19 +82,17 @@ def _model(
     from gpytorch.means import ZeroMean
 
     m = y.shape[1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "not standardized": an output may be constant
-        return SingleTaskGP(
-            torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
-            torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
-            likelihood=_likelihood(m, choice),
-            covar_module=_kernel(m, medians, choice),
-            # The observations crowd where values are good: a fitted mean would be the level of the
-            # few bad ones far away, and all that is unknown would look as bad as they.
-            mean_module=ZeroMean(batch_shape=torch.Size([m])),
-            input_transform=None if warped is None else _warp(m, x.shape[1], warped),
-            outcome_transform=None,
-        )
+    return SingleTaskGP(
+        torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
+        torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
+        likelihood=_likelihood(m, choice),
+        covar_module=_kernel(m, medians, choice),
+        # The observations crowd where values are good: a fitted mean would be the level of the
+        # few bad ones far away, and all that is unknown would look as bad as they.
+        mean_module=ZeroMean(batch_shape=torch.Size([m])),
+        input_transform=None if warped is None else _warp(m, x.shape[1], warped),
+        outcome_transform=None,
+    )
 
 
 def _kernel(m: int, medians: np.ndarray, choice: KernelChoice) -> Any:
@@ -105,17 +103,17 @@ def _kernel(m: int, medians: np.ndarray, choice: KernelChoice) -> Any:
     from gpytorch.priors import LogNormalPrior
 
     batch = torch.Size([m])
-    spread = torch.full((len(medians),), choice.lengthscale_spread, dtype=torch.double)
+    spread = torch.full((len(medians),), choice.priors.lengthscale_spread, dtype=torch.double)
     return ScaleKernel(
         MaternKernel(
-            nu=choice.nu,
+            nu=1.5,
             ard_num_dims=len(medians),
             batch_shape=batch,
             lengthscale_prior=LogNormalPrior(torch.from_numpy(np.log(medians)), spread),
             lengthscale_constraint=GreaterThan(0.025, initial_value=torch.from_numpy(medians)),
         ),
         batch_shape=batch,
-        outputscale_prior=LogNormalPrior(*choice.outputscale_prior),
+        outputscale_prior=LogNormalPrior(*choice.priors.outputscale),
         outputscale_constraint=GreaterThan(1e-3, initial_value=1.0),
     )
 
@@ -127,7 +125,7 @@ def _likelihood(m: int, choice: KernelChoice) -> Any:
     from gpytorch.priors import LogNormalPrior
 
     return GaussianLikelihood(
-        noise_prior=LogNormalPrior(*choice.noise_prior),
+        noise_prior=LogNormalPrior(*choice.priors.noise),
         noise_constraint=GreaterThan(1e-6, initial_value=1e-2),
         batch_shape=torch.Size([m]),
     )

@@ -3,7 +3,7 @@
 Latencies span orders of magnitude: one bad configuration of 50 seconds among others of 300 ms
 would flatten all differences that matter. A shifted logarithm, z = log(y + s), makes such values
 look Gaussian; the shift runs from "pure logarithm" to "nearly linear" and the data choose it.
-Improvements are still counted in the units of y, in closed form (see ``acquisition``).
+Improvements are still counted in the units of y, in closed form (``acquisition``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-
-from optuna_scoot.acquisition.improvement import log_expected_improvement
-from optuna_scoot.acquisition.improvement import log_expected_improvement_lognormal
 
 
 # The logarithm has a floor at -s, below which it holds every value for impossible. It must lie
@@ -49,23 +46,6 @@ class OutputTransform:
         """Give measured values of standardised ones (of a mean: the median)."""
         transformed = standardised * self.scale + self.location
         return transformed if self.shift is None else np.exp(transformed) - self.shift
-
-    def log_improvement(
-        self, mean: np.ndarray, std: np.ndarray, levels: float | np.ndarray
-    ) -> np.ndarray:
-        """Give log E[max(K - Y, 0)] in the measured units.
-
-        Args:
-            mean: Predicted means of the standardised value, broadcastable with ``levels``.
-            std: Predicted deviations, > 0.
-            levels: K in measured units.
-        """
-        location, scale = mean * self.scale + self.location, std * self.scale
-        if self.shift is None:
-            return log_expected_improvement(location, scale, levels, xi=0.0)
-        # No value can lie below -s; a level there leaves nothing to improve.
-        positive = np.maximum(np.asarray(levels) + self.shift, 1e-300)
-        return log_expected_improvement_lognormal(location, scale, positive)
 
     def _transform(self, values: np.ndarray) -> np.ndarray:
         if self.shift is None:
@@ -105,16 +85,3 @@ def _profile_log_likelihood(values: np.ndarray, shift: float | None) -> float:
         return -math.inf if shift is not None else 0.0
     log_jacobian = 0.0 if shift is None else -float(np.sum(transformed))
     return -0.5 * len(values) * math.log(variance) + log_jacobian
-
-
-def replace_infinities(values: np.ndarray) -> np.ndarray:
-    """Replace ±inf of shape (n, m) by the largest or smallest finite value of their column.
-
-    A column without any finite value becomes -1 and +1 by sign.
-    """
-    out = np.array(values, dtype=float)
-    for column in out.T:
-        finite = column[np.isfinite(column)]
-        low, high = (finite.min(), finite.max()) if len(finite) else (-1.0, 1.0)
-        np.clip(column, low, high, out=column)
-    return out

@@ -19,8 +19,11 @@ from optuna_scoot import Method
 from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.model import Model
 from optuna_scoot.model import learn
+from optuna_scoot.observations import Observations
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.trials.reading import Observations
+from optuna_scoot.startup import StartupChoice
+from optuna_scoot.startup import startup_point
+from optuna_scoot.trials.history import History
 from optuna_scoot.trials.reading import observe
 from tests.optuna_scoot.studies import add
 
@@ -32,6 +35,15 @@ SQUARE: dict[str, BaseDistribution] = {name: FloatDistribution(0.0, 1.0) for nam
 def domain_of(axes: Mapping[str, BaseDistribution], *known: str) -> Domain:
     """Give a space with its known constraints."""
     return Domain(SearchSpace(axes), KnownConstraints(known))
+
+
+def startup(
+    domain: Domain, index: int, seed: int, *, covering: bool = True, tried: ArrayLike | None = None
+) -> np.ndarray:
+    """Return a start-up point; by default nothing was tried before."""
+    before = np.empty((0, domain.space.n_dimensions)) if tried is None else np.asarray(tried)
+    choice = StartupChoice() if covering else StartupChoice.paper()
+    return startup_point(domain, index, seed, before, choice)
 
 
 def observed(
@@ -83,7 +95,9 @@ def observed(
         put(point, None, state=TrialState.PRUNED, intermediate_values={0: 1.0})
     for point in np.asarray(pending, dtype=float):
         put(point, None, state=TrialState.RUNNING)
-    return observe(study.get_trials(), space, study.directions, reference_point=reference_point)
+    return observe(
+        History.of(study.get_trials()), space, study.directions, reference_point=reference_point
+    )
 
 
 def learnt(

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from optuna_scoot import Method
 from optuna_scoot import ScootSampler
 from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.search.nsga2 import Nsga2
 from optuna_scoot.surrogate.kernel import KernelChoice
 
 
@@ -27,7 +28,9 @@ QUICK = Method(
 """The default method with rough fits: for behaviour that does not depend on their quality."""
 
 QUICK_PAPER = replace(
-    Method.paper(), kernel=KernelChoice(n_draws=0, max_iterations=5), population=20, generations=10
+    Method.paper(),
+    kernel=KernelChoice(n_draws=0, max_iterations=5),
+    nsga2=Nsga2(population=20, generations=10),
 )
 """The paper's method, likewise."""
 
@@ -47,7 +50,7 @@ ENGINE_RULES = ("seqs <= tokens", "chunked or tokens >= 4096", "not (chunked and
 
 def quick(*args: Any, **kwargs: Any) -> ScootSampler:
     """Give a sampler that answers fast; the arguments are the constructor's."""
-    return ScootSampler.variant(QUICK, *args, **kwargs)
+    return ScootSampler(*args, method=QUICK, **kwargs)
 
 
 def study_of(

@@ -155,7 +155,7 @@ def test_no_study_dies_of_the_sampler(seed: int, tmp_path: Path) -> None:
     }
     paper = m == 1 and rng.random() < 0.15
     sampler = (
-        ScootSampler.variant(QUICK_PAPER, given, **options) if paper else quick(given, **options)
+        ScootSampler(given, method=QUICK_PAPER, **options) if paper else quick(given, **options)
     )
     study = _study(rng, seed, tmp_path, m, sampler)
     objective = _Objective(rng, space, m)

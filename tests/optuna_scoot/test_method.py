@@ -6,52 +6,52 @@ silent too, the value is this project's, and stands here so that it does not cha
 
 from __future__ import annotations
 
+import functools
 import inspect
 from dataclasses import fields
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
 
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot import Method
-from optuna_scoot.acquisition import improvement as acquisition
+from optuna_scoot import ScootSampler
+from optuna_scoot.acquisition import improvement
 from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.search.nsga2 import Nsga2
+from optuna_scoot.startup import StartupChoice
 from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import Priors
+from tests.optuna_scoot.studies import QUICK
 
 
 PAPER: dict[str, Any] = {
-    # IV-A, step 2: Sobol points, as many as the search space has dimensions. Those that violate
-    # a known constraint are left out (IV-E3), nothing else is chosen about them.
-    "startup_share": 1.0,
-    "startup_least": 1,
-    "balanced_startup": False,
-    "covering_startup": False,
-    # A start-up point counts once it is given out.
-    "startup_finished": 0.0,
     # IV-C: the objectives themselves are modelled.
     "log_outputs": False,
-    # IV-E1: MACE for one objective. V-A: the solver is pymoo's.
-    "single": "mace",
-    "solver": "nsga2",
+    # V-A: the solver is pymoo's, which searches MACE's front (IV-E1) or EHVI (IV-E2); population
+    # and generations are the authors' code's.
+    "nsga2": Nsga2(population=100, generations=100),
     # IV-D1, eq. 8 and 9: any improvement counts, beyond the ξ of EI and PI.
     "least_gain": 0.0,
-    # IV-G: a forest, which only limits the search (eq. 3) ...
-    "use_forest": True,
+    # IV-G: a forest, which only limits the search to POF ≥ Δ (eq. 3).
     "pof_weight": 0.0,
     "crash_cost": 0.0,
     "bold_every": 0,
-    # ... to POF ≥ Δ, where Δ moves (algorithm 1).
-    "fixed_threshold": False,
-    # IV-E3: known constraints prune the space.
-    "use_known_constraints": True,
-    # The authors' code.
-    "population": 100,
-    "generations": 100,
 }
+
+# IV-A, step 2: Sobol points, as many as the search space has dimensions. Those that violate a
+# known constraint are left out (IV-E3), nothing else is chosen about them; a start-up point counts
+# once it is given out.
+PAPER_STARTUP = {"covering": False, "share": 1.0, "least": 1, "finished": 0.0}
 
 PAPER_KERNEL: dict[str, Any] = {
     # IV-C: "Matern 3/2 kernel function with input wrapping", all parameters together, ...
-    "nu": 1.5,
     "warp": True,
     "main_effects": False,
     # ... whose hyper-parameters are fitted, not averaged over.
@@ -59,54 +59,40 @@ PAPER_KERNEL: dict[str, Any] = {
     # Silent from here on.
     "max_iterations": 100,
     "tolerance": 1e-4,
-    "outputscale_prior": (0.4, 0.8),
-    "noise_prior": (-5.0, 1.5),
-    "lengthscale_median": 0.7,
-    "level_lengthscale_median": 2.0,
-    "lengthscale_spread": 0.8,
 }
 
 # IV-G and V-A: scikit-learn's random forest regression, as it comes.
-PAPER_FOREST = {"n_trees": 100, "extra": False, "pairs": False, "max_features": 1.0}
+PAPER_FOREST = {"n_trees": 100, "extra": False, "pairs": False}
 
 # What docs/sampler.md says of the default, in the order of its table.
 DEFAULT: dict[str, Any] = {
-    "startup_share": 0.6,
-    "startup_least": 4,
-    "balanced_startup": True,
-    "covering_startup": True,
     "log_outputs": True,
     "least_gain": 0.01,
-    "single": "log_ei",
-    "solver": "climb",
-    "startup_finished": 0.5,
-    "use_forest": True,
+    "nsga2": None,
     "pof_weight": 2.0,
     "crash_cost": 0.1,
     "bold_every": 4,
-    "level_chances": 2,
-    "fixed_threshold": False,
-    "use_known_constraints": True,
 }
 
-DEFAULT_KERNEL: dict[str, Any] = {
-    "nu": 1.5,
-    "main_effects": True,
-    # Half of the signal to the main effects a priori: a logit of 0.
-    "main_share_prior": (0.0, 1.5),
-    "n_draws": 8,
-    "warp": False,
+DEFAULT_STARTUP = {"covering": True, "share": 0.6, "least": 4, "finished": 0.5}
+
+DEFAULT_KERNEL: dict[str, Any] = {"main_effects": True, "n_draws": 8, "warp": False}
+
+DEFAULT_FOREST = {"n_trees": 50, "extra": True, "pairs": True}
+
+# Of both, for the paper is silent on them. Half of the signal goes to the main effects a priori: a
+# logit of 0.
+PRIORS: dict[str, Any] = {
     "lengthscale_median": 0.7,
     "level_lengthscale_median": 2.0,
     "lengthscale_spread": 0.8,
-    "outputscale_prior": (0.4, 0.8),
-    "noise_prior": (-5.0, 1.5),
+    "outputscale": (0.4, 0.8),
+    "noise": (-5.0, 1.5),
+    "main_share": (0.0, 1.5),
 }
 
-DEFAULT_FOREST = {"n_trees": 50, "extra": True, "pairs": True, "max_features": 1.0}
-
-# These change nothing where there are no bold suggestions, no main effects and no draws.
-UNUSED_BY_THE_PAPER = {"level_chances", "main_share_prior", "n_steps", "n_burn_in"}
+# These change nothing where there are no main effects and no draws.
+UNUSED_BY_THE_PAPER = {"n_steps", "n_burn_in"}
 
 
 def _values(choice: Any, names: Any) -> dict[str, Any]:
@@ -117,13 +103,21 @@ def _values(choice: Any, names: Any) -> dict[str, Any]:
     ("choice", "expected"),
     [
         (Method.paper(), PAPER),
+        (Method.paper().startup, PAPER_STARTUP),
         (Method.paper().kernel, PAPER_KERNEL),
+        (Method.paper().kernel.priors, PRIORS),
         (Method.paper().forest, PAPER_FOREST),
         (Method(), DEFAULT),
+        (Method().startup, DEFAULT_STARTUP),
         (Method().kernel, DEFAULT_KERNEL),
+        (Method().kernel.priors, PRIORS),
         (Method().forest, DEFAULT_FOREST),
     ],
-    ids=["paper", "paper's kernel", "paper's forest", "default", "its kernel", "its forest"],
+    ids=[
+        f"{whose} {what}"
+        for whose in ("paper's", "default's")
+        for what in ("method", "startup", "kernel", "priors", "forest")
+    ],
 )
 def test_every_value_is_the_one_that_is_told(choice: Any, expected: dict[str, Any]) -> None:
     assert _values(choice, expected) == expected
@@ -132,21 +126,23 @@ def test_every_value_is_the_one_that_is_told(choice: Any, expected: dict[str, An
 @pytest.mark.parametrize(
     ("kind", "pinned"),
     [
-        (Method, PAPER.keys() | {"kernel", "forest"}),
-        (KernelChoice, PAPER_KERNEL.keys()),
+        (Method, PAPER.keys() | {"startup", "kernel", "forest"}),
+        (StartupChoice, PAPER_STARTUP.keys()),
+        (KernelChoice, PAPER_KERNEL.keys() | {"priors"}),
+        (Priors, PRIORS.keys()),
         (ForestChoice, PAPER_FOREST.keys()),
     ],
-    ids=["method", "kernel", "forest"],
+    ids=["method", "startup", "kernel", "priors", "forest"],
 )
 def test_no_choice_of_the_papers_is_left_untold(kind: Any, pinned: Any) -> None:
     assert {f.name for f in fields(kind)} - UNUSED_BY_THE_PAPER == set(pinned)
 
 
 def test_the_acquisitions_constants_are_the_papers_and_its_authors() -> None:
-    defaults = inspect.signature(acquisition.kappa).parameters
+    defaults = inspect.signature(improvement.kappa).parameters
 
     # IV-E1: ξ is 0.0001. The authors' code: ν = 0.5 and δ = 0.01, as HEBO's MACE has them.
-    assert acquisition.XI == 1e-4
+    assert improvement.XI == 1e-4
     assert (defaults["nu"].default, defaults["delta"].default) == (0.5, 0.01)
 
 
@@ -157,8 +153,58 @@ def test_the_threshold_is_algorithm_1s() -> None:
     assert (threshold.minimum, threshold.maximum) == (0.25, 0.75)
 
 
-def test_mace_has_no_other_solver_than_nsga2() -> None:
-    with pytest.raises(ValueError, match="needs solver="):
-        Method(single="mace")
-    assert Method(single="mace", solver="nsga2").single == "mace"
-    assert Method(single="log_ei", solver="nsga2").solver == "nsga2"
+SPACE: dict[str, BaseDistribution] = {
+    "flag": CategoricalDistribution([False, True]),
+    "x": FloatDistribution(0.0, 1.0),
+    "y": FloatDistribution(0.0, 1.0),
+}
+
+
+def _study(method: Method) -> list[dict[str, Any]]:
+    """Run 20 trials of which some crash, and nothing is gained for a while."""
+
+    def objective(trial: optuna.Trial) -> float:
+        flag = trial.suggest_categorical("flag", [False, True])
+        x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
+        if flag or x + y > 1.3:
+            raise MemoryError
+        return float(np.exp(4.0 * abs(x - 0.3)) + y)
+
+    study = optuna.create_study(sampler=ScootSampler(SPACE, method=method, seed=1))
+    study.optimize(objective, n_trials=20, catch=(MemoryError,))
+    return [trial.params for trial in study.trials]
+
+
+@functools.cache
+def _usual() -> list[dict[str, Any]]:
+    return _study(QUICK)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"startup": StartupChoice(covering=False)},
+        {"startup": StartupChoice(share=3.0)},
+        {"startup": StartupChoice(least=6)},
+        {"startup": StartupChoice(finished=2.0)},
+        {"kernel": replace(QUICK.kernel, warp=True)},
+        {"kernel": replace(QUICK.kernel, main_effects=False)},
+        {"kernel": replace(QUICK.kernel, n_draws=3)},
+        {"kernel": replace(QUICK.kernel, n_steps=2)},
+        {"kernel": replace(QUICK.kernel, n_burn_in=3)},
+        {"kernel": replace(QUICK.kernel, max_iterations=2)},
+        {"kernel": replace(QUICK.kernel, tolerance=0.5)},
+        {"forest": replace(QUICK.forest, n_trees=11)},
+        {"forest": replace(QUICK.forest, extra=False)},
+        {"forest": replace(QUICK.forest, pairs=False)},
+        {"log_outputs": False},
+        {"nsga2": Nsga2(population=8, generations=3)},
+        {"least_gain": 0.3},
+        {"pof_weight": 0.5},
+        {"crash_cost": 0.0},
+        {"bold_every": 2},
+    ],
+    ids=str,
+)
+def test_every_choice_makes_a_difference(change: dict[str, Any]) -> None:
+    assert _study(replace(QUICK, **change)) != _usual()

@@ -14,13 +14,13 @@ from sklearn.ensemble import RandomForestRegressor
 
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot import Method
+from optuna_scoot.feasibility.chances import is_stagnant
 from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.feasibility.risk import CrashRisk
-from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
-from optuna_scoot.model import reference_point
-from optuna_scoot.model import worst_that_matters
-from optuna_scoot.trials.reading import Observations
+from optuna_scoot.observations import Observations
+from optuna_scoot.pareto import reference_point
+from optuna_scoot.pareto import worst_that_matters
 from tests.optuna_scoot.observed import SQUARE
 from tests.optuna_scoot.observed import domain_of
 from tests.optuna_scoot.observed import learnt
@@ -81,7 +81,7 @@ def test_the_worst_that_matters_by_hand() -> None:
     # Median 2 and best 0, median 3 and best 1; the front reaches 10 in the second objective.
     assert worst_that_matters(values).tolist() == [8.0, 10.0]
     # A little beyond: a tenth of the distance to the best.
-    assert reference_point(observed(np.full((5, 2), 0.5), values)).tolist() == [8.8, 10.9]
+    assert reference_point(values, None).tolist() == [8.8, 10.9]
 
 
 @pytest.mark.parametrize("m", [1, 2])
@@ -103,7 +103,6 @@ def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None
     model = learnt(observed(points, values, axes=FLAGGED), Method.paper(), FLAGGED)
     (mode,) = model.surrogate.draws
 
-    assert model.surrogate.nu == 1.5
     assert mode.main_share.tolist() == [0.0]
     # The number is stretched near 0, where the values change; the flag cannot be.
     assert mode.warped(np.array([[0.1, 0.0]]), 0)[0, 0] > 0.2
@@ -113,7 +112,6 @@ def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None
 def test_the_defaults_surrogate_averages_eight_draws_of_both_kernels_unwarped() -> None:
     model = learnt(observed(X, LATENCIES), Method())
 
-    assert model.surrogate.nu == 1.5
     assert len(model.surrogate.draws) == 8
     assert all(0.0 < draw.main_share[0] < 1.0 for draw in model.surrogate.draws)
     assert all(np.all(draw.warp_a == 1.0) for draw in model.surrogate.draws)
@@ -149,7 +147,7 @@ def test_of_several_objectives_running_points_are_believed(method: Method) -> No
     np.testing.assert_allclose(model.believed, medians[[0, 2], :2], rtol=1e-9)
     assert np.all(shrunk < std)
     satisfied = np.all(constraints <= 0.0, axis=1)
-    assert model.satisfied.tolist() == satisfied.tolist()
+    assert after.satisfied.tolist() == satisfied.tolist()
     np.testing.assert_allclose(
         model.reached, np.concatenate([values[satisfied], medians[[0, 2], :2]]), rtol=1e-9
     )
@@ -187,13 +185,6 @@ def test_the_forest_learns_from_all_that_ran_pruned_trials_too_and_from_crashes(
     np.testing.assert_allclose(model.pof(QUERIES), peer.predict(QUERIES), atol=1e-9)
 
 
-def test_the_ablation_without_a_forest_holds_all_for_feasible() -> None:
-    model = learnt(observed(X, LATENCIES, crashed=CRASHED), replace(QUICK, use_forest=False))
-
-    assert model.pof(np.concatenate([QUERIES, CRASHED])).tolist() == [1.0] * 203
-    assert model.risk is None
-
-
 def test_the_risk_is_learnt_from_the_same_rows_with_the_priors_length_scales() -> None:
     points = np.stack([X[:, 0] * 0.6, np.tile([0.25, 0.75], 6)], axis=1)
     crashed = np.array([[0.9, 0.25], [0.8, 0.75]])
@@ -209,16 +200,16 @@ def test_the_risk_is_learnt_from_the_same_rows_with_the_priors_length_scales() -
         ignored=np.zeros(2, dtype=bool),
     )
 
-    assert model.risk is not None
-    np.testing.assert_allclose(model.risk.probability(rows), expected.probability(rows))
+    assert model.crashes.risk is not None
+    np.testing.assert_allclose(model.crashes.risk.probability(rows), expected.probability(rows))
 
 
 def test_there_is_no_risk_where_nothing_crashed_or_crashes_cost_nothing() -> None:
     crashed = observed(X, LATENCIES, crashed=CRASHED)
 
-    assert learnt(observed(X, LATENCIES), QUICK).risk is None
-    assert learnt(crashed, replace(QUICK, crash_cost=0.0)).risk is None
-    assert learnt(crashed, QUICK).risk is not None
+    assert learnt(observed(X, LATENCIES), QUICK).crashes.risk is None
+    assert learnt(crashed, replace(QUICK, crash_cost=0.0)).crashes.risk is None
+    assert learnt(crashed, QUICK).crashes.risk is not None
 
 
 def test_delta_follows_the_models_suggestions_unless_it_is_fixed() -> None:
@@ -227,13 +218,12 @@ def test_delta_follows_the_models_suggestions_unless_it_is_fixed() -> None:
     by_model = observed(X, LATENCIES, crashed=CRASHED, phases=["model"])
     own = FeasibilityThreshold(initial=0.3, step=0.1)
 
-    assert learnt(startup, QUICK).threshold == 0.5
-    assert learnt(by_model, QUICK).threshold == pytest.approx(0.6)
+    assert learnt(startup, QUICK).crashes.threshold == 0.5
+    assert learnt(by_model, QUICK).crashes.threshold == pytest.approx(0.6)
     # 0.25 is the least; from there 0.35, 0.45 and 0.55.
-    assert learnt(by_model, QUICK, threshold=own).threshold == pytest.approx(0.55)
-    assert learnt(by_model, replace(QUICK, fixed_threshold=True)).threshold == 0.5
-    fixed = learnt(by_model, replace(QUICK, fixed_threshold=True), threshold=own)
-    assert fixed.threshold == 0.3
+    assert learnt(by_model, QUICK, threshold=own).crashes.threshold == pytest.approx(0.55)
+    fixed = FeasibilityThreshold(initial=0.3, step=0.0)
+    assert learnt(by_model, QUICK, threshold=fixed).crashes.threshold == 0.3
 
 
 def test_the_seed_decides_on_forest_and_draws() -> None:
@@ -261,9 +251,9 @@ def test_the_eighth_suggestion_is_bold_and_its_risk_does_not_see_levels_either(
     phases = ["startup"] * (9 - n_by_model) + ["model"] * n_by_model + ["startup"]
     observations = observed(points, values, axes=FLAGGED, crashed=crashed, phases=phases)
     model = learnt(observations, replace(QUICK, bold_every=4), FLAGGED)
-    assert model.risk is not None
+    assert model.crashes.risk is not None
     both = np.array([[0.2, 0.75], [0.2, 0.25]])
-    risk = model.risk.probability(model.domain.space.features(both))
+    risk = model.crashes.risk.probability(model.domain.space.features(both))
     pof = model.pof(both)
 
     assert (risk[0] == risk[1]) == bold
@@ -332,9 +322,8 @@ def test_without_a_trial_completed_before_there_is_nothing_to_compare_with(
 
 def test_the_reference_point_is_a_tenth_of_the_range_beyond_the_worst() -> None:
     values = [[1.0, 10.0, 5.0], [3.0, 40.0, 5.0], [2.0, 20.0, 5.0]]
-    points = X[:3]
-    given = observed(points, values, reference_point=[4.0, 5.0, 6.0])
+    given = np.array([4.0, 5.0, 6.0])
 
     # Where all are equal there is no range: 0.1 of one unit.
-    np.testing.assert_allclose(reference_point(observed(points, values)), [3.2, 43.0, 5.1])
-    assert reference_point(given).tolist() == [4.0, 5.0, 6.0]
+    np.testing.assert_allclose(reference_point(np.array(values), None), [3.2, 43.0, 5.1])
+    assert reference_point(np.array(values), given).tolist() == [4.0, 5.0, 6.0]

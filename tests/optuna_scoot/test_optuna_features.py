@@ -16,7 +16,7 @@ from optuna.samplers import PartialFixedSampler
 from optuna.trial import TrialState
 
 from optuna_scoot import ScootSampler
-from optuna_scoot.space.search_space import SearchSpace
+from optuna_scoot.trials.sharing import share
 from tests.optuna_scoot.studies import MIXED
 from tests.optuna_scoot.studies import add
 from tests.optuna_scoot.studies import quick
@@ -237,12 +237,11 @@ def test_of_two_workers_that_choose_the_same_point_at_once_the_younger_gives_way
 
     def interleaved(*args: Any) -> Any:
         """While this worker thinks, the other one shares the very point that it will choose."""
-        suggestion = real(*args)
-        space = SearchSpace(dict(sorted(GRID.items())))
+        space, suggestion = real(*args)
         chosen.append(space.to_params(suggestion.point))
         if len(chosen) == 1:
-            sampler._share(study, other, chosen[0], "")
-        return suggestion
+            share(study, other, chosen[0])
+        return space, suggestion
 
     monkeypatch.setattr(sampler, "_suggest", interleaved)
     params = suggest_all(asking, GRID)

@@ -36,7 +36,7 @@ def double(trial):
 out = []
 for method, objective, n in ((QUICK, single, 9), (QUICK, double, 8), (QUICK_PAPER, single, 8)):
     for space in (MIXED, None):
-        sampler = ScootSampler.variant(method, space, seed=7, known_constraints=ENGINE_RULES)
+        sampler = ScootSampler(space, method=method, seed=7, known_constraints=ENGINE_RULES)
         study = optuna.create_study(
             directions=["minimize", "maximize"][: 1 + (objective is double)], sampler=sampler
         )

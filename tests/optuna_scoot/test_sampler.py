@@ -22,6 +22,7 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 
 from optuna_scoot import FeasibilityThreshold
+from optuna_scoot import Method
 from optuna_scoot import ScootSampler
 from tests.optuna_scoot.studies import MIXED
 from tests.optuna_scoot.studies import QUICK_PAPER
@@ -64,11 +65,11 @@ def _run(study: optuna.Study, space: dict[str, BaseDistribution], n: int) -> lis
 
 def test_the_papers_start_up_has_as_many_sobol_points_as_dimensions() -> None:
     space: dict[str, BaseDistribution] = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(4)}
-    study = study_of(ScootSampler.variant(QUICK_PAPER, space, seed=0))
+    study = study_of(ScootSampler(space, method=QUICK_PAPER, seed=0))
     points = _run(study, space, 5)
 
     assert _phases(study) == ["startup"] * 4 + ["model"]
-    assert ScootSampler.paper(seed=0)._method.startup_share == 1.0
+    assert ScootSampler.paper(seed=0)._method == Method.paper()
     # Of a Sobol sequence every coordinate of the first four points lies in another quarter.
     for name in space:
         assert {int(4 * p[name]) for p in points[:4]} == {0, 1, 2, 3}
@@ -471,7 +472,7 @@ def test_the_threshold_moves_with_the_history_in_every_worker(tmp_path: Any) -> 
 def test_a_shortfall_is_filled_up_with_sobol_points() -> None:
     # Nothing reaches a probability of 1 once the forest has seen crashes all over.
     certain = FeasibilityThreshold(initial=1.0, minimum=1.0, maximum=1.0)
-    study = study_of(ScootSampler.variant(QUICK_PAPER, SQUARE, seed=0, feasibility=certain))
+    study = study_of(ScootSampler(SQUARE, method=QUICK_PAPER, seed=0, feasibility=certain))
     rng = np.random.default_rng(0)
     for i in range(40):
         params = dict(zip(SQUARE, rng.random(2).tolist(), strict=True))
@@ -534,7 +535,7 @@ def test_what_is_published_is_what_is_suggested_even_where_it_is_long() -> None:
     study = study_of(quick(space, seed=0), storage="sqlite:///:memory:")
     trial = study.ask()
     first = trial._suggest("p0", space["p0"])
-    from optuna_scoot.trials.reading import known_params
+    from optuna_scoot.trials.sharing import known_params
 
     published = known_params(study.get_trials()[0])
     assert published == suggest_all(trial, space)
@@ -680,8 +681,8 @@ def test_the_mace_front_is_drawn_from_without_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from optuna_scoot import suggestion
+    from optuna_scoot.space.points import row_keys
     from optuna_scoot.space.search_space import SearchSpace
-    from optuna_scoot.space.search_space import row_keys
 
     fronts: list[np.ndarray] = []
 
@@ -689,9 +690,9 @@ def test_the_mace_front_is_drawn_from_without_replacement(
         fronts.append(real(*args, **kwargs))
         return fronts[-1]
 
-    real = suggestion.pareto_front
-    monkeypatch.setattr(suggestion, "pareto_front", recorded)
-    study = study_of(ScootSampler.variant(QUICK_PAPER, SQUARE, seed=0))
+    real = suggestion.search_front
+    monkeypatch.setattr(suggestion, "search_front", recorded)
+    study = study_of(ScootSampler(SQUARE, method=QUICK_PAPER, seed=0))
     _run(study, SQUARE, 6)
     fronts.clear()
     asked = [study.ask(SQUARE).params for _ in range(4)]
@@ -704,7 +705,7 @@ def test_the_mace_front_is_drawn_from_without_replacement(
 
 
 def test_the_papers_ehvi_does_not_suggest_what_is_taken() -> None:
-    study = study_of(ScootSampler.variant(QUICK_PAPER, SQUARE, seed=0), ["minimize", "minimize"])
+    study = study_of(ScootSampler(SQUARE, method=QUICK_PAPER, seed=0), ["minimize", "minimize"])
     _run(study, SQUARE, 7)
 
     assert _phases(study)[2:] == ["model"] * 5
@@ -712,7 +713,7 @@ def test_the_papers_ehvi_does_not_suggest_what_is_taken() -> None:
 
 
 def test_a_small_mace_front_is_drawn_whole_and_then_made_up_for() -> None:
-    study = study_of(ScootSampler.variant(QUICK_PAPER, GRID, seed=0))
+    study = study_of(ScootSampler(GRID, method=QUICK_PAPER, seed=0))
     _run(study, GRID, 4)
     asked = [study.ask(GRID) for _ in range(12)]
     phases = Counter(t.user_attrs.get("scoot:phase") for t in study.get_trials()[4:])

@@ -67,7 +67,7 @@ def _history(study: optuna.Study, n: int, *, crashes: bool, every: int = 3) -> N
 def test_no_start_up_point_violates_one(share_of_paper: bool) -> None:
     arguments = {"known_constraints": RULES, "seed": 0, "n_startup_trials": 999}
     sampler = (
-        ScootSampler.variant(QUICK_PAPER, MIXED, **arguments)
+        ScootSampler(MIXED, method=QUICK_PAPER, **arguments)
         if share_of_paper
         else quick(MIXED, **arguments)
     )
@@ -90,7 +90,7 @@ def test_no_suggestion_of_the_model_violates_one(directions: list[str]) -> None:
 
 @pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize"]], ids=len)
 def test_no_suggestion_of_the_papers_search_violates_one(directions: list[str]) -> None:
-    sampler = ScootSampler.variant(QUICK_PAPER, MIXED, known_constraints=RULES, seed=0)
+    sampler = ScootSampler(MIXED, method=QUICK_PAPER, known_constraints=RULES, seed=0)
     study = study_of(sampler, directions)
     _history(study, 10, crashes=True)
     suggested = [study.ask(MIXED).params for _ in range(8)]
@@ -294,14 +294,3 @@ def test_a_bad_constraint_is_refused_at_once(constraint: Any) -> None:
     with pytest.raises(ConstraintError, match="known constraint"):
         ScootSampler(PAIR, known_constraints=[constraint])
     assert issubclass(ConstraintError, ValueError)
-
-
-def test_the_ablation_without_known_constraints_ignores_them() -> None:
-    from dataclasses import replace
-
-    from tests.optuna_scoot.studies import QUICK
-
-    blind = replace(QUICK, use_known_constraints=False)
-    study = study_of(ScootSampler.variant(blind, PAIR, known_constraints=["a + b > 999"], seed=0))
-
-    assert set(study.ask(PAIR).params) == {"a", "b"}

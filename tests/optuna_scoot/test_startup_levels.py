@@ -11,8 +11,8 @@ from optuna.distributions import IntDistribution
 
 from optuna_scoot import KnownConstraints
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.constraints.domain import startup_point
 from optuna_scoot.space.search_space import SearchSpace
+from tests.optuna_scoot.observed import startup
 
 
 def test_a_level_that_has_to_go_takes_no_other_with_it() -> None:
@@ -38,9 +38,7 @@ def test_levels_of_more_flags_than_can_be_listed_are_covered_at_once() -> None:
     space = SearchSpace({**axes, "n": IntDistribution(0, 999)})
     domain = Domain(space, KnownConstraints([]))
     tried = space.to_unit([{**{name: i < 3 for i, name in enumerate(axes)}, "n": 5}])
-    levels = np.stack(
-        [startup_point(domain, 0, seed, balanced=True, tried=tried)[:12] for seed in range(6)]
-    )
+    levels = np.stack([startup(domain, 0, seed, tried=tried)[:12] for seed in range(6)])
 
     # Hardly any flag stays where the only trial had it.
     assert np.mean(np.isclose(levels, tried[0, :12])) < 0.25
@@ -52,7 +50,7 @@ def test_a_single_flag_is_covered_too(index: int) -> None:
     domain = Domain(SearchSpace(axes), KnownConstraints([]))
     for on in (False, True):
         tried = domain.space.to_unit([{"on": on, "n": 5}])
-        point = startup_point(domain, index, 3, balanced=True, tried=tried)
+        point = startup(domain, index, 3, tried=tried)
         assert domain.space.to_params(point)["on"] is not on
 
 

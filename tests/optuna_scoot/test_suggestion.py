@@ -11,14 +11,14 @@ from optuna.distributions import FloatDistribution
 
 from optuna_scoot import KnownConstraints
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.feasibility.forest import FeasibilityThreshold
+from optuna_scoot.feasibility.chances import given_up
+from optuna_scoot.feasibility.chances import is_stagnant
+from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.method import Method
-from optuna_scoot.model import given_up
-from optuna_scoot.model import is_stagnant
 from optuna_scoot.model import learn
+from optuna_scoot.observations import Observations
 from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.suggestion import suggest
-from optuna_scoot.trials.reading import Observations
 
 
 def _observations(
@@ -213,7 +213,7 @@ def test_a_level_is_given_up_after_two_crashes_of_the_model_unless_it_ever_ran(
     )
     expected = [False, *(kind in shown for kind in ("a", "b", "c")), False]
 
-    assert given_up(observations, space, 2).tolist() == expected
+    assert given_up(observations, space).tolist() == expected
 
 
 def test_a_flag_that_was_given_up_gets_no_further_chance() -> None:

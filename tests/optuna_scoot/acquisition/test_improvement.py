@@ -16,7 +16,8 @@ from botorch.models import SingleTaskGP
 from botorch.utils.multi_objective.box_decompositions.non_dominated import NondominatedPartitioning
 from scipy.stats import qmc
 
-from optuna_scoot.acquisition import improvement as acquisition
+from optuna_scoot.acquisition import improvement
+from optuna_scoot.pareto import non_dominated_boxes
 
 
 BEST = 0.4
@@ -53,7 +54,7 @@ def test_ucb_is_botorchs_with_beta_kappa_squared(
         expected = UpperConfidenceBound(model, beta=_double(1.7**2), maximize=False)(points)
 
     np.testing.assert_allclose(
-        acquisition.upper_confidence_bound(mean, std, 1.7), expected.numpy(), atol=1e-10
+        improvement.upper_confidence_bound(mean, std, 1.7), expected.numpy(), atol=1e-10
     )
 
 
@@ -61,13 +62,13 @@ def test_log_pi_is_botorchs(
     predicted: tuple[SingleTaskGP, torch.Tensor, np.ndarray, np.ndarray],
 ) -> None:
     model, points, mean, std = predicted
-    for xi in (0.0, acquisition.XI, 0.1):
+    for xi in (0.0, improvement.XI, 0.1):
         with torch.no_grad():
             expected = LogProbabilityOfImprovement(model, _double(BEST - xi), maximize=False)(
                 points
             )
         np.testing.assert_allclose(
-            acquisition.log_probability_of_improvement(mean, std, BEST, xi),
+            improvement.log_probability_of_improvement(mean, std, BEST, xi),
             expected.numpy(),
             rtol=1e-8,
         )
@@ -77,11 +78,11 @@ def test_log_ei_is_botorchs(
     predicted: tuple[SingleTaskGP, torch.Tensor, np.ndarray, np.ndarray],
 ) -> None:
     model, points, mean, std = predicted
-    for xi in (0.0, acquisition.XI, 0.1):
+    for xi in (0.0, improvement.XI, 0.1):
         with torch.no_grad():
             expected = LogExpectedImprovement(model, _double(BEST - xi), maximize=False)(points)
         np.testing.assert_allclose(
-            acquisition.log_expected_improvement(mean, std, BEST, xi),
+            improvement.log_expected_improvement(mean, std, BEST, xi),
             expected.numpy(),
             rtol=1e-6,
         )
@@ -90,12 +91,12 @@ def test_log_ei_is_botorchs(
 def test_xi_is_the_papers() -> None:
     mean, std = np.array([0.5]), np.array([0.2])
 
-    assert acquisition.XI == 1e-4
-    assert acquisition.log_expected_improvement(mean, std, 0.4001) == pytest.approx(
-        acquisition.log_expected_improvement(mean, std, 0.4, xi=0.0)
+    assert improvement.XI == 1e-4
+    assert improvement.log_expected_improvement(mean, std, 0.4001) == pytest.approx(
+        improvement.log_expected_improvement(mean, std, 0.4, xi=0.0)
     )
-    assert acquisition.log_probability_of_improvement(mean, std, 0.4001) == pytest.approx(
-        acquisition.log_probability_of_improvement(mean, std, 0.4, xi=0.0)
+    assert improvement.log_probability_of_improvement(mean, std, 0.4001) == pytest.approx(
+        improvement.log_probability_of_improvement(mean, std, 0.4, xi=0.0)
     )
 
 
@@ -107,7 +108,7 @@ def _exact_log_h(u: float) -> float:
 
 @pytest.mark.parametrize("u", [50.0, 8.0, 1.0, 0.0, -0.5, -1.0, -1.0000001, -3.0, -20.0])
 def test_log_ei_is_exact_near_the_incumbent(u: float) -> None:
-    value = acquisition.log_expected_improvement(np.array([-u]), np.array([1.0]), 0.0, xi=0.0)
+    value = improvement.log_expected_improvement(np.array([-u]), np.array([1.0]), 0.0, xi=0.0)
 
     assert value[0] == pytest.approx(_exact_log_h(u), rel=1e-10, abs=1e-10)
 
@@ -115,7 +116,7 @@ def test_log_ei_is_exact_near_the_incumbent(u: float) -> None:
 @pytest.mark.parametrize("u", [-30.0, -99.0, -999.0, -1001.0, -5000.0, -1e5, -1e8])
 def test_log_ei_is_sound_where_ei_underflows(u: float) -> None:
     # The asymptote, log(φ(u) / u²), has a relative error of about 3 / u².
-    value = acquisition.log_expected_improvement(np.array([-u]), np.array([1.0]), 0.0, xi=0.0)[0]
+    value = improvement.log_expected_improvement(np.array([-u]), np.array([1.0]), 0.0, xi=0.0)[0]
     asymptote = -0.5 * u**2 - 0.5 * math.log(2 * math.pi) - 2 * math.log(-u)
 
     assert value == pytest.approx(asymptote, abs=4 / u**2, rel=1e-12)
@@ -131,12 +132,12 @@ def test_log_ei_and_log_pi_rise_towards_the_incumbent_without_plateaus() -> None
     std = np.ones_like(means)
 
     for function in (
-        acquisition.log_expected_improvement,
-        acquisition.log_probability_of_improvement,
+        improvement.log_expected_improvement,
+        improvement.log_probability_of_improvement,
     ):
         values = function(means, std, 0.0)
         assert np.all(np.isfinite(values))
-        if function is acquisition.log_expected_improvement:
+        if function is improvement.log_expected_improvement:
             assert np.all(np.diff(values) > 0.0)
         else:
             assert np.all(np.diff(values) >= 0.0)
@@ -144,7 +145,7 @@ def test_log_ei_and_log_pi_rise_towards_the_incumbent_without_plateaus() -> None
 
 def test_improvements_of_1e_minus_300_keep_their_size() -> None:
     # EI = std h(u): a deviation of 1e-300 at the incumbent gives 1e-300 / sqrt(2π).
-    value = acquisition.log_expected_improvement(np.zeros(1), np.array([1e-300]), 0.0, xi=0.0)
+    value = improvement.log_expected_improvement(np.zeros(1), np.array([1e-300]), 0.0, xi=0.0)
 
     assert value[0] == pytest.approx(-300 * math.log(10) - 0.5 * math.log(2 * math.pi))
 
@@ -157,7 +158,7 @@ def test_log_normal_ei_is_the_monte_carlo_mean(mean: float, std: float, level: f
     normal = qmc.MultivariateNormalQMC(np.zeros(1), rng=np.random.default_rng(1))
     sample = np.exp(mean + std * normal.random(2**17)[:, 0])
     expected = np.maximum(level - sample, 0.0).mean()
-    value = acquisition.log_expected_improvement_lognormal(
+    value = improvement.log_expected_improvement_lognormal(
         np.array([mean]), np.array([std]), level
     )
 
@@ -186,7 +187,7 @@ def _exact_log_put(mean: float, std: float, level: float) -> float:
     ],
 )
 def test_log_normal_ei_is_exact_in_the_tails(mean: float, std: float, level: float) -> None:
-    value = acquisition.log_expected_improvement_lognormal(
+    value = improvement.log_expected_improvement_lognormal(
         np.array([mean]), np.array([std]), level
     )
 
@@ -195,7 +196,7 @@ def test_log_normal_ei_is_exact_in_the_tails(mean: float, std: float, level: flo
 
 def test_log_normal_ei_stays_finite_and_ordered_far_out() -> None:
     means = np.linspace(0.0, 1e4, 200)
-    values = acquisition.log_expected_improvement_lognormal(means, np.full(200, 0.5), 1.0)
+    values = improvement.log_expected_improvement_lognormal(means, np.full(200, 0.5), 1.0)
 
     assert np.all(np.isfinite(values))
     assert np.all(np.diff(values) < 0.0)
@@ -203,14 +204,14 @@ def test_log_normal_ei_stays_finite_and_ordered_far_out() -> None:
 
 def test_kappa_by_hand() -> None:
     # t = 1: τ = 2 log(π² / 0.03) = 2 · 5.796018; κ = sqrt(5.796018) = 2.407492.
-    assert acquisition.kappa(1, 2) == pytest.approx(2.407492, abs=1e-6)
+    assert improvement.kappa(1, 2) == pytest.approx(2.407492, abs=1e-6)
     # t = 10, d = 9: 9/2 + 2 = 6.5, 6.5 log 10 = 14.966803; κ = sqrt(20.762821) = 4.556624.
-    assert acquisition.kappa(10, 9) == pytest.approx(4.556624, abs=1e-6)
+    assert improvement.kappa(10, 9) == pytest.approx(4.556624, abs=1e-6)
     # ν = 2 and δ = 0.1: τ = 2 (3 log 4 + log(π² / 0.3)) = 2 · 7.652316; κ = sqrt(30.609263).
-    assert acquisition.kappa(4, 2, nu=2.0, delta=0.1) == pytest.approx(5.532564, abs=1e-6)
+    assert improvement.kappa(4, 2, nu=2.0, delta=0.1) == pytest.approx(5.532564, abs=1e-6)
 
 
-def _deterministic(point: list[float]) -> acquisition.LogImprovement:
+def _deterministic(point: list[float]) -> improvement.LogImprovement:
     """Give log(max(K - y, 0)) of a point that is known without doubt."""
 
     def log_improvement(j: int, levels: np.ndarray) -> np.ndarray:
@@ -243,10 +244,8 @@ def _deterministic(point: list[float]) -> acquisition.LogImprovement:
 def test_hypervolume_improvement_by_hand(
     front: list[list[float]], reference: list[float], point: list[float], improvement: float
 ) -> None:
-    boxes = acquisition.non_dominated_boxes(
-        np.array(front, dtype=float), np.array(reference, dtype=float)
-    )
-    value = acquisition.log_expected_hypervolume_improvement(_deterministic(point), *boxes)
+    boxes = non_dominated_boxes(np.array(front, dtype=float), np.array(reference, dtype=float))
+    value = improvement.log_expected_hypervolume_improvement(_deterministic(point), *boxes)
 
     assert math.exp(value[0]) == pytest.approx(improvement, abs=1e-12)
 
@@ -255,7 +254,7 @@ def test_hypervolume_improvement_by_hand(
 def test_boxes_cut_what_no_value_dominates_into_disjoint_parts(n_objectives: int) -> None:
     rng = np.random.default_rng(n_objectives)
     values, reference = rng.random((15, n_objectives)), np.full(n_objectives, 0.9)
-    lower, upper = acquisition.non_dominated_boxes(values, reference)
+    lower, upper = non_dominated_boxes(values, reference)
     points = rng.random((4000, n_objectives)) * 1.1 - 0.1
 
     inside = np.all((points[:, None] > lower) & (points[:, None] < upper), axis=2).sum(axis=1)
@@ -284,10 +283,10 @@ def test_log_ehvi_is_botorchs(n_objectives: int) -> None:
     std = posterior.variance.sqrt().numpy()[:, 0]
 
     def log_improvement(j: int, levels: np.ndarray) -> np.ndarray:
-        return acquisition.log_expected_improvement(mean[:, [j]], std[:, [j]], levels, xi=0.0)
+        return improvement.log_expected_improvement(mean[:, [j]], std[:, [j]], levels, xi=0.0)
 
-    boxes = acquisition.non_dominated_boxes(values, reference)
-    value = acquisition.log_expected_hypervolume_improvement(log_improvement, *boxes)
+    boxes = non_dominated_boxes(values, reference)
+    value = improvement.log_expected_hypervolume_improvement(log_improvement, *boxes)
     np.testing.assert_allclose(np.exp(value), expected, rtol=1e-6, atol=1e-15)
 
 
@@ -296,34 +295,11 @@ def test_log_ehvi_tells_points_apart_where_ehvi_underflows() -> None:
     mean, std = np.array([[60.0, 60.0], [50.0, 50.0], [50.0, 49.0]]), 1.0
 
     def log_improvement(j: int, levels: np.ndarray) -> np.ndarray:
-        return acquisition.log_expected_improvement(
+        return improvement.log_expected_improvement(
             mean[:, [j]], np.full((3, 1), std), levels, xi=0.0
         )
 
-    boxes = acquisition.non_dominated_boxes(values, reference)
-    value = acquisition.log_expected_hypervolume_improvement(log_improvement, *boxes)
+    boxes = non_dominated_boxes(values, reference)
+    value = improvement.log_expected_hypervolume_improvement(log_improvement, *boxes)
     assert np.all(np.isfinite(value))
     assert value[0] < value[1] < value[2] < -1000
-
-
-def test_hypervolume_is_the_staircase_by_hand() -> None:
-    reference = np.array([10.0, 10.0])
-    values = np.array([[2.0, 6.0], [5.0, 3.0], [6.0, 7.0], [11.0, 0.0]])
-
-    # 8 wide and 4 high, and below it 5 wide and 3 high; the third is dominated, the last outside.
-    assert acquisition.hypervolume(values, reference) == pytest.approx(8 * 4 + 5 * 3)
-    assert acquisition.hypervolume(values[3:], reference) == 0.0
-    assert acquisition.hypervolume(values[:, :1], np.array([7.0])) == pytest.approx(5.0)
-
-
-def test_non_dominated_is_brute_force() -> None:
-    rng = np.random.default_rng(4)
-    values = rng.integers(0, 6, size=(60, 3)).astype(float)
-    expected = [
-        not any(np.all(other <= value) and np.any(other < value) for other in values)
-        for value in values
-    ]
-
-    assert acquisition.non_dominated(values).tolist() == expected
-    assert any(expected)
-    assert not all(expected)

@@ -12,9 +12,11 @@ from scipy.stats import norm
 
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot import Method
+from optuna_scoot.acquisition.score import log_improvement
 from optuna_scoot.acquisition.score import mace_functions
 from optuna_scoot.acquisition.score import score_function
 from optuna_scoot.model import Model
+from optuna_scoot.surrogate.outputs import OutputTransform
 from tests.optuna_scoot.observed import learnt
 from tests.optuna_scoot.observed import observed
 from tests.optuna_scoot.studies import QUICK
@@ -94,7 +96,7 @@ def test_the_probability_of_feasibility_is_a_factor_and_rules_out_what_is_below_
     method = replace(FREE, pof_weight=weight)
     model = learnt(observed(X, VALUES, crashed=CRASHED), method)
     score = score_function(model, method)(QUERIES)
-    pof = model.forest.probability(QUERIES)
+    pof = model.crashes.forest.probability(QUERIES)
     mean, std = _predicted(model, QUERIES, VALUES[:, None])
     expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
     allowed = pof >= 0.5
@@ -111,18 +113,18 @@ def test_the_probability_of_feasibility_is_a_factor_and_rules_out_what_is_below_
 def test_delta_is_the_one_that_the_history_led_to() -> None:
     # Five of nine in a row lower Δ to 0.45, three crashes then raise it: 0.5, 0.55, 0.6.
     model = learnt(observed(X, VALUES, crashed=CRASHED, phases=["model"]), FREE)
-    score, pof = score_function(model, FREE)(QUERIES), model.forest.probability(QUERIES)
+    score, pof = score_function(model, FREE)(QUERIES), model.crashes.forest.probability(QUERIES)
 
-    assert model.threshold == pytest.approx(0.6)
-    assert np.any((pof >= 0.5) & (pof < model.threshold))
-    np.testing.assert_array_equal(np.isfinite(score), pof >= model.threshold)
+    assert model.crashes.threshold == pytest.approx(0.6)
+    assert np.any((pof >= 0.5) & (pof < model.crashes.threshold))
+    np.testing.assert_array_equal(np.isfinite(score), pof >= model.crashes.threshold)
 
 
 def test_where_anything_is_allowed_what_never_ran_is_still_told_apart() -> None:
     method = replace(FREE, pof_weight=2.0)
     anything = FeasibilityThreshold(initial=0.0, minimum=0.0)
     model = learnt(observed(X, VALUES, crashed=CRASHED), method, threshold=anything)
-    pof = model.forest.probability(CRASHED)
+    pof = model.crashes.forest.probability(CRASHED)
     assert np.all(pof == 0.0)
 
     score = score_function(model, method)(CRASHED)
@@ -132,11 +134,11 @@ def test_where_anything_is_allowed_what_never_ran_is_still_told_apart() -> None:
 
 def test_a_crash_costs_a_tenth_of_the_incumbents_lead_over_the_median() -> None:
     model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR)
-    assert model.risk is not None
+    assert model.crashes.risk is not None
     mean, std = _predicted(model, QUERIES, VALUES[:, None])
     gain = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
-    pof, risk = model.forest.probability(QUERIES), model.risk.probability(QUERIES)
-    usual = np.median(model.risk.probability(X))
+    pof, risk = model.crashes.forest.probability(QUERIES), model.crashes.risk.probability(QUERIES)
+    usual = np.median(model.crashes.risk.probability(X))
     lead = np.median(VALUES) - VALUES.min()
     expected = gain * pof**2 / lead - 0.1 * np.maximum(risk - usual, 0.0)
 
@@ -205,7 +207,7 @@ def test_while_nothing_satisfies_them_their_probability_alone_counts(crashes: bo
     crashed = CRASHED if crashes else ()
     model = learnt(observed(X, VALUES, constraints=constraints, crashed=crashed), LINEAR)
     mean, std = _predicted(model, QUERIES, outputs)
-    pof = model.forest.probability(QUERIES)
+    pof = model.crashes.forest.probability(QUERIES)
     expected = norm.logcdf(-mean[:, 1:] / std[:, 1:]).sum(axis=1) + 2.0 * np.log(
         np.maximum(pof, 1e-3)
     )
@@ -259,14 +261,14 @@ def test_of_two_objectives_a_crash_costs_a_tenth_of_the_hypervolume() -> None:
     crashed = np.array([[0.05, 0.9], [0.1, 0.95]])
     observations = observed(FRONT_X, FRONT, crashed=crashed, reference_point=REFERENCE.tolist())
     model = learnt(observations, LINEAR)
-    assert model.risk is not None
+    assert model.crashes.risk is not None
     queries = QUERIES[:60]
     mean, std = _predicted(model, queries, FRONT)
     gain = _expected_hypervolume_gain(mean, std, FRONT - 0.01 * np.array([3.0, 25.0]))
     # The staircase below (4, 35) of (1, 30), (2, 20) and (3, 10); the other two lie within it.
     volume = 3.0 * 5.0 + 2.0 * 10.0 + 1.0 * 10.0
-    pof, risk = model.forest.probability(queries), model.risk.probability(queries)
-    usual = np.median(model.risk.probability(FRONT_X))
+    pof, risk = model.crashes.forest.probability(queries), model.crashes.risk.probability(queries)
+    usual = np.median(model.crashes.risk.probability(FRONT_X))
     expected = gain * pof**2 / volume - 0.1 * np.maximum(risk - usual, 0.0)
     score = score_function(model, LINEAR)(queries)
 
@@ -325,3 +327,47 @@ def test_maces_functions_are_weighed_by_measured_constraints(shift: float) -> No
         (np.stack(expected, axis=1) + log_probability[:, None])[near],
         rtol=1e-6,
     )
+
+
+# Improvements in measured units
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        OutputTransform(shift=None, location=300.0, scale=50.0),
+        OutputTransform(shift=20.0, location=5.5, scale=0.7),
+        OutputTransform(shift=-100.0, location=5.5, scale=0.7),
+        OutputTransform(shift=0.0, location=5.0, scale=1.2),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("level", [150.0, 250.0, 600.0])
+def test_improvement_is_in_measured_units(transform: OutputTransform, level: float) -> None:
+    mean, std = np.array([0.3]), np.array([0.8])
+    z = np.linspace(-12.0, 12.0, 400_001)
+    improvement = np.maximum(level - transform.backward(mean + std * z), 0.0)
+    expected = trapezoid(improvement * norm.pdf(z), z)
+    value = log_improvement(transform, mean, std, level)
+
+    assert math.exp(value[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_improvement_takes_a_row_of_levels() -> None:
+    transform = OutputTransform(shift=20.0, location=5.5, scale=0.7)
+    mean, std = np.array([0.1, -0.4, 1.0]), np.array([0.5, 0.2, 0.9])
+    levels = np.array([100.0, 250.0])
+    table = log_improvement(transform, mean[:, None], std[:, None], levels)
+
+    assert table.shape == (3, 2)
+    for j, level in enumerate(levels):
+        np.testing.assert_allclose(
+            table[:, j], log_improvement(transform, mean, std, float(level)), rtol=1e-12
+        )
+
+
+def test_nothing_improves_on_a_level_below_the_least_possible_value() -> None:
+    transform = OutputTransform(shift=20.0, location=5.5, scale=0.7)
+    value = log_improvement(transform, np.zeros(1), np.ones(1), -30.0)
+
+    assert value[0] < -600.0

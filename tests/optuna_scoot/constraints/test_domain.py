@@ -13,10 +13,10 @@ from optuna.distributions import IntDistribution
 from optuna_scoot import ConstraintError
 from optuna_scoot import KnownConstraints
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.constraints.domain import startup_point
-from optuna_scoot.constraints.domain import without
+from optuna_scoot.space.points import row_keys
+from optuna_scoot.space.points import without
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.space.search_space import row_keys
+from tests.optuna_scoot.observed import startup
 from tests.optuna_scoot.studies import ENGINE_RULES
 from tests.optuna_scoot.studies import MIXED
 
@@ -91,27 +91,27 @@ def test_repair_keeps_the_categorical_levels_where_they_can_stay() -> None:
             assert (after["chunked"], after["block"]) == (before["chunked"], before["block"])
 
 
-def test_the_balanced_design_gives_a_starved_level_its_share() -> None:
+def test_the_covering_design_gives_a_starved_level_its_share() -> None:
     # Without chunked prefill only a seventh of the log range of tokens is left.
-    def share(balanced: bool) -> float:
-        points = [startup_point(ENGINE, i, 5, balanced=balanced) for i in range(64)]
+    def share(covering: bool) -> float:
+        points = [startup(ENGINE, i, 5, covering=covering) for i in range(64)]
         params = [ENGINE.space.to_params(x) for x in points]
         assert all(_engine_holds(p) for p in params)
         return sum(not p["chunked"] for p in params) / 64
 
-    assert share(balanced=True) > 0.4
-    assert share(balanced=False) < 0.3
+    assert share(covering=True) > 0.4
+    assert share(covering=False) < 0.3
 
 
-@pytest.mark.parametrize("balanced", [True, False])
-def test_a_start_up_point_depends_on_its_number_and_the_seed_alone(balanced: bool) -> None:
-    points = [startup_point(ENGINE, i, 7, balanced=balanced) for i in range(9)]
+@pytest.mark.parametrize("covering", [True, False])
+def test_a_start_up_point_depends_on_its_number_and_the_seed_alone(covering: bool) -> None:
+    points = [startup(ENGINE, i, 7, covering=covering) for i in range(9)]
     again = Domain(SearchSpace(MIXED), KnownConstraints(ENGINE_RULES))
 
     for i in (8, 0, 3):
-        np.testing.assert_array_equal(startup_point(again, i, 7, balanced=balanced), points[i])
+        np.testing.assert_array_equal(startup(again, i, 7, covering=covering), points[i])
     assert len(set(row_keys(np.array(points)))) == 9
-    assert not np.array_equal(startup_point(again, 0, 8, balanced=balanced), points[0])
+    assert not np.array_equal(startup(again, 0, 8, covering=covering), points[0])
 
 
 def _impossible(domain_is_small: bool) -> Domain:
@@ -121,13 +121,13 @@ def _impossible(domain_is_small: bool) -> Domain:
 
 
 @pytest.mark.parametrize("small", [True, False])
-@pytest.mark.parametrize("balanced", [True, False])
-def test_what_nothing_satisfies_is_told_with_the_constraints(small: bool, balanced: bool) -> None:
+@pytest.mark.parametrize("covering", [True, False])
+def test_what_nothing_satisfies_is_told_with_the_constraints(small: bool, covering: bool) -> None:
     domain = _impossible(small)
     text = r"No configuration .* satisfies the known constraints \(a \+ b > \d+; a >= 0\)"
 
     with pytest.raises(ConstraintError, match=text):
-        startup_point(domain, 0, 0, balanced=balanced)
+        startup(domain, 0, 0, covering=covering)
     with pytest.raises(ConstraintError, match=text):
         domain.sobol(4, seed=0)
 
@@ -143,7 +143,7 @@ def test_a_single_valid_configuration_is_found() -> None:
     domain = Domain(space, KnownConstraints(["a == 17 and b == 3", "c == 'y'"]))
 
     for index in range(4):
-        point = startup_point(domain, index, 0, balanced=True)
+        point = startup(domain, index, 0)
         assert space.to_params(point) == {"a": 17, "b": 3, "c": "y"}
 
 
@@ -171,7 +171,7 @@ def _design(domain: Domain, n: int, seed: int) -> list[dict[str, object]]:
     default = {**{f"f{i}": False for i in range(4)}, "kind": "a", "n": 30}
     tried = domain.space.to_unit([default])
     for index in range(n):
-        point = startup_point(domain, index, seed, balanced=True, tried=tried)
+        point = startup(domain, index, seed, tried=tried)
         tried = np.concatenate([tried, point[np.newaxis, :]])
     assert domain.valid(tried[1:]).all()
     return [domain.space.to_params(x) for x in tried]
@@ -216,7 +216,7 @@ def test_a_level_that_was_tried_is_not_tried_first_again() -> None:
         {"f0": i % 2 == 0, "f1": i % 3 == 0, "f2": True, "f3": i > 2, "kind": "c", "n": 1 + i}
         for i in range(6)
     ]
-    point = startup_point(domain, 0, 1, balanced=True, tried=space.to_unit(tried))
+    point = startup(domain, 0, 1, tried=space.to_unit(tried))
 
     assert space.to_params(point)["f2"] is False
     assert space.to_params(point)["kind"] != "c"
@@ -227,6 +227,6 @@ def test_numbers_alone_need_no_covering() -> None:
     tried = np.array([[0.5]])
 
     np.testing.assert_array_equal(
-        startup_point(domain, 3, 0, balanced=True, tried=tried),
-        startup_point(domain, 3, 0, balanced=True),
+        startup(domain, 3, 0, tried=tried),
+        startup(domain, 3, 0),
     )

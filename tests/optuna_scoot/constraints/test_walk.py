@@ -19,12 +19,13 @@ from optuna.distributions import IntDistribution
 from optuna_scoot import ConstraintError
 from optuna_scoot import KnownConstraints
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.constraints.domain import startup_point
 from optuna_scoot.constraints.walk import FeasibleWalk
 from optuna_scoot.search.climb import maximise
-from optuna_scoot.search.climb import pareto_front
+from optuna_scoot.search.nsga2 import Nsga2
+from optuna_scoot.search.nsga2 import search_front
+from optuna_scoot.space.points import row_keys
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.space.search_space import row_keys
+from tests.optuna_scoot.observed import startup
 from tests.optuna_scoot.studies import quick
 from tests.optuna_scoot.studies import study_of
 
@@ -149,10 +150,10 @@ def test_points_are_valid_distinct_and_the_same_again(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("balanced", [True, False])
-def test_start_up_points_are_valid_and_distinct(kind: str, balanced: bool) -> None:
+@pytest.mark.parametrize("covering", [True, False])
+def test_start_up_points_are_valid_and_distinct(kind: str, covering: bool) -> None:
     domain, holds = _domain(kind)
-    points = np.array([startup_point(domain, i, 7, balanced=balanced) for i in range(5)])
+    points = np.array([startup(domain, i, 7, covering=covering) for i in range(5)])
 
     assert all(holds(domain.space.to_params(x)) for x in points)
     assert len(set(row_keys(points))) == 5
@@ -182,7 +183,7 @@ def test_a_walk_reaches_all_that_enumeration_finds(
         valid = eval(f"({code})", {"__builtins__": {}}, columns)
     known = KnownConstraints([text])
     walk = FeasibleWalk(box, known, np.random.default_rng(0))
-    starts, ok = walk.mended(box.sobol(64, 0))
+    starts, ok = walk.repaired(box.sobol(64, 0))
     points = walk.sample(starts[ok], min(2 * int(valid.sum()), 1500), burn_in=10)
 
     assert Domain(box, known).valid(points).all()
@@ -218,10 +219,10 @@ def test_mending_changes_nothing_that_is_frozen_and_goes_to_what_is_nearest() ->
     walk = FeasibleWalk(space, KnownConstraints(["a <= b"]), np.random.default_rng(0))
     x = space.to_unit([{"a": 600, "b": 400, "c": 7}] * 8)
     frozen = np.tile([True, False, False], (8, 1))
-    mended, ok = walk.mended(x, frozen=frozen, nearest=True)
+    repaired, ok = walk.repaired(x, frozen=frozen, nearest=True)
 
     assert ok.all()
-    for point in mended:
+    for point in repaired:
         params = space.to_params(point)
         assert (params["a"], params["c"]) == (600, 7)
         assert 600 <= params["b"] <= 625  # a sixty-fourth of the range away at the most
@@ -258,7 +259,7 @@ def test_points_of_the_study_are_found_where_the_search_finds_none() -> None:
     domain = replace(blind, seen=np.concatenate([space.sobol(3, 0), point]))
 
     np.testing.assert_array_equal(domain.sobol(1, seed=0), point)
-    np.testing.assert_array_equal(startup_point(domain, 3, 0, balanced=True), point[0])
+    np.testing.assert_array_equal(startup(domain, 3, 0), point[0])
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -322,14 +323,13 @@ def test_the_pareto_front_of_shares_is_valid() -> None:
     domain, holds = _domain("shares in percent")
     first = _linear(domain, [1, 0, 0, 0, 0, 0])
     second = _linear(domain, [0, 1, 0, 0, 0, 0])
-    front = pareto_front(
+    front = search_front(
         lambda x: np.stack([first(x), second(x)], axis=1),
         domain,
         lambda x: np.ones(len(x)),
         domain.sobol(1, 0),
+        Nsga2(population=24, generations=12),
         seed=0,
-        population=24,
-        generations=12,
     )
 
     assert len(front) > 3

@@ -206,19 +206,3 @@ def test_the_ends_of_what_is_allowed_are_allowed() -> None:
     # Each that ran is a streak.
     assert impatient.after([RAN, RAN]) == pytest.approx(0.4)
     assert impatient.after([CRASHED, RAN]) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("extra", [False, True])
-def test_a_cut_is_chosen_among_the_share_of_features_that_is_asked_for(extra: bool) -> None:
-    features, ran = _history()
-    queries = np.random.default_rng(2).random((200, 3))
-    kind = ExtraTreesRegressor if extra else RandomForestRegressor
-    peer = kind(20, max_features=0.4, random_state=7).fit(features, ran.astype(float))
-    choice = ForestChoice(n_trees=20, extra=extra, pairs=False, max_features=0.4)
-    found = _forest(features, ran, choice, seed=7).probability(queries)
-
-    np.testing.assert_allclose(found, peer.predict(queries), atol=1e-6)
-    everything = ForestChoice(n_trees=20, extra=extra, pairs=False)
-    assert not np.array_equal(
-        found, _forest(features, ran, everything, seed=7).probability(queries)
-    )

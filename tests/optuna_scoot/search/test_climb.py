@@ -12,9 +12,10 @@ from optuna_scoot import KnownConstraints
 from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.search.climb import Score
 from optuna_scoot.search.climb import maximise
-from optuna_scoot.search.climb import pareto_front
+from optuna_scoot.search.nsga2 import Nsga2
+from optuna_scoot.search.nsga2 import search_front
+from optuna_scoot.space.points import row_keys
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.space.search_space import row_keys
 
 
 SMALL = SearchSpace(
@@ -131,14 +132,13 @@ def _anything(points: np.ndarray) -> np.ndarray:
 
 
 def _front(domain: Domain, admissible: Score = _anything, seed: int = 0) -> np.ndarray:
-    return pareto_front(
+    return search_front(
         _trade_off,
         domain,
         admissible,
         domain.sobol(1, 0),
+        Nsga2(population=40, generations=40),
         seed=seed,
-        population=40,
-        generations=40,
     )
 
 

@@ -12,7 +12,8 @@ from optuna.distributions import IntDistribution
 from optuna_scoot import KnownConstraints
 from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.search.climb import maximise
-from optuna_scoot.search.climb import pareto_front
+from optuna_scoot.search.nsga2 import Nsga2
+from optuna_scoot.search.nsga2 import search_front
 from optuna_scoot.space.search_space import SearchSpace
 
 
@@ -69,14 +70,13 @@ def test_a_population_is_evaluated_once_a_generation_without_a_word(
         sizes.append(len(points))
         return np.stack([points[:, 0], -points[:, 0] - (points[:, 1] - 0.5) ** 2], axis=1)
 
-    front = pareto_front(
+    front = search_front(
         functions,
         Domain(SPACE, KnownConstraints()),
         lambda points: np.ones(len(points)),
         np.empty((0, 4)),
+        Nsga2(population=12, generations=7),
         seed=0,
-        population=12,
-        generations=7,
     )
 
     assert len(front) > 3

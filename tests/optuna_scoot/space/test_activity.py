@@ -16,7 +16,8 @@ from optuna.distributions import IntDistribution
 from optuna.samplers import TPESampler
 
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.trials.reading import conditional_space
+from optuna_scoot.trials.history import History
+from optuna_scoot.trials.spaces import conditional_space
 from tests.optuna_scoot.studies import add
 from tests.optuna_scoot.studies import quick
 from tests.optuna_scoot.studies import study_of
@@ -56,8 +57,12 @@ def _study(n: int) -> optuna.Study:
     return study
 
 
+def _learnt(study: optuna.Study, space: Mapping[str, BaseDistribution]) -> SearchSpace:
+    return conditional_space(History.of(study.get_trials()).records(space), space)
+
+
 def test_what_depends_on_levels_and_counts_is_learnt() -> None:
-    space = conditional_space(_study(40).get_trials(), SPACE)
+    space = _learnt(_study(40), SPACE)
     x = SearchSpace(SPACE).sobol(256, seed=1)
     active = space.active(x)
 
@@ -68,7 +73,7 @@ def test_what_depends_on_levels_and_counts_is_learnt() -> None:
 
 
 def test_points_that_differ_in_what_is_not_asked_for_are_the_same() -> None:
-    space = conditional_space(_study(40).get_trials(), SPACE)
+    space = _learnt(_study(40), SPACE)
     raw = np.random.default_rng(0).random((64, space.n_dimensions))
     other = np.where(space.active(space.snap(raw)), raw, 0.9)
 
@@ -79,7 +84,7 @@ def test_points_that_differ_in_what_is_not_asked_for_are_the_same() -> None:
 
 
 def test_inactive_parameters_show_no_level_and_rest_in_the_middle() -> None:
-    space = conditional_space(_study(40).get_trials(), SPACE)
+    space = _learnt(_study(40), SPACE)
     forest = space.to_unit([{"model": "forest", "rate": 0.5, "depth": 3}])
     owner = np.array(space.names)[space.owners()]
     seen = space.features(forest)[0]
@@ -98,7 +103,7 @@ def test_where_nothing_tells_the_branches_apart_everything_is_active() -> None:
         name = ("rate", "depth")[i % 2]
         add(study, {name: (0.5, 3)[i % 2]}, 1.0, SPACE)
     both = {name: SPACE[name] for name in ("rate", "depth")}
-    space = conditional_space(study.get_trials(), both)
+    space = _learnt(study, both)
 
     assert space.is_conditional
     assert space.active(SearchSpace(both).sobol(16, seed=0)).all()
@@ -112,7 +117,7 @@ def test_levels_are_held_for_the_reason_before_numbers() -> None:
     for model, x in (("forest", 0.2), ("forest", 0.3), ("svm", 0.8)):
         params: dict[str, Any] = {**dict.fromkeys(numbers, x), "model": model}
         add(study, {**params, **({"depth": 3} if model == "forest" else {})}, 1.0, space)
-    learnt = conditional_space(study.get_trials(), space)
+    learnt = _learnt(study, space)
     asked = [{**dict.fromkeys(numbers, 0.9), "model": m} for m in ("forest", "svm", "knn")]
 
     assert learnt.active(learnt.to_unit(asked))[:, -1].tolist() == [True, False, False]
@@ -124,7 +129,7 @@ def test_a_space_without_branches_is_the_plain_one() -> None:
     for x in plain.sobol(8, seed=0):
         add(study, plain.to_params(x), 1.0, SPACE)
 
-    assert not conditional_space(study.get_trials(), SPACE).is_conditional
+    assert not _learnt(study, SPACE).is_conditional
 
 
 def test_a_known_constraint_on_what_is_not_asked_for_passes() -> None:

@@ -19,8 +19,8 @@ from optuna.distributions import IntDistribution
 from scipy.stats import chisquare
 from scipy.stats import qmc
 
+from optuna_scoot.space.points import row_keys
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.space.search_space import row_keys
 from tests.optuna_scoot.studies import MIXED
 
 

@@ -14,6 +14,7 @@ from optuna_scoot.surrogate.draws import draw_hyperparameters
 from optuna_scoot.surrogate.draws import marginal_log_likelihood
 from optuna_scoot.surrogate.draws import slice_sample
 from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.surrogate.kernel import matern
 from optuna_scoot.surrogate.kernel import prior_medians
 
@@ -52,7 +53,7 @@ def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> No
     logarithms = np.log([*lengthscales, signal, noise])
     if share is not None:
         logarithms = np.append(logarithms, logit(share))
-    found = marginal_log_likelihood(x, y, 1.5)(logarithms)
+    found = marginal_log_likelihood(x, y)(logarithms)
     np.testing.assert_allclose(found - 4.5 * np.log(2.0 * np.pi), expected, rtol=1e-9)
 
 
@@ -75,7 +76,7 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     draws = draw_hyperparameters(x, y, prior_medians(1, medians), medians, choice, 0)
     found = np.log([draw.lengthscales[0, 0] for draw in draws])
 
-    signal, noise = choice.outputscale_prior, choice.noise_prior
+    signal, noise = choice.priors.outputscale, choice.priors.noise
     # The posterior of (log length scale, log signal, log noise) on a grid, by the prior's density
     # and the Gaussian likelihood with a plain inverse.
     axes = [
@@ -87,7 +88,7 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     for i, a in enumerate(axes[0]):
         for j, b in enumerate(axes[1]):
             for k, c in enumerate(axes[2]):
-                covariance = np.exp(b) * matern(x / np.exp(a), x / np.exp(a), 1.5)
+                covariance = np.exp(b) * matern(x / np.exp(a), x / np.exp(a))
                 covariance += (np.exp(c) + 1e-6) * np.eye(len(x))
                 fit = y[:, 0] @ np.linalg.solve(covariance, y[:, 0])
                 prior = ((a - np.log(0.7)) / 0.8) ** 2
@@ -115,7 +116,7 @@ def test_without_a_step_the_chain_stays_at_the_mode() -> None:
         noise=np.array([0.01, 0.02]),
         warp_a=np.array([[0.5, 1.0], [2.0, 1.0]]),
     )
-    choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, main_share_prior=(0.4, 1.0))
+    choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, priors=Priors(main_share=(0.4, 1.0)))
     for main_effects in (False, True):
         drawn = draw_hyperparameters(
             x, y, mode, medians, replace(choice, main_effects=main_effects), 0
@@ -137,7 +138,7 @@ def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
     medians = np.array([0.7, 2.0])
     mode = replace(prior_medians(2, medians), warp_a=np.array([[2.0, 1.0], [1.0, 0.5]]))
     choice = KernelChoice(
-        n_draws=1500, n_steps=3, lengthscale_spread=0.6, main_share_prior=(-0.5, 1.0)
+        n_draws=1500, n_steps=3, priors=Priors(lengthscale_spread=0.6, main_share=(-0.5, 1.0))
     )
     draws = draw_hyperparameters(x, y, mode, medians, choice, 0)
 
@@ -186,7 +187,7 @@ def test_without_main_effects_the_prior_of_their_share_does_not_matter() -> None
             y,
             prior_medians(1, medians),
             medians,
-            KernelChoice(main_effects=False, main_share_prior=prior),
+            KernelChoice(main_effects=False, priors=Priors(main_share=prior)),
             0,
         )
         for prior in ((-9.0, 0.1), (9.0, 0.1))

@@ -83,13 +83,12 @@ def _posterior_by_loops(
     return float(mean), math.sqrt(variance)
 
 
-def test_matern_32_and_52_by_hand() -> None:
-    # Points one apart: r = √3 and √5.
+def test_matern_32_by_hand() -> None:
+    # Points one apart.
+    r3 = math.sqrt(3.0)
     x1, x2 = np.array([[0.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 0.0]])
-    r3, r5 = math.sqrt(3), math.sqrt(5)
 
-    np.testing.assert_allclose(matern(x1, x2, 1.5), [[(1 + r3) * math.exp(-r3), 1.0]])
-    np.testing.assert_allclose(matern(x1, x2, 2.5), [[(1 + r5 + 5.0 / 3.0) * math.exp(-r5), 1.0]])
+    np.testing.assert_allclose(matern(x1, x2), [[(1 + r3) * math.exp(-r3), 1.0]])
 
 
 def test_kumaraswamy_by_hand() -> None:
@@ -113,8 +112,8 @@ def test_prediction_is_the_written_out_formula() -> None:
             np.testing.assert_allclose((mean[q, j], std[q, j]), expected, atol=2e-5)
 
 
-def _botorch(x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, nu: float) -> SingleTaskGP:
-    kernel = ScaleKernel(MaternKernel(nu=nu, ard_num_dims=F))
+def _botorch(x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int) -> SingleTaskGP:
+    kernel = ScaleKernel(MaternKernel(nu=1.5, ard_num_dims=F))
     warp = Warp(d=F, indices=WARPED, bounds=torch.stack([torch.zeros(F), torch.ones(F)]).double())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,22 +134,20 @@ def _botorch(x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, nu: float
     return model.eval()
 
 
-@pytest.mark.parametrize("nu", [1.5, 2.5])
-def test_prediction_is_botorchs(nu: float) -> None:
+def test_prediction_is_botorchs() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(1, m=2)
     queries = np.random.default_rng(8).random((50, F))
-    mean, std = Surrogate(x, y, (h,), nu).predict(queries)
+    mean, std = Surrogate(x, y, (h,)).predict(queries)
 
     for j in range(2):
         with torch.no_grad():
-            posterior = _botorch(x, y, h, j, nu).posterior(torch.from_numpy(queries))
+            posterior = _botorch(x, y, h, j).posterior(torch.from_numpy(queries))
         np.testing.assert_allclose(mean[:, j], posterior.mean.numpy()[:, 0], atol=1e-6)
         np.testing.assert_allclose(std[:, j], posterior.variance.sqrt().numpy()[:, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize("nu", [1.5, 2.5])
-def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels(nu: float) -> None:
+def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels() -> None:
     share = 0.3
     x, y = _data()
     x[:, 2] = np.round(x[:, 2])  # a feature of two levels
@@ -161,11 +158,11 @@ def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels(nu: float) ->
         warp_b=np.ones((1, F)),
         main_share=np.array([share]),
     )
-    mean, std = Surrogate(x, y, (h,), nu).predict(queries)
+    mean, std = Surrogate(x, y, (h,)).predict(queries)
 
     signal = float(h.outputscale[0])
-    parts = [ScaleKernel(MaternKernel(nu=nu, ard_num_dims=F))]
-    parts += [ScaleKernel(MaternKernel(nu=nu, active_dims=(k,))) for k in range(F)]
+    parts = [ScaleKernel(MaternKernel(nu=1.5, ard_num_dims=F))]
+    parts += [ScaleKernel(MaternKernel(nu=1.5, active_dims=(k,))) for k in range(F)]
     parts[0].outputscale = (1.0 - share) * signal
     parts[0].base_kernel.lengthscale = torch.from_numpy(h.lengthscales[0]).float()
     for k in range(F):
@@ -228,7 +225,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     believing = before.believing(pending, before.predict(pending)[0])
     mean, std = believing.predict(queries)
 
-    model = _botorch(x, y, h, 0, 1.5)
+    model = _botorch(x, y, h, 0)
     with torch.no_grad():
         lie = model.posterior(torch.from_numpy(pending)).mean
         conditioned = model.condition_on_observations(torch.from_numpy(pending), lie)
@@ -264,7 +261,7 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) ->
 
     y = truth(x)
     mu, sigma = y.mean(), y.std()
-    choice = KernelChoice(nu=1.5, warp=warp, n_draws=0)
+    choice = KernelChoice(warp=warp, n_draws=0)
     [untrained] = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).draws
     fitted = fit_surrogate(x, (y - mu) / sigma, IS_LEVEL, choice)
     mean, _ = fitted.predict(held_out)
@@ -290,7 +287,7 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
 
     monkeypatch.setattr(botorch.models, "SingleTaskGP", recorded)
     x, y = _data(m=2)
-    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(nu=1.5, warp=warp, n_draws=0))
+    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(warp=warp, n_draws=0))
     queries = np.random.default_rng(5).random((30, F))
     mean, std = fitted.predict(queries)
 
@@ -313,7 +310,7 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
     ids=["one", "equal points", "equal values", "one point, many values", "two", "repeated"],
 )
 def test_degenerate_observations_give_finite_predictions(x: np.ndarray, y: np.ndarray) -> None:
-    surrogate = fit_surrogate(x, y, np.array([False, False]), KernelChoice(nu=1.5, warp=True))
+    surrogate = fit_surrogate(x, y, np.array([False, False]), KernelChoice(warp=True))
     mean, std = surrogate.predict(np.random.default_rng(1).random((20, 2)))
 
     assert np.all(np.isfinite(mean))

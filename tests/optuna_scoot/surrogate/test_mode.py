@@ -17,6 +17,7 @@ from scipy.stats import multivariate_normal
 
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.surrogate.mode import find_mode
 
 
@@ -33,13 +34,12 @@ def _data(n: int = 14) -> tuple[np.ndarray, np.ndarray]:
     return x, (y - y.mean(axis=0)) / y.std(axis=0)
 
 
-def _covariance(x: np.ndarray, h: Hyperparameters, j: int, nu: float) -> np.ndarray:
+def _covariance(x: np.ndarray, h: Hyperparameters, j: int) -> np.ndarray:
     warped = 1.0 - (1.0 - np.clip(x, 1e-7, 1.0 - 1e-7) ** h.warp_a[j]) ** h.warp_b[j]
     r = np.linalg.norm((warped[:, None] - warped[None, :]) / h.lengthscales[j], axis=2)
-    scaled = np.sqrt(2.0 * nu) * r
-    polynomial = 1.0 + scaled if nu == 1.5 else 1.0 + scaled + scaled**2 / 3.0
+    scaled = np.sqrt(3.0) * r
     return np.asarray(
-        h.outputscale[j] * polynomial * np.exp(-scaled) + h.noise[j] * np.eye(len(x))
+        h.outputscale[j] * (1.0 + scaled) * np.exp(-scaled) + h.noise[j] * np.eye(len(x))
     )
 
 
@@ -47,12 +47,16 @@ def _log_posterior(
     x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, choice: KernelChoice, warp: bool
 ) -> float:
     """Give the log-density of output j and of its hyper-parameters, a priori log-normal."""
-    medians = np.where(IS_LEVEL, choice.level_lengthscale_median, choice.lengthscale_median)
-    total = multivariate_normal(np.zeros(len(x)), _covariance(x, h, j, choice.nu)).logpdf(y[:, j])
-    total += lognorm(choice.lengthscale_spread, scale=medians).logpdf(h.lengthscales[j]).sum()
+    medians = np.where(
+        IS_LEVEL, choice.priors.level_lengthscale_median, choice.priors.lengthscale_median
+    )
+    total = multivariate_normal(np.zeros(len(x)), _covariance(x, h, j)).logpdf(y[:, j])
+    total += (
+        lognorm(choice.priors.lengthscale_spread, scale=medians).logpdf(h.lengthscales[j]).sum()
+    )
     for value, (mean, deviation) in (
-        (h.outputscale[j], choice.outputscale_prior),
-        (h.noise[j], choice.noise_prior),
+        (h.outputscale[j], choice.priors.outputscale),
+        (h.noise[j], choice.priors.noise),
     ):
         total += lognorm(deviation, scale=np.exp(mean)).logpdf(value)
     if warp:
@@ -77,11 +81,10 @@ def _neighbours(h: Hyperparameters, j: int, warp: bool) -> Iterator[Hyperparamet
 
 
 @pytest.mark.parametrize("warp", [False, True])
-@pytest.mark.parametrize("nu", [1.5, 2.5])
-def test_the_mode_is_the_top_of_likelihood_times_priors(nu: float, warp: bool) -> None:
+def test_the_mode_is_the_top_of_likelihood_times_priors(warp: bool) -> None:
     x, y = _data()
-    choice = replace(EXACT, nu=nu, warp=warp)
-    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+    choice = replace(EXACT, warp=warp)
+    mode = find_mode(x, y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
     assert mode is not None
 
     for j in range(2):
@@ -95,15 +98,15 @@ def test_the_mode_is_the_top_of_likelihood_times_priors(nu: float, warp: bool) -
     [
         {"lengthscale_median": 0.1, "level_lengthscale_median": 0.5},
         {"lengthscale_spread": 0.2},
-        {"outputscale_prior": (2.0, 0.2)},
-        {"noise_prior": (-1.0, 0.2)},
+        {"outputscale": (2.0, 0.2)},
+        {"noise": (-1.0, 0.2)},
     ],
     ids=lambda other: next(iter(other)),
 )
 def test_other_priors_have_another_mode(other: dict[str, float]) -> None:
     x, y = _data()
-    choice = replace(EXACT, **other)  # type: ignore[arg-type]
-    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+    choice = replace(EXACT, priors=Priors(**other))  # type: ignore[arg-type]
+    mode = find_mode(x, y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
     assert mode is not None
 
     for j in range(2):
@@ -114,7 +117,7 @@ def test_other_priors_have_another_mode(other: dict[str, float]) -> None:
 
 def test_the_limits_of_the_search_are_followed() -> None:
     x, y = _data()
-    medians = EXACT.lengthscale_medians(IS_LEVEL)
+    medians = EXACT.priors.lengthscale_medians(IS_LEVEL)
 
     def top(choice: KernelChoice, outputs: np.ndarray) -> float:
         mode = find_mode(x, outputs, ~IS_LEVEL, medians, choice)
@@ -136,8 +139,8 @@ def test_signal_and_noise_have_a_floor() -> None:
         x,
         np.zeros((len(x), 1)),
         ~IS_LEVEL,
-        EXACT.lengthscale_medians(IS_LEVEL),
-        replace(EXACT, outputscale_prior=(-30.0, 0.1), noise_prior=(-40.0, 0.1)),
+        EXACT.priors.lengthscale_medians(IS_LEVEL),
+        replace(EXACT, priors=Priors(outputscale=(-30.0, 0.1), noise=(-40.0, 0.1))),
     )
     assert flat is not None
 
@@ -148,7 +151,7 @@ def test_signal_and_noise_have_a_floor() -> None:
 @pytest.mark.parametrize("warp", [False, True])
 def test_where_the_search_cannot_take_a_step_it_stays_at_the_priors_medians(warp: bool) -> None:
     x, y = _data()
-    medians = EXACT.lengthscale_medians(IS_LEVEL)
+    medians = EXACT.priors.lengthscale_medians(IS_LEVEL)
     mode = find_mode(x, 1e160 * y, ~IS_LEVEL, medians, replace(EXACT, warp=warp))
     assert mode is not None
 
@@ -159,7 +162,7 @@ def test_where_the_search_cannot_take_a_step_it_stays_at_the_priors_medians(warp
 def test_short_length_scales_are_found_down_to_their_floor() -> None:
     x = np.random.default_rng(1).random((20, 1))
     y = np.sin(200.0 * x)
-    short = replace(EXACT, lengthscale_spread=0.02)
+    short = replace(EXACT, priors=Priors(lengthscale_spread=0.02))
     for median, expected in ((0.03, 0.03), (0.0251, 0.0251)):
         medians = np.array([median])
         mode = find_mode(x, y, np.array([False]), medians, short)
@@ -191,7 +194,7 @@ def test_where_the_warped_fit_fails_the_unwarped_one_is_tried(
     monkeypatch.setattr(botorch.optim.fit, "fit_gpytorch_mll_scipy", failing)
     x, y = _data()
     choice = replace(EXACT, warp=True)
-    mode = find_mode(x, y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+    mode = find_mode(x, y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
 
     assert (mode is None) is (warped is None)
     if mode is not None:
@@ -204,6 +207,6 @@ def test_no_warning_of_the_fit_reaches_the_user() -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for choice in (KernelChoice(), replace(KernelChoice(), warp=True, max_iterations=1)):
-            find_mode(x, 100.0 * y, ~IS_LEVEL, choice.lengthscale_medians(IS_LEVEL), choice)
+            find_mode(x, 100.0 * y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
 
     assert [str(warning.message) for warning in told] == []

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
-from scipy.integrate import trapezoid
 from scipy.stats import norm
 
-from optuna_scoot.surrogate.outputs import OutputTransform
 from optuna_scoot.surrogate.outputs import fit_output_transform
-from optuna_scoot.surrogate.outputs import replace_infinities
 
 
 LATENCIES = np.exp(np.random.default_rng(0).normal(6.0, 1.5, 40))
@@ -65,57 +60,6 @@ def test_a_logarithm_is_chosen_for_a_long_tail_of_bad_values_alone() -> None:
     assert fit_output_transform(LATENCIES, logarithm=True).shift is not None
     assert fit_output_transform(-LATENCIES, logarithm=True).shift is None
     assert fit_output_transform(LATENCIES, logarithm=False).shift is None
-
-
-@pytest.mark.parametrize(
-    "transform",
-    [
-        OutputTransform(shift=None, location=300.0, scale=50.0),
-        OutputTransform(shift=20.0, location=5.5, scale=0.7),
-        OutputTransform(shift=-100.0, location=5.5, scale=0.7),
-        OutputTransform(shift=0.0, location=5.0, scale=1.2),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("level", [150.0, 250.0, 600.0])
-def test_improvement_is_in_measured_units(transform: OutputTransform, level: float) -> None:
-    mean, std = np.array([0.3]), np.array([0.8])
-    z = np.linspace(-12.0, 12.0, 400_001)
-    improvement = np.maximum(level - transform.backward(mean + std * z), 0.0)
-    expected = trapezoid(improvement * norm.pdf(z), z)
-    value = transform.log_improvement(mean, std, level)
-
-    assert math.exp(value[0]) == pytest.approx(expected, rel=1e-6)
-
-
-def test_improvement_takes_a_row_of_levels() -> None:
-    transform = OutputTransform(shift=20.0, location=5.5, scale=0.7)
-    mean, std = np.array([0.1, -0.4, 1.0]), np.array([0.5, 0.2, 0.9])
-    levels = np.array([100.0, 250.0])
-    table = transform.log_improvement(mean[:, None], std[:, None], levels)
-
-    assert table.shape == (3, 2)
-    for j, level in enumerate(levels):
-        np.testing.assert_allclose(
-            table[:, j], transform.log_improvement(mean, std, float(level)), rtol=1e-12
-        )
-
-
-def test_nothing_improves_on_a_level_below_the_least_possible_value() -> None:
-    transform = OutputTransform(shift=20.0, location=5.5, scale=0.7)
-    value = transform.log_improvement(np.zeros(1), np.ones(1), -30.0)
-
-    assert value[0] < -600.0
-
-
-def test_infinities_become_the_ends_of_their_column() -> None:
-    inf = math.inf
-    values = np.array([[1.0, inf, inf], [inf, -inf, inf], [3.0, 2.0, -inf], [-inf, 5.0, inf]])
-    expected = [[1.0, 5.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, -1.0], [1.0, 5.0, 1.0]]
-
-    assert replace_infinities(values).tolist() == expected
-    assert values[1, 0] == inf
-    assert replace_infinities(np.empty((0, 2))).shape == (0, 2)
 
 
 def _log_likelihood(values: np.ndarray, shift: float | None) -> float:

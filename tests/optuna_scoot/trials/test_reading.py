@@ -18,11 +18,14 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from optuna_scoot.observations import Observations
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.trials.reading import Observations
-from optuna_scoot.trials.reading import infer_search_space
-from optuna_scoot.trials.reading import known_params
+from optuna_scoot.trials.history import History
+from optuna_scoot.trials.outcomes import FailureFilter
 from optuna_scoot.trials.reading import observe
+from optuna_scoot.trials.reading import replace_infinities
+from optuna_scoot.trials.sharing import known_params
+from optuna_scoot.trials.spaces import infer_search_space
 from tests.optuna_scoot.studies import add
 
 
@@ -33,8 +36,16 @@ def _study(*directions: str) -> optuna.Study:
     return optuna.create_study(directions=list(directions or ("minimize",)))
 
 
-def _observe(study: optuna.Study, **kwargs: Any) -> Observations:
-    return observe(study.get_trials(), SearchSpace(SPACE), study.directions, **kwargs)
+def _observe(
+    study: optuna.Study,
+    *,
+    failure_filter: FailureFilter | None = None,
+    before: int | None = None,
+    **kwargs: Any,
+) -> Observations:
+    history = History.of(study.get_trials(), failure_filter)
+    records = history.records(SPACE, without=before)
+    return observe(history, SearchSpace(SPACE), study.directions, records=records, **kwargs)
 
 
 def _numbers(points: np.ndarray) -> list[int]:
@@ -334,3 +345,13 @@ def test_a_study_that_begins_with_crashes_has_a_space() -> None:
     assert infer_search_space(study.get_trials()) == SPACE
     add(study, {"n": 2}, None, {"n": IntDistribution(0, 99)})
     assert list(infer_search_space(study.get_trials())) == ["x"]
+
+
+def test_infinities_become_the_ends_of_their_column() -> None:
+    inf = math.inf
+    values = np.array([[1.0, inf, inf], [inf, -inf, inf], [3.0, 2.0, -inf], [-inf, 5.0, inf]])
+    expected = [[1.0, 5.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, -1.0], [1.0, 5.0, 1.0]]
+
+    assert replace_infinities(values).tolist() == expected
+    assert values[1, 0] == inf
+    assert replace_infinities(np.empty((0, 2))).shape == (0, 2)

@@ -15,21 +15,31 @@ from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 
+from optuna_scoot.observations import Observations
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.trials.reading import Observations
-from optuna_scoot.trials.reading import enqueued_params
-from optuna_scoot.trials.reading import infer_search_space
-from optuna_scoot.trials.reading import is_enqueued
-from optuna_scoot.trials.reading import known_params
+from optuna_scoot.trials.history import History
+from optuna_scoot.trials.outcomes import FailureFilter
+from optuna_scoot.trials.outcomes import enqueued_params
+from optuna_scoot.trials.outcomes import is_enqueued
 from optuna_scoot.trials.reading import observe
+from optuna_scoot.trials.sharing import known_params
+from optuna_scoot.trials.spaces import infer_search_space
 from tests.optuna_scoot.studies import add
 
 
 SPACE: dict[str, BaseDistribution] = {"n": IntDistribution(0, 19)}
 
 
-def _observe(study: optuna.Study, **kwargs: Any) -> Observations:
-    return observe(study.get_trials(), SearchSpace(SPACE), study.directions, **kwargs)
+def _observe(
+    study: optuna.Study,
+    *,
+    failure_filter: FailureFilter | None = None,
+    before: int | None = None,
+    **kwargs: Any,
+) -> Observations:
+    history = History.of(study.get_trials(), failure_filter)
+    records = history.records(SPACE, without=before)
+    return observe(history, SearchSpace(SPACE), study.directions, records=records, **kwargs)
 
 
 def _numbers(points: np.ndarray) -> list[int]:

@@ -1,0 +1,49 @@
+"""What a study has seen, as arrays: all that a suggestion is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What a study has seen, in the unit cube of d parameters; every objective is minimised.
+
+    Args:
+        x: Completed trials, shape (n, d).
+        values: Their objective values, signs turned so that less is better, shape (n, m).
+        constraints: Their measured constraints, satisfied where ≤ 0, shape (n, c); c may be 0.
+        crashed: Points that crashed, shape (k, d).
+        crashed_by_model: Which of these the model suggested, Booleans of shape (k,).
+        pruned: Points that ran without a final value, shape (p, d).
+        pending: Points that run now, shape (r, d).
+        outcomes: For each finished suggestion of the model, in order, whether it ran.
+        completed_before: For each of these, how many trials before it have completed.
+        reference_point: Of the hypervolume, signs turned alike, shape (m,), None when unknown.
+        pruned_values: What pruned points would have reached by their reports, shape (p, m), NaN
+            where they tell nothing; None where nothing was reported at all.
+    """
+
+    x: np.ndarray
+    values: np.ndarray
+    constraints: np.ndarray
+    crashed: np.ndarray
+    crashed_by_model: np.ndarray
+    pruned: np.ndarray
+    pending: np.ndarray
+    outcomes: tuple[bool, ...]
+    completed_before: tuple[int, ...]
+    reference_point: np.ndarray | None
+    pruned_values: np.ndarray | None = None
+
+    @property
+    def satisfied(self) -> np.ndarray:
+        """Return whether each completed trial satisfied every measured constraint, shape (n,)."""
+        return np.asarray(np.all(self.constraints <= 0.0, axis=1))
+
+    @property
+    def all_points(self) -> np.ndarray:
+        """Return all points that were evaluated, crashed or run now, shape (n, d)."""
+        return np.concatenate([self.x, self.crashed, self.pruned, self.pending])
