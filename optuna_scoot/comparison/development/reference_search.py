@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
 from optuna_scoot.comparison.development.problems import TUNING_OPTIMA_FILE
-from optuna_scoot.comparison.problems.hypervolume import is_non_dominated
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Family
@@ -41,6 +40,7 @@ from optuna_scoot.comparison.problems.services import make_service
 from optuna_scoot.comparison.problems.services import memo_of
 from optuna_scoot.comparison.problems.services import service_version
 from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.pareto import is_non_dominated
 
 
 Params = dict[str, Any]
@@ -96,8 +96,8 @@ def search(name: str, *, n_evaluations: int, seed: int = 0) -> FoundOptimum:
     memo = memo_of(name)
     everything = memo.values()
     values = signs * np.array([point for _, point in everything])
-    best = np.flatnonzero(is_non_dominated(values))
-    best = best[np.lexsort(values[best].T[::-1])]
+    unique, first = np.unique(values, axis=0, return_index=True)
+    best = first[is_non_dominated(unique)]
     return FoundOptimum(
         version=service_version(name),
         evaluations=len(memo),

@@ -25,7 +25,6 @@ from optuna_scoot.comparison.problems.axes import FloatArray
 from optuna_scoot.comparison.problems.axes import Value
 from optuna_scoot.comparison.problems.axes import random_configuration
 from optuna_scoot.comparison.problems.axes import units
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
 from optuna_scoot.comparison.problems.instances import N_REGION_DRAWS
 from optuna_scoot.comparison.problems.instances import N_SHARE_SAMPLES
 from optuna_scoot.comparison.problems.instances import Setting
@@ -41,6 +40,7 @@ from optuna_scoot.comparison.problems.problem import ProblemEntry
 from optuna_scoot.comparison.problems.problem import ProblemSet
 from optuna_scoot.comparison.problems.regions import Region
 from optuna_scoot.comparison.problems.regions import is_of_fair_size
+from optuna_scoot.pareto import hypervolume
 
 
 Pair = tuple[float, float]

@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runs import Run
+from optuna_scoot.pareto import hypervolume
 
 
 FloatArray = NDArray[np.float64]

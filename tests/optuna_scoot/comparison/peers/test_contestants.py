@@ -8,6 +8,7 @@ from optuna_scoot.comparison.peers import contestants as contestants_module
 from optuna_scoot.comparison.peers.contestants import find_contestant
 from optuna_scoot.comparison.peers.contestants import make_sampler
 from optuna_scoot.comparison.peers.modes import FAIL
+from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runner import execute
@@ -32,7 +33,7 @@ def test_unknown_samplers_are_refused(name: str) -> None:
         find_contestant(name)
 
 
-@pytest.mark.parametrize("name", ["scoot-no-covering", "scoot-endless-chances"])
+@pytest.mark.parametrize("name", list(RETIRED))
 def test_what_can_no_longer_be_run_is_still_known(name: str) -> None:
     contestant = find_contestant(name)
     assert contestant.missing is not None

@@ -10,6 +10,7 @@ from optuna_scoot.comparison.peers.scoot import make_scoot
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.method import Method
+from optuna_scoot.search.nsga2 import Nsga2
 
 
 @pytest.mark.parametrize("name", [name for name in ABLATIONS if name != "scoot"])
@@ -26,10 +27,10 @@ def test_what_is_retired_is_not_run() -> None:
 
 
 def test_a_field_within_a_field_is_changed_alone() -> None:
-    method = changed(Method(), {"kernel.nu": 2.5, "forest.n_trees": 7})
-    assert (method.kernel.nu, method.forest.n_trees) == (2.5, 7)
+    method = changed(Method(), {"kernel.n_draws": 3, "forest.n_trees": 7})
+    assert (method.kernel.n_draws, method.forest.n_trees) == (3, 7)
     assert method.kernel.warp == Method().kernel.warp
-    assert method.solver == Method().solver
+    assert method.startup == Method().startup
 
 
 def test_unknown_options_are_refused() -> None:
@@ -37,7 +38,7 @@ def test_unknown_options_are_refused() -> None:
         changed(Method(), {"nonsense": 1})
 
 
-def test_mace_without_its_front_is_refused() -> None:
-    with pytest.raises(CompareError, match='needs solver="nsga2"'):
-        changed(Method(), {"single": "mace"})
-    assert changed(Method(), {"single": "mace", "solver": "nsga2"}).single == "mace"
+def test_options_within_what_is_off_are_refused() -> None:
+    with pytest.raises(CompareError, match="no option 'population' in None"):
+        changed(Method(), {"nsga2.population": 20})
+    assert changed(Method.paper(), {"nsga2.population": 20}).nsga2 == Nsga2(population=20)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
 from optuna_scoot.comparison.problems.problem import KNOWN_CONSTRAINT
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
@@ -18,6 +17,7 @@ from optuna_scoot.comparison.problems.registry import registry
 from optuna_scoot.comparison.problems.registry import select_problems
 from optuna_scoot.comparison.reporting.scoring import Scale
 from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.pareto import hypervolume
 
 
 ANALYTIC = [name for name, entry in registry().items() if entry.family is not Family.SERVICE]

@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
-from optuna_scoot.comparison.problems.hypervolume import is_non_dominated
+from optuna_scoot.pareto import hypervolume
 
 
 def _count_cells(points: np.ndarray, reference: np.ndarray) -> int:
@@ -39,8 +38,3 @@ def test_points_beyond_the_reference_add_nothing() -> None:
 
 def test_no_points_have_no_volume() -> None:
     assert hypervolume(np.empty((0, 2)), np.array([4.0, 4.0])) == 0.0
-
-
-def test_of_equal_best_points_the_first_is_kept() -> None:
-    points = np.array([[1.0, 3.0], [2.0, 1.0], [3.0, 3.5], [1.0, 3.0], [1.0, 4.0]])
-    assert is_non_dominated(points).tolist() == [True, True, False, False, False]
