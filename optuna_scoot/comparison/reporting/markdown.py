@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
 from optuna_scoot.comparison.reporting.statistics import paired
@@ -28,7 +29,8 @@ Written by `optuna-scoot compare`; do not edit by hand.
 one objective (default - best) / (default - optimum), with several the hypervolume of its points
 over the optimum's, the default's values being the reference point. 0 is the default, 1 is the
 optimum. Optima of analytic problems are known by formula; those of the simulated services come
-from a search of a thousand evaluations and more (`optuna-scoot compare --make-references`).
+from a search of a thousand evaluations and more, which a checkout can repeat
+(`python -m optuna_scoot.comparison.development references`).
 
 **Budget.** Every run evaluates the default configuration first and has the same number of trials.
 
@@ -40,19 +42,20 @@ drawn again, then replaced by a random valid one). Of the modes that the command
 one with the best mean score counts as the sampler's result in a family. TPE and NSGA-II look at
 the order of the values alone, for which `large` is the same as `penalty`.
 
-**HEBO** takes part where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a Python that
-has it: it needs older versions of NumPy and pymoo than this package, so it runs beside it. With
-several objectives it is HEBO's `GeneralBO`.
+**HEBO** takes part in a checkout where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a
+Python that has it: it needs older versions of NumPy and pymoo than this package, so it runs in a
+process of its own. With several objectives it is HEBO's `GeneralBO`.
 
-**Problems** of the set `tuning` are there for the development of `ScootSampler`, those of the set
-`held-out` for the figures that are reported. An analytic problem is shifted, mirrored and permuted
-anew for every seed (`optuna-scoot compare --list` names them all).
+**Problems** of the set `tuning` are there for the development of `ScootSampler`, in a checkout
+alone; those of the set `held-out` are for the figures that are reported. An analytic problem is
+shifted, mirrored and permuted differently for every seed (`optuna-scoot compare --list` names them
+all).
 
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
 
-**Seconds** a suggestion are those of the machine that happened to make a run, others beside it;
-`optuna-scoot compare --suggestion-time` measures samplers side by side.
+**Seconds** a suggestion are those of the machine that happened to make a run, while it made others;
+`optuna-scoot compare --suggestion-time` measures samplers in turns.
 """
 
 
@@ -235,7 +238,9 @@ def _variants(comparison: Comparison) -> str:
         return ""
     rows.sort(key=lambda row: row[0])
     headings = ("variant", "family", "score", f"less {comparison.subject}'s", "crash share")
-    return "## Ablations and variants\n\n" + markdown_table(headings, rows)
+    retired = sorted(RETIRED.keys() & {row[0] for row in rows})
+    note = f"No longer there to be run: {', '.join(retired)}.\n\n" if retired else ""
+    return "## Ablations and variants\n\n" + note + markdown_table(headings, rows)
 
 
 def _batches(comparison: Comparison) -> str:
