@@ -1,8 +1,8 @@
 """HEBO as a sampler (A. Cowen-Rivers et al., 2022), the paper's strongest baseline.
 
 The environment variable ``OPTUNA_SCOOT_HEBO_PYTHON`` names a Python that has HEBO; see
-`hebo_server` for why it is another one. With one objective it runs `HEBO`, with several
-`GeneralBO`, both with their defaults.
+``hebo_server`` for why it is another one. With one objective it runs ``HEBO``, with several
+``GeneralBO``, both with their defaults.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ class HeboSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The whole space."""
+        """Return the whole space."""
         return self._search_space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """HEBO's next suggestion.
+        """Return HEBO's next suggestion.
 
         Raises:
             RuntimeError: If HEBO's process ended.
@@ -107,7 +107,7 @@ class HeboSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A random value, for a parameter outside the space."""
+        """Return a random value, for a parameter outside the space."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _start(self, study: Study) -> subprocess.Popen[str]:
@@ -154,7 +154,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def record(name: str, distribution: BaseDistribution) -> dict[str, Any]:
-    """A parameter as HEBO's design space has it; stepped numbers by the number of the step."""
+    """Return a parameter as HEBO's design space has it; a stepped number by that of its step."""
     if isinstance(distribution, CategoricalDistribution):
         categories = [str(index) for index in range(len(distribution.choices))]
         return {"name": name, "type": "cat", "categories": categories}
@@ -169,7 +169,7 @@ def record(name: str, distribution: BaseDistribution) -> dict[str, Any]:
 
 
 def encode(distribution: BaseDistribution, value: Any) -> Any:
-    """A value as HEBO has it."""
+    """Return a value as HEBO has it."""
     if isinstance(distribution, CategoricalDistribution):
         return str(distribution.choices.index(value))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -179,7 +179,7 @@ def encode(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def decode(distribution: BaseDistribution, value: Any) -> Any:
-    """A value as Optuna has it, within the distribution's bounds."""
+    """Return a value as Optuna has it, within the distribution's bounds."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(value)]
     assert isinstance(distribution, FloatDistribution | IntDistribution)

@@ -7,7 +7,7 @@
     fresh random configuration.
 
 The result is the Pareto front of *every* evaluation ever remembered of that service, those of the
-samplers in comparisons included, so that a sampler which beats a search mends it at the next one.
+samplers in comparisons included, so that a sampler which beats a search improves the next one.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ N_IDLE = 1000
 P_FRESH = 0.05
 P_CROSS = 0.3
 MUTATION_SCALES = (0.01, 0.05, 0.2)
-"""Standard deviations of a number's change, see `mutate`."""
+"""Standard deviations of a number's change, see ``mutate``."""
 
 
 def services_among(problems: Iterable[str]) -> list[str]:
@@ -109,6 +109,11 @@ def search(name: str, *, n_evaluations: int, seed: int = 0) -> FoundOptimum:
 class Evolution:
     """Random coverage and mutation of the best.
 
+    Args:
+        problem: What is searched.
+        signs: 1 for an objective to minimise, -1 for one to maximise, shape ``(n_objectives,)``.
+        rng: Draws everything.
+
     Attributes:
         elite: The best values, minimised, with their configurations.
     """
@@ -152,7 +157,7 @@ class Evolution:
                 yield params
 
     def _distinct(self, source: Iterator[Params]) -> Iterator[Params]:
-        """Leave out what was already drawn; ends where nothing new comes for long."""
+        """Yield what was not yet drawn; end where nothing new comes for long."""
         seen: set[str] = set()
         idle = 0
         while idle < N_IDLE:

@@ -4,7 +4,7 @@ Symbols
     p   the position along the front, in [0, 1]: the first parameter's place
     g   the distance from the front, at least 1: made of the other parameters' offsets v
 Every crash region leaves v = 0 alone at any p, so the front itself runs from end to end; the
-regions begin a few hundredths of the unit interval beside it.
+regions begin a few hundredths of the unit interval away from it.
 
 Shapes: ZDT1-3 of E. Zitzler, K. Deb and L. Thiele (2000), DTLZ2 of K. Deb et al. (2002), and two
 bowls on a logarithmic scale, whose front is the image of the segment between their centres.
@@ -91,12 +91,12 @@ class MultiRecipe:
 
     @property
     def family(self) -> Family:
-        """Crash-prone or plain."""
+        """Return the family: crash-prone or plain."""
         return Family.CRASH_MULTI if self.known or self.hidden else Family.PLAIN
 
     @property
     def directions(self) -> tuple[Direction, Direction]:
-        """Directions as shown."""
+        """Return the directions as shown."""
         return ("minimize", "maximize") if self.flip else ("minimize", "minimize")
 
 
@@ -157,7 +157,7 @@ BOWL_SCALE = 6.0
 
 
 def _build_bowls(recipe: MultiRecipe, instance: int) -> Problem:
-    """Two bowls with centres at v = ±a along the floats; choices and counts add to both.
+    """Build two bowls with centres at v = ±a along the floats; choices and counts add to both.
 
     The crash region lies beyond a plane parallel to the segment between the centres.
     """
@@ -174,7 +174,7 @@ def _build_bowls(recipe: MultiRecipe, instance: int) -> Problem:
     centre = np.zeros(len(floats))
     centre[floats] = setting.rng.normal(size=int(floats.sum()))
     centre *= 0.25 / np.linalg.norm(centre)
-    beyond = _beside_segment(setting, centre, reach)
+    beyond = _along_segment(setting, centre, reach)
     inner_check = crash_check(setting)
 
     def check(params: dict[str, Value]) -> None:
@@ -196,8 +196,8 @@ def _build_bowls(recipe: MultiRecipe, instance: int) -> Problem:
     return _assemble(recipe, instance, setting, check, objectives, front)
 
 
-def _beside_segment(setting: Setting, centre: FloatArray, reach: FloatArray) -> Region:
-    """A region beyond a plane parallel to the segment between the centres ±a, of a fair size."""
+def _along_segment(setting: Setting, centre: FloatArray, reach: FloatArray) -> Region:
+    """Return a fair-sized region beyond a plane parallel to the segment between the centres ±a."""
     rng = setting.rng
     drawn = [random_configuration(setting.axes, rng) for _ in range(N_SHARE_SAMPLES)]
     offsets = np.array([setting.offset(params) for params in drawn])
@@ -222,7 +222,7 @@ def _assemble(
     objectives: Callable[[Mapping[str, Value]], Pair],
     front: list[Pair],
 ) -> Problem:
-    """A problem from its parts, with the default of median attainable hypervolume."""
+    """Build a problem from its parts, with the default of median attainable hypervolume."""
     sign = -1.0 if recipe.flip else 1.0
     front_points = np.array(front)
 

@@ -31,8 +31,8 @@ class SingleRecipe:
 
     Attributes:
         name: Its name.
-        function: The function, see `make_function`.
-        dimension: The function's number of variables, the first of `kinds`.
+        function: The function, see ``make_function``.
+        dimension: The function's number of variables, the first of ``kinds``.
         kinds: Kinds of the parameters; those beyond the function's add a quadratic bowl each.
         known: Known rules.
         hidden: Hidden crash rules.
@@ -47,7 +47,7 @@ class SingleRecipe:
 
     @property
     def family(self) -> Family:
-        """Crash-prone or plain."""
+        """Return the family: crash-prone or plain."""
         return Family.CRASH_ANALYTIC if self.known or self.hidden else Family.PLAIN
 
 
@@ -100,14 +100,14 @@ class _ShiftedFunction:
             self._extra_weights[:] = self._typical_height() / len(self._extra_weights)
 
     def _typical_height(self) -> float:
-        """Median of the function above its minimum over the box."""
+        """Return the median over the box of the function above its minimum."""
         rng = self._setting.rng
         drawn = [random_configuration(self._setting.axes, rng) for _ in range(N_SCALE_SAMPLES)]
         values = [self(params) - self._function.minimum for params in drawn]
         return float(np.median(values))
 
     def __call__(self, params: Mapping[str, Any]) -> float:
-        """Value of a configuration."""
+        """Return the value of a configuration."""
         offset = self._setting.offset(dict(params))
         n = self._function.dimension
         z: FloatArray = self._function.minimiser.copy()

@@ -1,4 +1,4 @@
-"""Problems with measured constraints (`trial.set_constraint`), alone and with crashes.
+"""Problems with measured constraints (``trial.set_constraint``), alone and with crashes.
 
 Townsend: A. Townsend, Constrained optimization in Chebfun (2014), in its shifted form.
 Gramacy: R. Gramacy et al., Modeling an augmented Lagrangian for blackbox constrained optimization
@@ -170,7 +170,7 @@ def build(function: ConstrainedFunction, instance: int, *, crashes: bool) -> Pro
 
 
 def _fair_normal(function: ConstrainedFunction, rng: np.random.Generator) -> FloatArray:
-    """Direction in which it crashes, shape ``(2,)``, so that the region has a fair size."""
+    """Return a direction, shape ``(2,)``, such that the region beyond it is of a fair size."""
     target = (function.minimiser - function.low) / (function.high - function.low)
     offsets = rng.uniform(size=(N_SHARE_SAMPLES, 2)) - target
     for _ in range(N_REGION_DRAWS):
@@ -184,7 +184,7 @@ def _fair_normal(function: ConstrainedFunction, rng: np.random.Generator) -> Flo
 def _default(
     evaluate: Callable[[Mapping[str, Any]], Evaluation], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Of some random configurations that run and hold every limit, the one of median value."""
+    """Return, of some random configurations within every limit, the one of median value."""
     found: list[tuple[float, dict[str, Any]]] = []
     while len(found) < N_DEFAULT_CANDIDATES:
         params = {

@@ -45,7 +45,7 @@ class Function:
 
     @property
     def dimension(self) -> int:
-        """Number of variables."""
+        """Return the number of variables."""
         return len(self.minimiser)
 
 

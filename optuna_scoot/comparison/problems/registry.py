@@ -36,7 +36,7 @@ def registry() -> Mapping[str, ProblemEntry]:
 
 
 def select_problems(patterns: Sequence[str]) -> list[str]:
-    """The names of the problems that any of the patterns selects.
+    """Return the names of the problems that any of the patterns selects.
 
     Args:
         patterns: Names (``"levy-crash"``, ``"levy-crash#7"``), shell patterns (``"*-crash"``),
@@ -65,7 +65,7 @@ def select_problems(patterns: Sequence[str]) -> list[str]:
 
 
 def _matches(pattern: str, entries: Mapping[str, ProblemEntry]) -> list[str]:
-    """Names in the registry that a pattern selects; instances are kept."""
+    """Return the names in the registry that a pattern selects; instances are kept."""
     stem, _, instance = pattern.partition("#")
     if instance:
         return [pattern] if stem in entries and instance.isdigit() else []
@@ -101,12 +101,12 @@ def make_problem(name: str, seed: int) -> Problem:
 
 
 def family_of(name: str) -> Family:
-    """The family of a problem, by its name with or without an instance."""
+    """Return the family of a problem, by its name with or without an instance."""
     return registry()[name.partition("#")[0]].family
 
 
 def may_crash(name: str) -> bool:
-    """Whether an evaluation of the problem may crash."""
+    """Return whether an evaluation of the problem may crash."""
     family = family_of(name)
     if family is Family.CONSTRAINED:
         return name.partition("#")[0].endswith("-crash")

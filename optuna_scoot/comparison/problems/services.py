@@ -110,7 +110,7 @@ def _build(name: str, optima_file: Path, instance: int) -> Problem:
 
 @cache
 def service_version(name: str) -> str:
-    """Digest of what a service measures on some configurations, drawn by a fixed seed.
+    """Return a digest of what a service measures on configurations drawn by a fixed seed.
 
     Whatever changes in the simulated engine, a trace or a metric changes it; renaming or
     rewriting what computes the same does not.
@@ -136,7 +136,7 @@ def service_version(name: str) -> str:
 
 @cache
 def memo_of(name: str) -> Memo:
-    """The remembered evaluations of a service."""
+    """Return the remembered evaluations of a service."""
     return Memo(default_path(), service_version(name), name)
 
 
@@ -172,7 +172,7 @@ def build(name: str, optima_file: Path = OPTIMA_FILE) -> Problem:
 
 
 def make_service(name: str, front: tuple[tuple[float, ...], ...]) -> Problem:
-    """A service as a problem with a given optimum."""
+    """Return a service as a problem with a given optimum."""
     objective = _objective(name)
     memo = memo_of(name)
     directions: tuple[Direction, ...] = tuple(
@@ -195,7 +195,7 @@ def make_service(name: str, front: tuple[tuple[float, ...], ...]) -> Problem:
 
 
 def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[float, ...]:
-    """Metrics of a configuration that its objective optimises, over the requests that completed.
+    """Return the metrics that an objective optimises, over the requests that completed.
 
     A study takes the few that timed out, at most a twentieth, for the latest answers; published
     runs and optima go without them, and only stay comparable as long as this does.

@@ -54,13 +54,13 @@ all).
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
 
-**Seconds** a suggestion are those of the machine that happened to make a run, while it made others;
-`optuna-scoot compare --suggestion-time` measures samplers in turns.
+**Seconds** a suggestion are those of the machine that happened to make a run, often with others at
+the same time; `optuna-scoot compare --suggestion-time` measures samplers in turns.
 """
 
 
 def write_report(comparison: Comparison, commands: Sequence[str]) -> str:
-    """Write the page.
+    """Return the page.
 
     Args:
         comparison: The finished comparison.
@@ -83,7 +83,7 @@ def write_report(comparison: Comparison, commands: Sequence[str]) -> str:
 
 
 def _how(comparison: Comparison, commands: Sequence[str]) -> str:
-    """What was run, with which versions, and the commands."""
+    """Return what was run, with which versions, and the commands."""
     runs = list({id(run): run for _, run in comparison.runs}.values())
     seeds = sorted({run.key.seed for run in runs})
     budgets = sorted({run.key.n_trials for run in runs})
@@ -110,7 +110,7 @@ def _version(package: str) -> str | None:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """``[0, 1, 2, 7]`` as ``0-2, 7``."""
+    """Return ``[0, 1, 2, 7]`` as ``0-2, 7``."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][1] + 1:
@@ -121,14 +121,14 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column after the first is aligned to the right."""
+    """Return a Markdown table; every column after the first is aligned to the right."""
     ruler = ["---", *(["---:"] * (len(headings) - 1))]
     lines = [headings, ruler, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _results(comparison: Comparison) -> str:
-    """One table of scores and one of pairs for each family."""
+    """Return one table of scores and one of pairs for each family."""
     parts = ["## Results", ""]
     for group in comparison.groups:
         ours = comparison.subject_entry(group)
@@ -186,7 +186,7 @@ def _trial(trial: float) -> str:
 
 
 def _losses(comparison: Comparison) -> str:
-    """The problems on which some peer is ahead."""
+    """Return the problems on which some peer is ahead."""
     rows: list[tuple[str, ...]] = []
     for group in comparison.groups:
         for problem, entries in comparison.by_problem(group).items():
@@ -205,7 +205,7 @@ def _losses(comparison: Comparison) -> str:
 
 
 def _problems(comparison: Comparison) -> str:
-    """Mean last scores, problem by problem."""
+    """Return the mean last scores, problem by problem."""
     parts = ["## Problem by problem", "", "Mean score after the last trial.", ""]
     for group in comparison.groups:
         table = comparison.by_problem(group)
@@ -224,7 +224,7 @@ def _final(entries: Sequence[Entry], sampler: str) -> str:
 
 
 def _variants(comparison: Comparison) -> str:
-    """What each ablation loses against the whole, family by family."""
+    """Return what each ablation loses against the whole, family by family."""
     rows: list[tuple[str, ...]] = []
     for group in comparison.groups:
         ours = comparison.subject_entry(group)
@@ -244,7 +244,7 @@ def _variants(comparison: Comparison) -> str:
 
 
 def _batches(comparison: Comparison) -> str:
-    """Several suggestions at a time against one, at the same number of observations."""
+    """Return several suggestions at a time against one, at equal numbers of observations."""
     rows: list[tuple[str, ...]] = []
     for (group, sampler, batch), entry in comparison.best.items():
         single = comparison.best.get((group, sampler, 1))
@@ -260,7 +260,7 @@ def _batches(comparison: Comparison) -> str:
 
 
 def _modes(comparison: Comparison) -> str:
-    """Every mode of every peer."""
+    """Return every mode of every peer."""
     rows = [
         (
             entry.sampler,

@@ -33,7 +33,7 @@ def require_plotly() -> None:
 
 
 def write_plots(comparison: Comparison) -> str:
-    """Draw every plot.
+    """Return every plot on one page.
 
     Args:
         comparison: The finished comparison.
@@ -65,7 +65,7 @@ def write_plots(comparison: Comparison) -> str:
 
 
 def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
-    """Mean score (best so far, or hypervolume) after each trial, with its 95 % band."""
+    """Return the mean score (best so far, or hypervolume) over the trials, with its 95 % band."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -105,7 +105,7 @@ def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
 
 
 def _bars(title: str, entries: list[Entry], field: str) -> go.Figure:
-    """Bars of the mean of one of an entry's arrays, with its 95 % interval."""
+    """Return bars of the mean of one of an entry's arrays, with its 95 % interval."""
     import plotly.graph_objects as go
 
     intervals = [bootstrap_mean(getattr(entry, field)) for entry in entries]
@@ -128,7 +128,7 @@ def _bars(title: str, entries: list[Entry], field: str) -> go.Figure:
 
 
 def wins_figure(comparison: Comparison, group: str) -> go.Figure:
-    """The subject's paired win rate against each peer, with its 95 % interval."""
+    """Return the subject's paired win rate against each peer, with its 95 % interval."""
     import plotly.graph_objects as go
 
     pairs = comparison.pairs(group)

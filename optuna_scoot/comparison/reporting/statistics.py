@@ -40,7 +40,7 @@ class Interval:
 def bootstrap_mean(
     samples: FloatArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> Interval:
-    """Mean with its percentile bootstrap interval.
+    """Return a mean with its percentile bootstrap interval.
 
     Args:
         samples: Independent samples, shape ``(n,)``, n at least 1.
@@ -65,7 +65,7 @@ def bootstrap_mean(
 
 
 def wilson(successes: float, n: int) -> Interval:
-    """A share with its Wilson score interval (E. Wilson, 1927).
+    """Return a share with its Wilson score interval (E. Wilson, 1927).
 
     Args:
         successes: Number of successes; halves (ties) are allowed.
@@ -82,7 +82,7 @@ def wilson(successes: float, n: int) -> Interval:
 
 
 def win_rate(ours: FloatArray, theirs: FloatArray) -> Interval:
-    """Share of the pairs that the first wins; a tie counts half to each.
+    """Return the share of the pairs that the first wins; a tie counts half to each.
 
     Args:
         ours: Scores, shape ``(n,)``.
@@ -94,7 +94,7 @@ def win_rate(ours: FloatArray, theirs: FloatArray) -> Interval:
 
 
 def trials_to_reach(curves: FloatArray, targets: FloatArray) -> FloatArray:
-    """The first trial, counted from 1, at which each run reaches its target.
+    """Return the first trial, counted from 1, at which each run reaches its target.
 
     Args:
         curves: Score after each trial, shape ``(n, n_trials)``.
@@ -135,7 +135,7 @@ class Paired:
 
 
 def paired(ours: Entry, theirs: Entry) -> Paired | None:
-    """Compare two entries on the cases that both have; None if there is no common case."""
+    """Compare two entries on the cases that both have; return None if there is no common case."""
     rows = {case: index for index, case in enumerate(theirs.cases)}
     common = [(index, rows[case]) for index, case in enumerate(ours.cases) if case in rows]
     if not common:

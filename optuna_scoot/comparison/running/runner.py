@@ -84,7 +84,7 @@ def run_all(
 
 
 def _executed(keys: Sequence[RunKey], jobs: int) -> Iterator[Run]:
-    """Runs as they end."""
+    """Yield runs as they end."""
     if jobs == 1:
         limit_threads()
         yield from map(execute, keys)

@@ -89,7 +89,7 @@ CRASHED_SHARE = 0.2
 
 
 def history(problem: Problem, n_trials: int, seed: int) -> list[optuna.trial.FrozenTrial]:
-    """The default, then random configurations that hold the known constraints; a fifth crashed."""
+    """Return the default, then random valid configurations, of which a fifth crashed."""
     rng = np.random.default_rng(seed)
     known = KnownConstraints(problem.known_constraints)
     crashes_left = round(CRASHED_SHARE * n_trials)

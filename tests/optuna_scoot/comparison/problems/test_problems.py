@@ -71,7 +71,7 @@ class TestAnalyticProblem:
         # The declared fronts of several objectives are fine polygons, not curves.
         assert scale.score(np.array([*found, *problem.front])) <= 1 + 1e-3
 
-    def test_known_constraints_foretell_their_crashes(self, name: str, instance: int) -> None:
+    def test_known_constraints_predict_their_crashes(self, name: str, instance: int) -> None:
         problem = make_problem(name, instance)
         known = KnownConstraints(problem.known_constraints)
         rng = np.random.default_rng(1)
@@ -101,7 +101,7 @@ def test_instances_differ(name: str) -> None:
     "name", [n for n in ANALYTIC if may_crash(n) and registry()[n].has_instances]
 )
 def test_crashes_are_common_and_close_to_the_optimum(name: str) -> None:
-    beside = 0
+    close = 0
     for instance in range(3):
         problem = make_problem(name, instance)
         rng = np.random.default_rng(2)
@@ -114,9 +114,9 @@ def test_crashes_are_common_and_close_to_the_optimum(name: str) -> None:
             try:
                 problem.evaluate(_near_optimal(problem, rng))
             except Crash:
-                beside += 1
+                close += 1
         assert 0.04 <= crashed / 200 <= 0.97
-    assert beside / 600 >= 0.02
+    assert close / 600 >= 0.02
 
 
 def test_zdt1_front_is_the_formula() -> None:
