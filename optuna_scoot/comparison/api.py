@@ -64,8 +64,8 @@ def compare(
         msg = f"There is no folder {results.parent} for {results.name}: make it, or name another."
         raise CompareError(msg)
     if is_compressed(results):
-        msg = f"Runs are appended to --results, so {results} cannot be compressed: "
-        raise CompareError(msg + "name another, and this one with --baseline.")
+        msg = f"Runs are appended to the results, so {results} cannot be compressed: "
+        raise CompareError(msg + "name another, and this one as a baseline.")
     planned = plan(
         select_problems(problems), samplers, modes, seeds, batches=batches, n_trials=n_trials
     )

@@ -13,8 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-import optuna
 from optuna.samplers import BaseSampler
+from optuna.samplers import GPSampler
+from optuna.samplers import NSGAIISampler
+from optuna.samplers import QMCSampler
+from optuna.samplers import RandomSampler
+from optuna.samplers import TPESampler
 
 from optuna_scoot.comparison.checkout import has_development
 from optuna_scoot.comparison.peers.modes import ALL_MODES
@@ -63,26 +67,6 @@ _RANK_MODES = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandlin
 """For samplers that look at the order of the values alone, large is the same as penalty."""
 
 
-def _random(problem: Problem, seed: int) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-def _qmc(problem: Problem, seed: int) -> BaseSampler:
-    return optuna.samplers.QMCSampler(seed=seed, scramble=True)
-
-
-def _tpe(problem: Problem, seed: int) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=seed)
-
-
-def _nsga2(problem: Problem, seed: int) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(seed=seed, population_size=10)
-
-
-def _gp(problem: Problem, seed: int) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=seed)
-
-
 def _botorch(problem: Problem, seed: int) -> BaseSampler:
     from optuna_integration import BoTorchSampler  # type: ignore[import-untyped]
 
@@ -93,12 +77,14 @@ def _botorch(problem: Problem, seed: int) -> BaseSampler:
 def contestants() -> dict[str, Contestant]:
     """Return every sampler by name, those that cannot be run here included."""
     found = [
-        Contestant("random", _random, _BLIND_MODES),
-        Contestant("qmc", _qmc, _BLIND_MODES),
-        Contestant("tpe", _tpe, _RANK_MODES),
-        Contestant("nsga2", _nsga2, _RANK_MODES),
+        Contestant("random", lambda _, seed: RandomSampler(seed=seed), _BLIND_MODES),
+        Contestant("qmc", lambda _, seed: QMCSampler(seed=seed, scramble=True), _BLIND_MODES),
+        Contestant("tpe", lambda _, seed: TPESampler(seed=seed), _RANK_MODES),
+        Contestant(
+            "nsga2", lambda _, seed: NSGAIISampler(seed=seed, population_size=10), _RANK_MODES
+        ),
         # A model's maximum hardly moves when it is drawn again, and each draw costs a search.
-        Contestant("gp", _gp, ALL_MODES, n_draws=5),
+        Contestant("gp", lambda _, seed: GPSampler(seed=seed), ALL_MODES, n_draws=5),
         Contestant("botorch", _botorch, ALL_MODES, n_draws=3, missing=_missing_integration()),
     ]
     if has_development():

@@ -29,7 +29,7 @@ def require_plotly() -> None:
         CompareError: If it is not installed.
     """
     if find_spec("plotly") is None:
-        raise CompareError("--plots needs Plotly: pip install 'optuna-scoot[plots]'.")
+        raise CompareError("Plots need Plotly: pip install 'optuna-scoot[plots]'.")
 
 
 def write_plots(comparison: Comparison) -> str:
@@ -41,7 +41,11 @@ def write_plots(comparison: Comparison) -> str:
     Returns:
         An HTML page: for each family the mean score over the trials with its 95 % band, the crash
         share, the seconds of a suggestion, and the subject's win rates.
+
+    Raises:
+        CompareError: If Plotly is not installed.
     """
+    require_plotly()
     import plotly.io
 
     figures: list[go.Figure] = []
