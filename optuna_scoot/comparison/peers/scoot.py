@@ -14,16 +14,11 @@ from dataclasses import field
 from typing import Any
 
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
 
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.search.nsga2 import Nsga2
-
-
-def _teaches_nothing(trial: FrozenTrial) -> bool:
-    return False
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,11 @@ class Variant:
 ABLATIONS: dict[str, Variant] = {
     "scoot": Variant(),
     "scoot-paper": Variant(paper=True),
-    "scoot-no-forest": Variant(arguments={"failure_filter": _teaches_nothing}),
+    # Whatever a forest says, it neither forbids nor weighs anything; what crashed is still seen.
+    "scoot-no-forest": Variant(
+        {"pof_weight": 0.0, "crash_cost": 0.0},
+        {"feasibility": FeasibilityThreshold(initial=0.0, step=0.0, maximum=0.0, minimum=0.0)},
+    ),
     "scoot-random-forest": Variant({"forest.extra": False, "forest.pairs": False}),
     "scoot-mode": Variant({"kernel.n_draws": 0}),
     "scoot-no-main-effects": Variant({"kernel.main_effects": False}),
