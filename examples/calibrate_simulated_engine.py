@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from objectives.calibration.fit import COMPARED_METRICS
 from objectives.calibration.fit import FITTED
-from objectives.calibration.fit import METRICS
 from objectives.calibration.fit import calibrate
 from objectives.calibration.fit import prediction_errors
 from objectives.calibration.fit import processor_engine
@@ -86,7 +86,7 @@ def measure(arguments: argparse.Namespace) -> None:
     for run in measure_runs(vllm, load, settings):
         runs.append(run)
         write_runs(arguments.runs, runs)
-        print(run.params, {metric: run.metrics[metric] for metric in METRICS}, flush=True)
+        print(run.params, {metric: run.metrics[metric] for metric in COMPARED_METRICS}, flush=True)
 
 
 def report(runs: list[MeasuredRun]) -> None:
@@ -102,7 +102,7 @@ def report(runs: list[MeasuredRun]) -> None:
     print(f"\n{len(runs)} runs, {len(held_out)} of them held out")
     print(f"{'':20s} {'error fitted':>13s} {'error held out':>15s} {'rank held out':>14s}", end="")
     print(f" {'rank of all':>12s}")
-    for metric in METRICS:
+    for metric in COMPARED_METRICS:
         seen, unseen = calibration.fitted[metric], calibration.held_out[metric]
         print(f"{metric:20s} {seen.mape:13.1%} {unseen.mape:15.1%}", end="")
         print(f" {unseen.rank_correlation:14.2f} {everything[metric].rank_correlation:12.2f}")

@@ -50,7 +50,7 @@ def gamma_arrivals(rate: float, duration: float, burstiness: float, seed: int) -
     Args:
         rate: Mean arrivals a second, > 0.
         duration: Seconds, > 0.
-        burstiness: Shape b > 0; infinity gives :func:`constant_arrivals`.
+        burstiness: Shape b > 0; infinity gives ``constant_arrivals``.
         seed: Seed of the generator, >= 0.
 
     Returns:
@@ -84,7 +84,7 @@ def gamma_arrivals(rate: float, duration: float, burstiness: float, seed: int) -
 
 
 def poisson_arrivals(rate: float, duration: float, seed: int) -> Times:
-    """Draw a Poisson process: :func:`gamma_arrivals` with burstiness 1."""
+    """Draw a Poisson process: ``gamma_arrivals`` with burstiness 1."""
     return gamma_arrivals(rate, duration, 1.0, seed)
 
 

@@ -1,7 +1,8 @@
-"""The longest sequence that a model serves: how it is written, and where a user's words tell it.
+"""The longest sequence that a model serves: how it is written, and where a user states it.
 
-vLLM takes `--max-model-len 8192`, and the same as `8k` (8000) or `8K` (8192). Where the engine
-itself can be asked, its own answer counts; of a container's command only the words are known.
+vLLM takes ``--max-model-len 8192``, and the same as ``8k`` (8000) or ``8K`` (8192). Where the
+engine itself can be asked, its own answer counts; of a container's command only the words are
+known.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ _OPTION = re.compile(r"--max[-_]model[-_]len[\s=]+['\"]?([^\s'\"]+)")
 
 
 class LengthError(ValueError):
-    """Words that are no number of tokens; the message says what is."""
+    """Words are not a number of tokens; the message says what is."""
 
 
 def parse_tokens(text: str | int) -> int | None:
     """Read a number of tokens as vLLM reads it.
 
     Args:
-        text: A whole number, or one with a suffix: `k`, `m`, `g`, `t` are powers of 1000 and may
-            follow a decimal fraction (`25.6k`), `K`, `M`, `G`, `T` are powers of 1024.
+        text: A whole number, or one with a suffix: ``k``, ``m``, ``g``, ``t`` are powers of 1000
+            and may follow a decimal fraction (``25.6k``), ``K``, ``M``, ``G``, ``T`` are powers of
+            1024.
 
     Returns:
-        The number, >= 1; None for `auto` and -1, with which the engine chooses.
+        The number, >= 1; None for ``auto`` and -1, with which the engine chooses.
 
     Raises:
         LengthError: It is none of these.
@@ -54,17 +56,17 @@ def parse_tokens(text: str | int) -> int | None:
 def stated_length(
     arguments: Mapping[str, Any], command: Sequence[str] | None = None
 ) -> int | None:
-    """The longest sequence that the engine's arguments or its command name.
+    """Return the longest sequence that the engine's arguments or its command name.
 
     Args:
         arguments: The user's arguments for the engine, which come after the command.
         command: The words of a command that starts the engine, a container's for instance.
 
     Returns:
-        Tokens of prompt and answer together; None when neither names it, or says `auto`.
+        Tokens of prompt and answer together; None when neither names it, or says ``auto``.
 
     Raises:
-        LengthError: What is named is no number of tokens.
+        LengthError: What is named is not a number of tokens.
     """
     if (value := arguments.get("max_model_len")) is not None:
         return _read("max-model-len", value)

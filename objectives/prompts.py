@@ -2,8 +2,8 @@
 
 A prompt is a string of words of one token each, so that words can be counted instead of tokens;
 the count is then verified by encoding the prompt as the server does, special tokens such as a
-beginning-of-text included, and mended where words merge. Requests with the same ``prefix_id``
-begin with the same words. All others differ from their first words on: a prompt's own part opens
+beginning-of-text included, and repaired where words merge. Requests with the same ``prefix_id``
+begin with the same words. All others differ from their first words on: a prompt's own part begins
 with its number in the workload written in words, so that no prefix cache finds anything that the
 trace does not declare as shared.
 """
@@ -47,7 +47,7 @@ class Prompts:
     Attributes:
         texts: One a request, in the workload's order.
         lengths: Tokens of each, as the server is meant to count them.
-        counted_here: Whether a tokenizer counted them; else the trace says so.
+        counted_here: Whether a tokenizer counted them; else the trace did.
     """
 
     texts: tuple[str, ...]
@@ -102,9 +102,9 @@ def count_texts(
 
     Args:
         trace: Any trace.
-        model: As for `load_tokenizer`.
-        revision: As for `load_tokenizer`.
-        token: As for `load_tokenizer`.
+        model: As for ``load_tokenizer``.
+        revision: As for ``load_tokenizer``.
+        token: As for ``load_tokenizer``.
 
     Raises:
         NoTokenizer: There is none, and some texts are not counted.
@@ -156,11 +156,11 @@ def write_prompts(
 
     Args:
         workload: The requests.
-        model: As for `load_tokenizer`; not needed where every request has its text and its count,
-            and none is shortened.
+        model: As for ``load_tokenizer``; not needed where every request has its text and its
+            count, and none is shortened.
         added: Tokens that the server counts in every prompt beyond the tokenizer's.
-        revision: As for `load_tokenizer`.
-        token: As for `load_tokenizer`.
+        revision: As for ``load_tokenizer``.
+        token: As for ``load_tokenizer``.
 
     Raises:
         NoTokenizer: There is none, and it is needed.
@@ -228,7 +228,7 @@ def _write(workload: Workload, tokenizer: Tokenizer, seed: int, added: int) -> P
 
 
 class PromptWriter:
-    """Writes prompts for one tokenizer and one seed.
+    """A writer of prompts for one tokenizer and one seed.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -249,7 +249,7 @@ class PromptWriter:
 
     @cached_property
     def _overhead(self) -> int:
-        """Special tokens, and what the first word of a text costs more than the others."""
+        """Return the special tokens, and what a text's first word costs more than the others."""
         return _length(self._words[0], self._tokenizer) - 1 + self._added
 
     def draft(self, scheduled: ScheduledRequest) -> str:
@@ -330,17 +330,17 @@ class PromptWriter:
 def stable_words(tokenizer: Tokenizer) -> list[str]:
     """Find words, with the space before them, that are one token each one after another.
 
-    A tokenizer that splits a text into words before it merges keeps them single beside any other
+    A tokenizer that splits a text into words before it merges keeps them single next to any other
     word; for one that does not, prompts are repaired.
 
     Args:
         tokenizer: Any tokenizer.
 
     Returns:
-        At most :data:`MAX_WORDS` words, spread over the vocabulary, in its order.
+        At most ``MAX_WORDS`` words, spread over the vocabulary, in its order.
 
     Raises:
-        PromptError: When there are fewer than :data:`MIN_WORDS`.
+        PromptError: When there are fewer than ``MIN_WORDS``.
     """
     decoded = (
         tokenizer.decode([token_id]).strip()

@@ -1,7 +1,7 @@
-"""Secrets: which values are some, whether a header can carry them, and texts without them.
+"""Secrets: which values are secret, whether a header can carry them, and texts without them.
 
-A secret comes back in other people's words: in an error of the server's, a log's last line, a
-URL, the `repr` of a header. Every text that is shown, logged or kept goes through `hide`.
+A secret comes back in other programs' words: in a server's error, a log's last line, a URL,
+ the ``repr`` of a header. Every text that is shown, logged or kept goes through ``hide``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECRET_NAME = re.compile(
 )
 # What an HTTP header carries unchanged: visible ASCII, with blanks only inside.
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-# What is a secret by its looks, whoever shows it: tokens, and passwords within URLs.
+# What looks like a secret, whoever shows it: tokens, and passwords within URLs.
 _TELLING = (
     (re.compile(r"\b(hf_|sk-)[\w-]{16,}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic) (?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
@@ -36,35 +36,36 @@ _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of an argument or environment variable must not be shown."""
+    """Return whether the value of an argument or environment variable must not be shown."""
     return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
 
 
 def fits_header(value: str) -> bool:
-    """Whether an HTTP header can carry a value so that it arrives unchanged."""
+    """Return whether an HTTP header can carry a value so that it arrives unchanged."""
     return _HEADER_VALUE.fullmatch(value) is not None
 
 
 def secrets_in(
     variables: Mapping[str, str] | None = None, words: Sequence[str] = ()
 ) -> frozenset[str]:
-    """The secret values among environment variables and the words of a command.
+    """Return the secret values among environment variables and the words of a command.
 
     Args:
-        variables: Names and values. Short values are taken for none, as they occur in any text,
-            but for those of the variables that are passed on here.
-        words: A command line; what its words hold for a shell is looked into too.
+        variables: Names and values. Short values do not count, as they occur in any text,
+            except those of the variables that are passed on here.
+        words: A command line; words that are commands for a shell are read too.
     """
     found = {
         value
         for name, value in (variables or {}).items()
         if is_secret(name) and (len(value.strip()) >= SHORTEST or name in _KNOWN_VARIABLES)
     }
-    return frozenset(found | set(_of_words(words)))
+    _, in_words = _masked(words)
+    return frozenset(found | set(in_words))
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
-    """A text in which no secret stands, however it is quoted.
+    """Return a text without the secrets in it, however they are quoted.
 
     Args:
         text: Anything.
@@ -81,7 +82,7 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 
 def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments whose names and values are none and hold none."""
+    """Return the arguments whose names and values are no secrets and hold none."""
     return {
         name: value
         for name, value in arguments.items()
@@ -92,15 +93,15 @@ def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def redact(words: Sequence[str]) -> str:
     """Write a command line to show.
 
-    The user's own command may hold secrets: what follows an option or a `NAME=` that looks like
-    one is replaced by `***`, also within a word that is itself a command for a shell.
+    The user's own command may hold secrets: what follows an option or a ``NAME=`` that looks like
+    one is replaced by ``***``, also within a word that is itself a command for a shell.
     """
-    shown = " ".join(_quoted(word) for word in _shown(words))
-    return hide(shown, _of_words(words))
+    shown, secrets = _masked(words)
+    return hide(" ".join(_quoted(word) for word in shown), secrets)
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as others write it: its lines, URL-encoded, escaped by Python, JSON or a shell."""
+    """Return a secret as others write it: line by line, URL-encoded, escaped, quoted."""
     forms: set[str] = set()
     for value in {secret, secret.strip(), *secret.splitlines()}:
         forms |= {
@@ -118,49 +119,34 @@ def _forms(secret: str) -> set[str]:
     return {form for form in forms if form.strip()}
 
 
-def _of_words(words: Sequence[str]) -> list[str]:
-    """The secret values that stand in the words of a command."""
-    found: list[str] = []
-    expected = False
-    for word in words:
-        if expected and not word.startswith("-"):
-            found.append(word)
-            expected = False
-            continue
-        name, value = _assignment(word)
-        expected = _announces(word, name, value)
-        inner = _inner_words(word)
-        if is_secret(name) and value:
-            found.append(value)
-            # A value with blanks, or a whole command for a shell that begins so: both.
-            found += [part for part in _of_words(inner or ()) if len(part) >= SHORTEST]
-        elif inner is not None:
-            found += _of_words(inner)
-    return found
-
-
-def _shown(words: Sequence[str]) -> list[str]:
-    """The words with secrets masked."""
+def _masked(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words of a command with secrets masked, and the secrets that stood in them."""
     shown: list[str] = []
+    secrets: list[str] = []
     expected = False
     for word in words:
         if expected and not word.startswith("-"):
             shown.append(MASK)
+            secrets.append(word)
             expected = False
             continue
         name, value = _assignment(word)
         expected = _announces(word, name, value)
+        inner_shown, inner_secrets = _masked(_inner_words(word))
         if is_secret(name) and value:
             shown.append(word[: len(word) - len(value)] + MASK)
-        elif (inner := _inner_words(word)) is not None and _of_words(inner):
-            shown.append(" ".join(_shown(inner)))
+            # A value with blanks, or a whole command for a shell that begins so: both.
+            secrets += [value, *(part for part in inner_secrets if len(part) >= SHORTEST)]
+        elif inner_secrets:
+            shown.append(" ".join(inner_shown))
+            secrets += inner_secrets
         else:
             shown.append(word)
-    return shown
+    return shown, secrets
 
 
 def _assignment(word: str) -> tuple[str, str | None]:
-    """Name and value of `NAME=VALUE`, `--name=VALUE`, `--env=NAME=VALUE` and `-eNAME=VALUE`."""
+    """Split ``NAME=VALUE``, ``--name=VALUE``, ``--env=NAME=VALUE`` or ``-eNAME=VALUE``."""
     bare = word.lstrip("-")
     match = _ASSIGNED.fullmatch(bare)
     if match is None:
@@ -174,16 +160,16 @@ def _assignment(word: str) -> tuple[str, str | None]:
 
 
 def _announces(word: str, name: str, value: str | None) -> bool:
-    """Whether the next word is a secret."""
+    """Return whether the next word is a secret."""
     return word.lower() in ("bearer", "basic") or (
         value is None and word.startswith("-") and is_secret(name)
     )
 
 
-def _inner_words(word: str) -> list[str] | None:
-    """The words of a word that is a command for a shell, None when it is a single one."""
+def _inner_words(word: str) -> list[str]:
+    """Return the words of a word that is a command for a shell; none when it is a single one."""
     if not re.search(r"\s", word):
-        return None
+        return []
     try:
         return shlex.split(word)
     except ValueError:

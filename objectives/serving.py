@@ -1,6 +1,6 @@
-"""The objective: start an engine with the trial's parameters, run the workload, give the metrics.
+"""The objective: an engine with the trial's parameters, a workload on it, and its metrics.
 
-`ServingObjective` is a plain Optuna objective, which any sampler can tune:
+``ServingObjective`` is a plain Optuna objective, which any sampler can tune:
 
     objective = ServingObjective(engine, workload, space=space, mode="ttft-tpot")
     study = optuna.create_study(directions=objective.directions, sampler=...)
@@ -50,7 +50,13 @@ Mode = Literal["ttft-tpot", "p95-latency", "throughput"]
 
 @dataclass(frozen=True)
 class Target:
-    """One value of the objective: which metric, and how a person reads it."""
+    """One value of the objective.
+
+    Attributes:
+        metric: Flat name of the metric, as ``ServingMetrics.value`` takes it.
+        direction: Whether less or more of it is better.
+        name: Its name for a person, with the unit.
+    """
 
     metric: str
     direction: Literal["minimize", "maximize"]
@@ -80,29 +86,29 @@ _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
 
 
 class ObjectiveError(ValueError):
-    """An objective that cannot be used so; the message says what to do."""
+    """An objective cannot be used in this way; the message says what to do."""
 
 
 class ServingObjective:
     """What a serving engine achieves on a workload with a trial's parameters.
 
-    A trial's user attributes hold all metrics of the run under `metrics`, and each entry of the
-    engine's `info` (version, command line, log file) under its own name. A crash sets
-    `crash_reason` and `crash_detail`. A failure that says nothing about the parameters, an
-    interrupt included, sets `failure_is_external` and `external_reason`.
+    A trial's user attributes hold all metrics of the run under ``metrics``, and each entry of the
+    engine's ``info`` (version, command line, log file) under its own name. A crash sets
+    ``crash_reason`` and ``crash_detail``. A failure that says nothing about the parameters, an
+    interrupt included, sets ``failure_is_external`` and ``external_reason``.
 
     Args:
-        engine: Started afresh for every trial.
+        engine: Started once for every trial.
         workload: The same for every trial.
         space: The parameters to draw.
         mode: What is optimised; see the head of this module.
         min_completed_share: Share of the requests, in (0, 1], that has to complete. With fewer
             the trial has crashed. With as many, a failed request counts in the values as one that
-            was answered as late as a request may be (`ServingMetrics.value`).
+            was answered as late as a request may be (``ServingMetrics.value``).
         slo: Limits for the goodput among the metrics.
 
     Raises:
-        ObjectiveError: When mode or share make no sense, or with this workload.
+        ObjectiveError: When mode or share are out of range, or do not suit this workload.
     """
 
     def __init__(
@@ -133,12 +139,12 @@ class ServingObjective:
 
     @property
     def directions(self) -> list[str]:
-        """For `optuna.create_study(directions=...)`."""
+        """Return the directions for ``optuna.create_study(directions=...)``."""
         return [target.direction for target in TARGETS[self.mode]]
 
     @property
     def metric_names(self) -> list[str]:
-        """The names of the values, with their units."""
+        """Return the names of the values, with their units."""
         return [target.name for target in TARGETS[self.mode]]
 
     def prepare(self, study: optuna.Study) -> None:
@@ -169,7 +175,7 @@ class ServingObjective:
         """Measure the configuration that a trial suggests.
 
         Returns:
-            The value, or the values in the order of `metric_names`.
+            The value, or the values in the order of ``metric_names``.
 
         Raises:
             EngineCrash: The configuration does not serve this workload: let Optuna catch it.
@@ -257,13 +263,13 @@ def check_completed(result: LoadResult, share: float) -> None:
 
 
 def _is_refused(record: RequestRecord) -> bool:
-    """Whether the server said that the request itself is at fault."""
+    """Return whether the server said that the request itself is at fault."""
     status = re.match(rf"{FailureKind.HTTP_STATUS}: (\d+)", record.error or "")
     return status is not None and blames_request(int(status[1]))
 
 
 def _an_error(result: LoadResult) -> str:
-    """One request's error of the most frequent kind."""
+    """Return one request's error of the most frequent kind."""
     kind = result.failures().most_common(1)[0][0]
     return next(str(r.error) for r in result.records if r.failure_kind is kind)
 

@@ -1,7 +1,7 @@
 """Ready services: the paper's applications on its machines with its models (section V-A).
 
 A name reads application-machine-model: ``bot-2xa100-13b`` is the chat trace on two A100 with
-LLaMA2-13B. Rates are the paper's. What the paper does not tell, the time-out of the clients, is
+LLaMA2-13B. Rates are the paper's. What the paper does not state, the time-out of the clients, is
 set here with the default configuration in mind: a multiple of what it needs, so that the default
 runs and configurations that queue much longer do not.
 """
@@ -41,7 +41,7 @@ TIMEOUT_QUANTILE = 0.95  # the share of requests that must be answered in time
 
 
 class ServiceError(ValueError):
-    """There is no such service; the message lists those that there are."""
+    """There is no such service; the message lists the ones that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +88,22 @@ class Service:
 
     @property
     def name(self) -> str:
-        """The name that :func:`find_service` understands."""
+        """Return the name that ``find_service`` understands."""
         return f"{self.application}-{self.n_gpus}x{self.gpu.name}-{self.model.name}"
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Return the requests a second."""
         return APPLICATIONS[self.application].rate_a10 * (1.0 if self.gpu.name == "a10" else 2.0)
 
     @property
     def mode(self) -> Mode:
-        """What is optimised."""
+        """Return what is optimised."""
         return APPLICATIONS[self.application].mode
 
     @property
     def space(self) -> EngineSpace:
-        """Table I of the paper; without tensor parallelism where only one degree can run."""
+        """Return Table I of the paper, without tensor parallelism where only one degree runs."""
         least = minimum_gpus(self.gpu, self.model)
         space = paper_space(self.n_gpus, self.model.max_model_len, least_tensor_parallel=least)
         return space.fix({"tensor_parallel_size": least}) if least == self.n_gpus else space
@@ -199,7 +199,7 @@ def ready_service(name: str, seed: int = 0, duration: float = DURATION) -> Ready
     """Build a service's engine, workload and space once, for many evaluations.
 
     Args:
-        name: One of :func:`service_names`.
+        name: One of ``service_names``.
         seed: Seed of the arrivals and of the requests' order.
         duration: Seconds over which requests arrive, > 0.
 
@@ -212,7 +212,7 @@ def ready_service(name: str, seed: int = 0, duration: float = DURATION) -> Ready
 
 
 def make_objective(name: str, seed: int = 0, duration: float = DURATION) -> ServingObjective:
-    """Return the service's objective for ``study.optimize``; arguments as `ready_service`."""
+    """Return the service's objective for ``study.optimize``; arguments as ``ready_service``."""
     ready = ready_service(name, seed, duration)
     return ServingObjective(ready.engine, ready.workload, space=ready.space, mode=ready.mode)
 

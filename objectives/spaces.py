@@ -1,8 +1,8 @@
 """Parameter spaces of engines: what may be tuned, what is known to be refused, and the default.
 
 The paper tunes the nine parameters of its Table I, which do not change what the model answers:
-those of vLLM 0.5 and before (`paper_space`). In a current vLLM two of them are gone, two known
-constraints are the same and one is not; `vllm_space` asks the installed engine.
+those of vLLM 0.5 and before (``paper_space``). In a current vLLM two of them are gone, two known
+constraints are the same and one is not; ``vllm_space`` asks the installed engine.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ MOST_BATCHED_TOKENS = 32768
 # Powers of two, so that the step divides the range evenly.
 THRESHOLD_STEP = 256
 LONGEST_THRESHOLD = 4096
-# Ranges are made for it where nothing tells how long a sequence the model takes.
+# Ranges are made for it where the longest sequence of the model is unknown.
 USUAL_LENGTH = 4096
 
 
 class SpaceError(ValueError):
-    """A space that cannot be built; the message says what to do."""
+    """A space cannot be built; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class EngineSpace:
         parameters: Name to distribution; the names are those of the engine's options with
             underscores.
         known_constraints: Expressions over the names that hold for every configuration that the
-            engine does not refuse at once, as in `"max_num_seqs <= max_num_batched_tokens"`.
+            engine does not refuse at once, as in ``"max_num_seqs <= max_num_batched_tokens"``.
         default: The configuration that the engine has when nothing is set: a value for every
             parameter, within its distribution.
 
@@ -80,11 +80,11 @@ class EngineSpace:
                 raise SpaceError(f"the default {name}={value!r} is not in {self.parameters[name]}")
 
     def fix(self, values: Mapping[str, Any]) -> EngineSpace:
-        """The space in which some parameters have one value and are not tuned.
+        """Return the space in which some parameters have one value and are not tuned.
 
         Args:
-            values: Parameters and their values, also such as the space does not have. In the known
-                constraints the names are replaced by the values.
+            values: Parameters and their values, also ones that the space does not have. In the
+                known constraints the names are replaced by the values.
         """
         kept = {n: d for n, d in self.parameters.items() if n not in values}
         constraints = (_substituted(c, values) for c in self.known_constraints)
@@ -99,7 +99,7 @@ def suggest(trial: optuna.trial.BaseTrial, space: EngineSpace) -> dict[str, Any]
     """Draw a value for every parameter of the space, in its order.
 
     Returns:
-        Names and values for `Engine.start`.
+        Names and values for ``Engine.start``.
     """
     return {name: _suggest_one(trial, name, d) for name, d in space.parameters.items()}
 
@@ -118,7 +118,7 @@ def _suggest_one(trial: optuna.trial.BaseTrial, name: str, distribution: BaseDis
 def paper_space(
     n_gpus: int, max_model_len: int = 4096, *, least_tensor_parallel: int = 1
 ) -> EngineSpace:
-    """Table I of the paper: vLLM 0.5 and before.
+    """Return Table I of the paper: vLLM 0.5 and before.
 
     Args:
         n_gpus: GPUs of the service; tensor parallelism takes powers of two up to it.
@@ -172,17 +172,17 @@ def vllm_space(
     max_model_len: int | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> EngineSpace:
-    """The intent of Table I for the installed vLLM: what it takes, with its own defaults.
+    """Return the intent of Table I for the installed vLLM: what it takes, with its own defaults.
 
-    Left out on purpose, though the engine has them: `stream_interval`, which holds tokens back, so
-    that the measured latencies improve and the user's do not; `max_num_active_seqs`, which does
-    what `max_num_seqs` does; and whatever changes the model's answers.
+    Left out on purpose, though the engine has them: ``stream_interval``, which holds tokens back,
+    so that the measured latencies improve and the user's do not; ``max_num_active_seqs``, which
+    does what ``max_num_seqs`` does; and everything that changes the model's answers.
 
     Args:
         capabilities: What the installed engine said of itself.
         n_gpus: GPUs of the service; by default those that the engine sees.
         max_model_len: Longest sequence in tokens; by default what the engine resolved, else what
-            `fixed` says. Where none tells it, no known constraint is made of it.
+            ``fixed`` says. Where neither is known, there is no known constraint on it.
         fixed: The user's own arguments for the engine; what they set is not tuned.
 
     Returns:
@@ -190,7 +190,7 @@ def vllm_space(
 
     Raises:
         SpaceError: When nothing is left to tune.
-        LengthError: `fixed` holds a length that is no number of tokens.
+        LengthError: ``fixed`` holds a length that is not a number of tokens.
     """
     n_gpus = capabilities.n_devices if n_gpus is None else n_gpus
     known_length = max_model_len or capabilities.max_model_len or stated_length(fixed or {})
@@ -211,12 +211,12 @@ def vllm_space(
 
 
 def _holds_longest(length: int) -> str:
-    """The known constraint that an iteration holds the longest prompt, unless it is cut up."""
+    """Return the known constraint that an iteration holds the longest prompt, if not cut up."""
     return f"enable_chunked_prefill or max_num_batched_tokens >= {length}"
 
 
 def _is_legacy(capabilities: EngineCapabilities) -> bool:
-    """Whether this is an engine of Table I: the delay factor went with the first scheduler."""
+    """Return whether this is an engine of Table I: later schedulers have no delay factor."""
     return capabilities.accepts("scheduler_delay_factor")
 
 
@@ -235,7 +235,7 @@ def _current_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -
         "enable_chunked_prefill": BOOLEAN,
         "enable_prefix_caching": BOOLEAN,
     }
-    # Current engines switch on by default what they can, where they did not say.
+    # Current engines switch on by default what they can, where they did not say otherwise.
     default: dict[str, Any] = {
         "max_num_seqs": seqs,
         "max_num_batched_tokens": tokens,
@@ -251,7 +251,7 @@ def _current_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -
     if longest > 0:
         threshold = IntDistribution(0, longest, step=THRESHOLD_STEP)
         parameters["long_prefill_token_threshold"] = threshold
-    if not on_cpu:  # the CPU's engine switches it off whatever is asked
+    if not on_cpu:  # the CPU's engine always switches it off
         parameters["async_scheduling"] = BOOLEAN
     sizes = tensor_parallel_sizes(n_gpus, capabilities.n_attention_heads)
     if len(sizes) > 1:
@@ -265,7 +265,7 @@ def _current_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -
 
 
 def least_tensor_parallel(capabilities: EngineCapabilities, n_gpus: int) -> int:
-    """The fewest GPUs, a power of two, that hold the weights with room for a KV cache.
+    """Return the fewest GPUs, a power of two, that hold the weights with room for a KV cache.
 
     1 when the size of the weights or the memory of a GPU is not known.
     """
@@ -277,18 +277,18 @@ def least_tensor_parallel(capabilities: EngineCapabilities, n_gpus: int) -> int:
 
 
 def tensor_parallel_sizes(n_gpus: int, n_attention_heads: int | None) -> list[int]:
-    """Powers of two up to the number of GPUs that divide the model's attention heads."""
+    """Return the powers of two up to ``n_gpus`` that divide the model's attention heads."""
     sizes = powers_of_two(max(n_gpus, 1))
     return [n for n in sizes if n_attention_heads is None or n_attention_heads % n == 0]
 
 
 def powers_of_two(most: int) -> list[int]:
-    """1, 2, 4, ... up to `most` >= 1."""
+    """Return 1, 2, 4, ... up to ``most`` >= 1."""
     return [2**k for k in range(most.bit_length())]
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether a value belongs to a distribution."""
+    """Return whether a value belongs to a distribution."""
     try:
         return distribution._contains(distribution.to_internal_repr(value))
     except (TypeError, ValueError):
@@ -296,12 +296,12 @@ def _holds(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def _substituted(constraint: str, values: Mapping[str, Any]) -> str:
-    """An expression with some names replaced by values; text is read as a Python literal."""
+    """Return an expression with names replaced by values; text is read as a Python literal."""
     for name, value in values.items():
         if _names(constraint, name):
             literal = _literal(value)
             if literal is None:
-                return ""  # not a number: nothing can be said, and the engine will tell
+                return ""  # not a number: nothing is known here, and the engine will decide
             constraint = re.sub(rf"\b{name}\b", repr(literal), constraint)
     return constraint
 
@@ -316,7 +316,7 @@ def _literal(value: Any) -> bool | int | float | None:
 
 
 def _tokens(text: str) -> int | None:
-    """A number as vLLM lets one write it, as in `8k`."""
+    """Return a number of tokens as vLLM reads it, as in ``8k``; None when it is not one."""
     try:
         return parse_tokens(text)
     except LengthError:
@@ -324,5 +324,5 @@ def _tokens(text: str) -> int | None:
 
 
 def _names(constraint: str, name: str) -> bool:
-    """Whether an expression names a parameter."""
+    """Return whether an expression names a parameter."""
     return re.search(rf"\b{name}\b", constraint) is not None

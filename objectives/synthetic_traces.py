@@ -25,7 +25,6 @@ from objectives.traces import write_trace
 
 
 N_REQUESTS = 2000
-CONTEXT = 4096  # tokens of LLaMA2, which no request exceeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class LengthLaw:
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
+class TraceRecipe:
     """How the requests of an application look.
 
     Attributes:
@@ -74,9 +73,9 @@ class Application:
     seed: int = 0
 
 
-APPLICATIONS = (
+RECIPES = (
     # Text to SQL: a database schema, shared by all questions to that database; a short query.
-    Application(
+    TraceRecipe(
         "sql",
         question=LengthLaw(median=60, sigma=0.5, low=16, high=256),
         answer=LengthLaw(median=48, sigma=0.6, low=8, high=256),
@@ -84,14 +83,14 @@ APPLICATIONS = (
         seed=1,
     ),
     # Chat: the conversation so far and a long answer.
-    Application(
+    TraceRecipe(
         "bot",
         question=LengthLaw(median=350, sigma=0.9, low=16, high=2048),
         answer=LengthLaw(median=220, sigma=0.7, low=16, high=1024),
         seed=2,
     ),
     # Classification: one instruction for all, a text, and a label of a few tokens.
-    Application(
+    TraceRecipe(
         "cls",
         question=LengthLaw(median=280, sigma=0.6, low=32, high=1536),
         answer=LengthLaw(median=3, sigma=0.5, low=1, high=8),
@@ -99,7 +98,7 @@ APPLICATIONS = (
         seed=3,
     ),
     # Recommendation: a user's long history and a short list.
-    Application(
+    TraceRecipe(
         "rec",
         question=LengthLaw(median=1300, sigma=0.45, low=256, high=3584),
         answer=LengthLaw(median=24, sigma=0.4, low=8, high=96),
@@ -108,42 +107,42 @@ APPLICATIONS = (
 )
 
 
-def generate(application: Application, n_requests: int = N_REQUESTS) -> Trace:
+def generate(recipe: TraceRecipe, n_requests: int = N_REQUESTS) -> Trace:
     """Draw a trace: lengths and prefixes, no text and no times.
 
     Args:
-        application: What the requests look like.
+        recipe: What the requests look like.
         n_requests: How many, >= 1. A longer trace begins with the shorter one.
 
     Returns:
-        The trace, named after the application.
+        The trace, named after the recipe.
     """
-    uniforms = np.random.default_rng(application.seed).random((n_requests, 3))
-    weights = 1.0 / np.arange(1, len(application.prefixes) + 1)
+    uniforms = np.random.default_rng(recipe.seed).random((n_requests, 3))
+    weights = 1.0 / np.arange(1, len(recipe.prefixes) + 1)
     cumulative = np.cumsum(weights) / np.sum(weights)
     requests = []
     for u_question, u_answer, u_prefix in uniforms:
         prefix_id, prefix_tokens = None, 0
-        if application.prefixes:
+        if recipe.prefixes:
             k = int(np.searchsorted(cumulative, u_prefix, side="right"))
-            prefix_id, prefix_tokens = f"{application.name}-{k + 1}", application.prefixes[k]
+            prefix_id, prefix_tokens = f"{recipe.name}-{k + 1}", recipe.prefixes[k]
         requests.append(
             TraceRequest(
-                prompt_tokens=prefix_tokens + application.question.quantile(float(u_question)),
-                output_tokens=application.answer.quantile(float(u_answer)),
+                prompt_tokens=prefix_tokens + recipe.question.quantile(float(u_question)),
+                output_tokens=recipe.answer.quantile(float(u_answer)),
                 prefix_id=prefix_id,
                 prefix_tokens=prefix_tokens,
             )
         )
-    return Trace(application.name, tuple(requests))
+    return Trace(recipe.name, tuple(requests))
 
 
 def main(arguments: list[str]) -> None:
     """Write the bundled traces into a folder, by default the one they are read from."""
     folder = Path(arguments[0]) if arguments else bundled_folder()
-    for application in APPLICATIONS:
-        path = folder / f"{application.name}.jsonl"
-        write_trace(generate(application), path)
+    for recipe in RECIPES:
+        path = folder / f"{recipe.name}.jsonl"
+        write_trace(generate(recipe), path)
         print(path)
 
 

@@ -2,8 +2,8 @@
 
 A trace holds no model's tokens and, as a rule, no text: prompts of the recorded lengths are made
 by ``objectives.prompts`` with the tokenizer of the model that is tuned. The format is JSONL,
-described in ``docs/traces.md``; ``objectives.trace_files`` reads files, and
-``objectives.public_traces`` turns public formats into this one.
+described in ``docs/traces.md``; ``objectives.trace_formats`` reads files and turns public formats
+into this one.
 
 The four bundled traces stand for the applications of the paper (section V-A): text-to-SQL, chat,
 classification and recommendation. ``objectives.synthetic_traces`` makes them.
@@ -23,23 +23,27 @@ from typing import Any
 
 import numpy as np
 
-from objectives import public_traces
-from objectives.stamps import UNITS
-from objectives.stamps import TimeUnit
-from objectives.stamps import numbers_to_seconds
-from objectives.stamps import unit_from_1970
-from objectives.trace_files import TABLES
-from objectives.trace_files import NumberedRow
-from objectives.trace_files import TraceFile
-from objectives.trace_files import as_words
-from objectives.trace_files import kind_of
-from objectives.trace_files import read_file
-from objectives.trace_files import shown
-from objectives.trace_files import whole_number
+from objectives.trace_formats.convert import convert
+from objectives.trace_formats.formats import CHATS
+from objectives.trace_formats.formats import describe_formats
+from objectives.trace_formats.formats import find_format
+from objectives.trace_formats.formats import names_of
+from objectives.trace_formats.rows import TABLES
+from objectives.trace_formats.rows import NumberedRow
+from objectives.trace_formats.rows import TraceFile
+from objectives.trace_formats.rows import as_words
+from objectives.trace_formats.rows import kind_of
+from objectives.trace_formats.rows import read_file
+from objectives.trace_formats.rows import shown
+from objectives.trace_formats.rows import whole_number
+from objectives.trace_formats.stamps import UNITS
+from objectives.trace_formats.stamps import TimeUnit
+from objectives.trace_formats.stamps import numbers_to_seconds
+from objectives.trace_formats.stamps import unit_from_1970
 
 
 BUNDLED = ("sql", "bot", "cls", "rec")
-LATEST_ARRIVAL = 1e15  # seconds; no clock of any trace counts as far
+LATEST_ARRIVAL = 1e15  # seconds; no clock of a trace counts so far
 MOST_TOKENS = 10**8  # of a prompt or an answer: no model takes as many
 
 _KEYS: Mapping[str, tuple[Any, str]] = {
@@ -68,7 +72,7 @@ class TraceRequest:
         prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text
             whose tokens are not counted yet (``objectives.prompts.count_texts`` counts them).
         output_tokens: Length of the answer, from 1 to MOST_TOKENS.
-        arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace tells no times.
+        arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace has no times.
         prefix_id: Requests with the same id begin with the same text.
         prefix_tokens: Length of that text in this prompt, <= prompt_tokens. Of two requests with
             the same id, the shorter prefix is the beginning of the longer.
@@ -151,7 +155,7 @@ class Trace:
 
     @property
     def has_arrival_times(self) -> bool:
-        """Whether the trace can be replayed at its own pace."""
+        """Return whether the trace can be replayed at its own pace."""
         return self.requests[0].arrival_time is not None
 
 
@@ -160,7 +164,7 @@ def load_trace(name_or_path: str | Path, time_unit: TimeUnit | None = None) -> T
 
     Args:
         name_or_path: ``sql``, ``bot``, ``cls``, ``rec``, or the path of a file.
-        time_unit: What the times of a file count, where its format does not tell it.
+        time_unit: What the times of a file count, where its format leaves it open.
 
     Returns:
         The trace, named after the bundled trace or the file.
@@ -269,7 +273,7 @@ def bundled_folder() -> Path:
 
 
 def _name_of(path: Path) -> str:
-    """A file's name without its endings, fit to be shown and stored."""
+    """Return a file's name without its endings, fit to be shown and stored."""
     stem = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     return Path(stem).stem.encode("utf-8", "replace").decode()
 
@@ -277,21 +281,21 @@ def _name_of(path: Path) -> str:
 def _own_rows(
     file: TraceFile, kind: str, time_unit: TimeUnit | None
 ) -> tuple[Sequence[NumberedRow], tuple[str, ...]]:
-    """The rows of a file in this project's format, and notes on how they were made."""
-    names = public_traces.names_of(file)
-    trace_format = public_traces.find_format(names)
+    """Return the rows of a file in this project's format, and notes on how they were made."""
+    names = names_of(file)
+    trace_format = find_format(names)
     if trace_format is not None:
-        return public_traces.convert(file, trace_format, time_unit)
+        return convert(file, trace_format, time_unit)
     if kind in TABLES:
         if "output_tokens" not in names or not {"prompt_tokens", "prompt"} & names.keys():
             columns = ", ".join(map(shown, sorted(file.columns)[:20]))
-            formats = public_traces.describe_formats()
+            formats = describe_formats()
             raise TraceError(f"a CSV trace has the columns {formats}, not {columns}")
         unused = [as_words(name) for lower, name in names.items() if lower not in _KEYS]
         rows = [(line, _typed(row)) for line, row in file.rows]
         notes = (f"not used: {', '.join(unused)}",) if unused else ()
         return _in_seconds(rows, time_unit), notes
-    if chats := [key for key in public_traces.CHATS if key in names]:
+    if chats := [key for key in CHATS if key in names]:
         raise TraceError(
             f"these are chats ({chats[0]}), of which nothing tells the length of the answers: "
             'give each request as {"prompt": ..., "output_tokens": ...}'
@@ -300,7 +304,7 @@ def _own_rows(
 
 
 def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table with this project's columns, with numbers for texts where they are some."""
+    """Return a row of a table in this project's columns, its texts as numbers where they are."""
     typed: dict[str, Any] = {}
     for name, cell in row.items():
         key = name.lower()
@@ -323,7 +327,7 @@ def _float(cell: str) -> float | None:
 
 
 def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequence[NumberedRow]:
-    """Rows with their times in seconds, which they are unless the user says otherwise."""
+    """Return rows with times in seconds, which they are unless the user says otherwise."""
     stamps = [
         (line, row["arrival_time"])
         for line, row in rows
@@ -351,7 +355,7 @@ def _in_seconds(rows: Sequence[NumberedRow], time_unit: TimeUnit | None) -> Sequ
 
 
 def _request(row: Mapping[str, Any]) -> TraceRequest:
-    """Make a request of a row of this project's JSONL, checking names and types."""
+    """Make a request from a row of this project's JSONL, checking names and types."""
     if unknown := sorted(set(row) - set(_KEYS)):
         wrong = ", ".join(
             key if key.isidentifier() and len(key) < 60 else shown(key) for key in unknown[:20]
@@ -368,7 +372,7 @@ def _request(row: Mapping[str, Any]) -> TraceRequest:
 
 
 def _is_broken(text: str) -> bool:
-    """Whether a text cannot be sent: JSON can write one half of a pair of surrogates alone."""
+    """Return whether a text cannot be sent: JSON can write half of a surrogate pair alone."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -65,7 +65,7 @@ class Workload:
 
     @property
     def offered_rate(self) -> float:
-        """Requests a second that arrive, on average over the duration."""
+        """Return the requests a second that arrive, on average over the duration."""
         return len(self.requests) / self.duration
 
 
@@ -94,7 +94,7 @@ def build_workload(
         seed: Seed of the arrival times.
         replay: Take the arrival times of the trace.
         max_model_len: Longest prompt and answer together that the model takes; None: any.
-        too_long: What becomes of a request that is longer: ``refuse`` raises an error that counts
+        too_long: What happens to a request that is longer: ``refuse`` raises an error that counts
             them, ``clip`` shortens and ``drop`` skips the request; both are counted.
         shuffle_seed: Put the requests into another order first; section IV-H of the paper
             measures the best configuration again under several orders.
@@ -104,7 +104,7 @@ def build_workload(
 
     Raises:
         WorkloadError: When the arguments contradict each other or the trace, when requests are too
-            long and to be refused, or when no request arrives within the duration.
+            long and refused, or when no request arrives within the duration.
     """
     _check(trace, too_long)
     limit = math.inf if max_model_len is None else max_model_len
@@ -130,7 +130,7 @@ def build_workload(
 def clip_request(request: TraceRequest, max_model_len: int) -> TraceRequest:
     """Shorten a request so that prompt and answer together fit.
 
-    The prompt gives way first, from its end, but keeps at least half of the room; then the answer.
+    The prompt is cut first, from its end, but keeps at least half of the room; then the answer.
 
     Args:
         request: Any request.
@@ -170,7 +170,7 @@ def _check(trace: Trace, too_long: str) -> None:
 def _shortened(
     requests: list[TraceRequest], max_model_len: int, too_long: TooLong, trace_name: str
 ) -> tuple[list[TraceRequest], int]:
-    """Clip the requests that do not fit, or refuse them; return all, and how many were long."""
+    """Clip or refuse the requests that do not fit; return all, and how many were too long."""
     long = [request for request in requests if not _fits(request, max_model_len)]
     if long and too_long == "refuse":
         longest = max(r.prompt_tokens + r.output_tokens for r in long)

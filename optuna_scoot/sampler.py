@@ -20,10 +20,10 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import TrialPruned
 from optuna.samplers import BaseSampler
-from optuna.samplers import PartialFixedSampler
 from optuna.samplers import RandomSampler
 from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.study import Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
@@ -40,11 +40,14 @@ from optuna_scoot.suggestion import Suggestion
 from optuna_scoot.suggestion import suggest
 from optuna_scoot.suggestion import suggest_startup
 from optuna_scoot.threads import single_thread
+from optuna_scoot.trials.fixed import enqueued_values
+from optuna_scoot.trials.fixed import partially_fixed
+from optuna_scoot.trials.fixed import single_values
 from optuna_scoot.trials.history import History
 from optuna_scoot.trials.interrupts import is_in_loop
 from optuna_scoot.trials.interrupts import objective_was_interrupted
+from optuna_scoot.trials.name_check import NameCheck
 from optuna_scoot.trials.outcomes import EXTERNAL_FAILURE_ATTR
-from optuna_scoot.trials.outcomes import PHASE_ATTR
 from optuna_scoot.trials.outcomes import TOLD_ATTR
 from optuna_scoot.trials.outcomes import WATCHED_ATTR
 from optuna_scoot.trials.outcomes import enqueued_params
@@ -61,7 +64,7 @@ from optuna_scoot.trials.spaces import infer_singles
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
 _LOOP, _HEARTBEAT = "loop", "heartbeat"  # by which a trial's worker is watched
-_MOST_COLLISIONS = 4  # suggestions made anew because another worker shared the same point
+_MOST_COLLISIONS = 4  # suggestions repeated because another worker shared the same point
 
 # The threads of n_jobs ask in the same instant: each must see what the one before it chose. One
 # core works on a suggestion at a time in any case.
@@ -158,10 +161,7 @@ class ScootSampler(BaseSampler):
         self._seed = entropy() if seed is None else seed
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
-        # Of what was said or found once in this process; a worker that lacks it says it again.
-        self._named_unasked: set[str] = set()
-        self._doubted_names = False
-        self._names_are_known = self._search_space is not None or not self._known
+        self._names = NameCheck(self._known, are_known=self._search_space is not None)
 
     @classmethod
     def paper(cls, *args: Any, **kwargs: Any) -> ScootSampler:
@@ -197,8 +197,8 @@ class ScootSampler(BaseSampler):
         """Note whether the parameters are to blame where the trial failed.
 
         Raises:
-            ConstraintError: When the trial completed, and a known constraint names what is none
-                of its parameters. The trial's values are stored nevertheless.
+            ConstraintError: When the trial completed, and a known constraint names a parameter
+                that it does not have. The trial's values are stored nevertheless.
         """
         if state == TrialState.FAIL:
             if objective_was_interrupted():
@@ -207,13 +207,13 @@ class ScootSampler(BaseSampler):
                 study._storage.set_trial_system_attr(trial._trial_id, TOLD_ATTR, True)
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
-        if state == TrialState.COMPLETE and not self._names_are_known:
-            self._check_names([*_completed(study), trial])
+        if state == TrialState.COMPLETE and not self._names.are_known:
+            self._names.check([*_completed(study), trial])
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Give the parameters suggested together: the constructor's or those asked for so far."""
+        """Return the parameters suggested together: the constructor's or those asked for."""
         if self._search_space is not None:
             return {k: d for k, d in self._search_space.items() if not d.single()}
         return infer_search_space(study._get_trials(deepcopy=False, use_cache=True))
@@ -231,20 +231,21 @@ class ScootSampler(BaseSampler):
         if not search_space:
             return {}
         with _one_at_a_time, single_thread(), self._without_blame(study, trial):
-            if not self._names_are_known:
-                self._check_names(_completed(study))
+            if not self._names.are_known:
+                self._names.check(_completed(study))
             shared = ""
             for _ in range(_MOST_COLLISIONS):
                 # The cache of finished trials would hide what other workers run now.
                 trials = study._get_trials(deepcopy=False, use_cache=False)
                 space, suggestion = self._suggest(study, trial, trials, search_space)
-                params = _asked_for(space, suggestion.point)
+                params = space.asked_for(suggestion.point)
                 shared = share(study, trial, params, shared)
                 if not chosen_meanwhile(study, trial, trials, params):
                     break
             if suggestion.phase != "startup":
-                self._name_unasked(trials, search_space)
-            self._explain(study, trial, suggestion)
+                self._names.warn_of_unasked(trials, search_space)
+            for key, value in suggestion.explanation(_signs(study)).items():
+                study._storage.set_trial_user_attr(trial._trial_id, f"scoot:{key}", value)
         return params
 
     def sample_independent(
@@ -257,7 +258,7 @@ class ScootSampler(BaseSampler):
         """Draw one parameter alone, within the known constraints that it completes.
 
         Raises:
-            ConstraintError: When no value satisfies them beside the parameters already drawn. It
+            ConstraintError: When no value satisfies them with the parameters already drawn. It
                 is a ``TrialPruned`` as well, which ends the trial and not the study.
         """
         self._warn_of_independent(study, trial, param_name, param_distribution)
@@ -266,10 +267,10 @@ class ScootSampler(BaseSampler):
                 seed=seed_of(self._seed, f"independent/{param_name}", trial.number)
             )
             value = sampler.sample_independent(study, trial, param_name, param_distribution)
-            settled = {**_partially_fixed(study), **known_params(trial)}
-            if self._known.satisfied({**settled, param_name: value}):
+            fixed = {**partially_fixed(study), **known_params(trial)}
+            if self._known.satisfied({**fixed, param_name: value}):
                 return value
-            return self._constrained_value(trial, settled, param_name, param_distribution)
+            return self._constrained_value(trial, fixed, param_name, param_distribution)
 
     def _warn_of_independent(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
@@ -283,33 +284,6 @@ class ScootSampler(BaseSampler):
                 f"Trial {trial.number}: {name} is drawn on its own, not by the model: no trial "
                 "has asked for it before, or its range is not what it was. Pass search_space to "
                 "ScootSampler to have it modelled; warn_independent_sampling=False silences this."
-            )
-
-    def _check_names(self, completed: Sequence[FrozenTrial]) -> None:
-        """Refuse a known constraint over a name that no parameter of the study has.
-
-        Raises:
-            ConstraintError: With the name; where another branch of the objective may have it, a
-                warning says so instead.
-        """
-        distributions = {name: d for t in completed for name, d in t.distributions.items()}
-        doubt = self._known.check_against([t.params for t in completed], distributions)
-        self._names_are_known = bool(completed) and not doubt
-        if doubt and not self._doubted_names:
-            self._doubted_names = True
-            _logger.warning(doubt)
-
-    def _name_unasked(
-        self, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
-    ) -> None:
-        """Say once of each parameter of the space that no trial has asked for it."""
-        asked = {name for trial in trials if trial.state.is_finished() for name in trial.params}
-        unasked = sorted(search_space.keys() - asked - self._named_unasked)
-        if unasked:
-            self._named_unasked.update(unasked)
-            _logger.warning(
-                f"The search space names {', '.join(unasked)}, which no trial has asked for: "
-                "left out of account. Take out what the objective does not suggest."
             )
 
     @contextmanager
@@ -384,14 +358,14 @@ class ScootSampler(BaseSampler):
             _Refused: When that alone violates a known constraint.
         """
         known = self._constraints_given(study, trial, search_space)
-        pinned = _enqueued_values(trial, search_space)
+        pinned = enqueued_values(trial, search_space)
         violated = known.violated(pinned) if pinned or enqueued_params(trial) else []
         if violated:
             raise _Refused(f"what was enqueued violates {'; '.join(violated)}.")
         return known, pinned
 
     def _shared_seed(self, study: Study) -> int:
-        """Give the seed of the start-up design, which workers without a seed share as well."""
+        """Return the seed of the start-up design, which workers without a seed share as well."""
         return seed_of(
             self._design_seed, "design", study.study_name if self._design_seed is None else ""
         )
@@ -399,86 +373,38 @@ class ScootSampler(BaseSampler):
     def _constraints_given(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> KnownConstraints:
-        """Give the known constraints with the trial's other, already fixed parameters put in."""
+        """Return the known constraints with the trial's other, already fixed parameters put in."""
         singles = infer_singles(_completed(study)) if self._known else {}
-        for name, distribution in (self._search_space or {}).items():
-            if distribution.single():
-                singles[name] = distribution.to_external_repr(_only_value(distribution))
-        fixed = {**singles, **_partially_fixed(study), **enqueued_params(trial), **trial.params}
+        singles |= single_values(self._search_space or {})
+        fixed = {**singles, **partially_fixed(study), **enqueued_params(trial), **trial.params}
         return self._known.given({n: v for n, v in fixed.items() if n not in search_space})
 
     def _constrained_value(
         self,
         trial: FrozenTrial,
-        settled: Mapping[str, Any],
+        fixed: Mapping[str, Any],
         name: str,
         distribution: BaseDistribution,
     ) -> Any:
         space = SearchSpace({name: distribution})
         rng = np.random.default_rng(seed_of(self._seed, name, trial.number))
-        domain = Domain(space, self._known.given(settled))
+        domain = Domain(space, self._known.given(fixed))
         try:
             point = domain.repair(space.snap(rng.random((1, 1)))[0], rng)
         except ConstraintError as error:
-            violated = self._known.violated(settled)
+            violated = self._known.violated(fixed)
             raise _Refused(
-                f"what is settled violates {'; '.join(violated)}."
+                f"what is fixed violates {'; '.join(violated)}."
                 if violated
-                else f"no value of {name} satisfies the known constraints beside "
-                f"{_listed(settled)}. Pass search_space to ScootSampler, so that the parameters "
+                else f"no value of {name} satisfies the known constraints with "
+                f"{_listed(fixed)}. Pass search_space to ScootSampler, so that the parameters "
                 "are drawn together."
             ) from error
         return space.to_params(point)[name]
 
-    def _explain(self, study: Study, trial: FrozenTrial, suggestion: Suggestion) -> None:
-        """Say in user attributes why the point was suggested."""
-        attributes: dict[str, Any] = {PHASE_ATTR: suggestion.phase}
-        if suggestion.mean is not None and suggestion.std is not None:
-            maximised = [d == optuna.study.StudyDirection.MAXIMIZE for d in study.directions]
-            signs = np.where(maximised, -1.0, 1.0)
-            attributes["scoot:predicted_mean"] = (signs * suggestion.mean).tolist()
-            attributes["scoot:predicted_std"] = suggestion.std.tolist()
-            attributes["scoot:pof"] = suggestion.pof
-            attributes["scoot:threshold"] = suggestion.threshold
-        for key, value in attributes.items():
-            study._storage.set_trial_user_attr(trial._trial_id, key, value)
-
 
 class _Refused(ConstraintError, TrialPruned):
     """One trial cannot be given parameters: Optuna ends it alone, as pruned."""
-
-
-def _enqueued_values(
-    trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
-) -> dict[str, Any]:
-    """Give the values that the user enqueued of parameters in the space, where they lie in it."""
-    values: dict[str, Any] = {}
-    for name, value in enqueued_params(trial).items():
-        distribution = search_space.get(name)
-        if distribution is not None and SearchSpace({name: distribution}).covers({name: value}):
-            values[name] = value
-    return values
-
-
-def _partially_fixed(study: Study) -> dict[str, Any]:
-    """Give what a ``PartialFixedSampler`` around this sampler fixes.
-
-    It takes these out of the search space and puts them in later, where the known constraints
-    would not see them.
-    """
-    around = getattr(study, "sampler", None)
-    return dict(around._fixed_params) if isinstance(around, PartialFixedSampler) else {}
-
-
-def _asked_for(space: SearchSpace, point: np.ndarray) -> dict[str, Any]:
-    """Give the parameters of a point (d,) that the objective will ask for, as far as known."""
-    active = space.active(point[np.newaxis, :])[0]
-    params = space.to_params(point)
-    return {
-        name: params[name]
-        for name, is_active in zip(space.names, active, strict=True)
-        if is_active
-    }
 
 
 def _completed(study: Study) -> list[FrozenTrial]:
@@ -493,6 +419,6 @@ def _listed(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in params.items())
 
 
-def _only_value(distribution: BaseDistribution) -> float:
-    low = getattr(distribution, "low", None)
-    return 0.0 if low is None else float(low)
+def _signs(study: Study) -> np.ndarray:
+    maximised = [d == StudyDirection.MAXIMIZE for d in study.directions]
+    return np.where(maximised, -1.0, 1.0)

@@ -96,7 +96,7 @@ def startup_point(
 def _covering_point(
     domain: Domain, raw: np.ndarray, tried: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """Give ``raw`` (d,) the valid combination of levels that the points tried cover least.
+    """Return ``raw`` (d,) the valid combination of levels that the points tried cover least.
 
     None where no parameter is categorical, or where none of the best combinations is valid.
     """
@@ -109,7 +109,7 @@ def _covering_point(
     for levels in combinations[np.argsort(-gain)[:n_tries]]:
         point = raw.copy()
         point[axes] = levels
-        point = domain.space.settled(point[np.newaxis, :])[0]
+        point = domain.space.at_rest(point[np.newaxis, :])[0]
         repaired = domain.repair(point, rng)
         if np.allclose(repaired[axes], point[axes]):
             return repaired
@@ -117,7 +117,7 @@ def _covering_point(
 
 
 def _combinations(space: SearchSpace, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give combinations of the axes' levels, shape (k, a): all, or random ones of very many."""
+    """Return combinations of the axes' levels, shape (k, a): all, or random ones of very many."""
     levels = [space.all_units(int(j)) for j in axes]
     if np.prod([float(len(values)) for values in levels]) <= _MOST_COMBINATIONS:
         return np.array(list(product(*levels)))
@@ -125,7 +125,7 @@ def _combinations(space: SearchSpace, axes: np.ndarray, rng: np.random.Generator
 
 
 def _coverage_gain(combinations: np.ndarray, tried: np.ndarray) -> np.ndarray:
-    """Give how new combinations (k, a) are beside those tried (n, a): shape (k,).
+    """Return how new combinations (k, a) are, given those tried (n, a): shape (k,).
 
     A level counts 2 / (1 + c)² where c trials had it, a pair of levels 1 / (1 + c)².
     """

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ _LOOKED_AT = 256  # Sobol points among which one on the rarest branch is chosen
 class Suggestion:
     """A point and why it was suggested.
 
-    Args:
+    Attributes:
         point: Snapped, shape (d,).
         phase: ``"startup"``, ``"model"`` or ``"fill"`` (Sobol points that make up a shortfall).
         mean: Predicted median of each objective, minimised, shape (m,); None without a model.
@@ -55,6 +56,20 @@ class Suggestion:
     std: np.ndarray | None = None
     pof: float | None = None
     threshold: float | None = None
+
+    def explanation(self, signs: np.ndarray) -> dict[str, Any]:
+        """Return why the point was suggested, in plain Python values by name.
+
+        Args:
+            signs: -1 of an objective that is maximised, 1 of others, shape (m,).
+        """
+        facts: dict[str, Any] = {"phase": self.phase}
+        if self.mean is not None and self.std is not None:
+            facts["predicted_mean"] = (signs * self.mean).tolist()
+            facts["predicted_std"] = self.std.tolist()
+            facts["pof"] = self.pof
+            facts["threshold"] = self.threshold
+        return facts
 
 
 def suggest(

@@ -1,11 +1,11 @@
-"""Fit the coefficients of the step time to measured runs, and tell how well they predict others.
+"""Fit the coefficients of the step time to measured runs, and judge how well they predict others.
 
 The fit minimises
 
     sum over runs and metrics of rho(log(predicted / measured)^2) + sum of (w * log(c / c0))^2
 
 over the coefficients c, with rho soft-L1 so that one odd run does not bend the rest, and w a
-small pull towards the starting values c0 for coefficients that the runs say nothing about. The fit
+small pull towards the starting values c0 for coefficients that the runs do not determine. The fit
 starts from several places and keeps the best: an iteration is bound by arithmetic or by bandwidth,
 and a search that sits on the wrong side of that maximum does not cross it. How good the result is
 must be judged on runs that were held out: their mean absolute percentage error, and Spearman's
@@ -41,7 +41,7 @@ from objectives.metrics import summarize
 
 # vLLM 0.32 on a processor: prompts are always cut to fit, and blocks are large.
 CURRENT_DEFAULTS = EngineConfig(enable_chunked_prefill=True, block_size=128)
-METRICS = ("ttft_ms_mean", "tpot_ms_mean", "request_throughput")
+COMPARED_METRICS = ("ttft_ms_mean", "tpot_ms_mean", "request_throughput")
 FITTED = (
     "gemm_efficiency",
     "weight_bandwidth_efficiency",
@@ -101,7 +101,7 @@ def processor_engine(
     """Return the model of a current vLLM on a processor, before it is fitted.
 
     Args:
-        model: See `read_model_shape`.
+        model: See ``read_model_shape``.
         kv_cache_bytes: ``VLLM_CPU_KVCACHE_SPACE``, in bytes.
         defaults: What the engine takes for parameters that a run does not set.
     """
@@ -129,7 +129,7 @@ def calibrate(
         engine: The model of the machine; the fit starts at and around its coefficients.
         runs: At least two that are not held out.
         held_out: Indices of runs that are only predicted.
-        names: The coefficients to fit, fields of `StepCoefficients`, all > 0 at the start.
+        names: The coefficients to fit, fields of ``StepCoefficients``, all > 0 at the start.
 
     Raises:
         CalibrationError: There are too few runs, a metric is missing, or a name is unknown.
@@ -171,7 +171,7 @@ def calibrate(
 
 
 def _starting_points(names: Sequence[str]) -> list[Vector]:
-    """Where the fit starts, as x = 1 + log(c / c0)."""
+    """Return the points from which the fit starts, as x = 1 + log(c / c0)."""
     changes = [STARTING_CHANGES if name in SIDES else (0.0,) for name in names]
     return [1.0 + np.array(point) for point in product(*changes)]
 
@@ -194,7 +194,7 @@ def prediction_errors(
         return {}
     predictions = [predict(engine, run) for run in runs]
     errors = {}
-    for metric in METRICS:
+    for metric in COMPARED_METRICS:
         predicted = np.array([p.get(metric, math.nan) for p in predictions])
         measured = np.array([run.metrics[metric] for run in runs])
         ran = np.isfinite(predicted)
@@ -218,7 +218,7 @@ def _log_ratios(predicted: Mapping[str, float], measured: Mapping[str, float]) -
     return np.array(
         [
             math.log(predicted[metric] / measured[metric]) if predicted else CRASH_RESIDUAL
-            for metric in METRICS
+            for metric in COMPARED_METRICS
         ]
     )
 
@@ -229,11 +229,11 @@ def _check(
     if not test <= set(range(len(runs))):
         raise CalibrationError(f"held-out runs {sorted(test)} are not all among {len(runs)} runs")
     if len(runs) - len(test) < 2:
-        raise CalibrationError("at least two measured runs are needed beside those held out")
+        raise CalibrationError("at least two measured runs are needed besides those held out")
     for name in names:
         if getattr(start, name, 0.0) <= 0.0:
             raise CalibrationError(f"there is no positive coefficient {name!r} to start from")
     for i, run in enumerate(runs):
-        missing = [metric for metric in METRICS if not run.metrics.get(metric, 0.0) > 0.0]
+        missing = [metric for metric in COMPARED_METRICS if not run.metrics.get(metric, 0.0) > 0.0]
         if missing:
             raise CalibrationError(f"measured run {i} has no positive {', '.join(missing)}")

@@ -31,9 +31,9 @@ class MeasuredRun:
     """One configuration as it was measured.
 
     Attributes:
-        params: Parameters of the configuration, as `SimulatedEngine.start` takes them.
+        params: Parameters of the configuration, as ``SimulatedEngine.start`` takes them.
         workload: What was sent.
-        metrics: Flat names and values of `ServingMetrics.as_dict`.
+        metrics: Flat names and values of ``ServingMetrics.as_dict``.
     """
 
     params: Mapping[str, Any]
@@ -48,7 +48,7 @@ def measure_runs(
 
     Args:
         engine: A real one, as a rule.
-        workload: Sent to each. Best is more than the engine can bear: then runs repeat best.
+        workload: Sent to each. Runs repeat best with more load than the engine can bear.
         settings: Parameters, which the simulated engine must know too.
 
     Yields:
@@ -84,7 +84,7 @@ def write_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
 
 
 def read_runs(path: Path) -> list[MeasuredRun]:
-    """Read what :func:`write_runs` wrote.
+    """Read what ``write_runs`` wrote.
 
     Raises:
         CalibrationError: The file cannot be read or is of another form.

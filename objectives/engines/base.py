@@ -1,10 +1,10 @@
 """What an engine is to an objective, and the two ways in which a trial on one can fail.
 
-An engine is started afresh for every trial with that trial's parameters, serves one workload, and
-is stopped. A failure either says something about the parameters (`EngineCrash`: it is what a
-sampler can learn hidden constraints from, section IV-F of the SCOOT paper, arXiv 2408.04323) or
-it does not (`ExternalFailure`: a busy port, a model that does not exist), and then no sampler may
-learn from it.
+A new engine is started for every trial with that trial's parameters, serves one workload, and
+is stopped. A failure either says something about the parameters (``EngineCrash``, which a
+sampler learns hidden constraints from; section IV-G of the SCOOT paper, arXiv 2408.04323) or
+it does not (``ExternalFailure``: a busy port, a model that does not exist), and then no sampler
+may learn from it.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class CrashReason(StrEnum):
     TOO_FEW_COMPLETED = "too_few_completed"
     """Too many requests failed for other reasons than time."""
     UNMEASURABLE = "unmeasurable"
-    """The load cannot be sent in time beside this engine, though it can beside others."""
+    """The load cannot be sent in time with this engine running, though it can with others."""
 
 
 class ExternalReason(StrEnum):
     """Why a trial failed although nothing is known to be wrong with its parameters."""
 
     PORT_TAKEN = "port_taken"
-    """Somebody else listens where this trial's engine should."""
+    """Another program listens where this trial's engine should."""
     NO_SUCH_MODEL = "no_such_model"
     """The model or its tokenizer cannot be found or read."""
     ENGINE_MISSING = "engine_missing"
     """The engine, or the interpreter or command that should start it, is not installed."""
     BAD_ENGINE_ARGUMENT = "bad_engine_argument"
-    """The engine does not know an argument, or not its value, that the user passes to it."""
+    """The engine does not know an argument that the user passes to it, or not its value."""
     DEVICE_BUSY = "device_busy"
     """Another program holds the device's memory."""
     DEVICE_UNFIT = "device_unfit"
@@ -64,7 +64,7 @@ class ExternalReason(StrEnum):
     FILE_SYSTEM = "file_system"
     """A file is not there, or cannot be read or written: a full disk, no permission."""
     HUB_UNREACHABLE = "hub_unreachable"
-    """The model's hub does not answer, or not now."""
+    """The model's hub does not answer at the moment."""
     CONTAINER_FAILED = "container_failed"
     """The container or job that should hold the engine did not start."""
     ENVIRONMENT = "environment"
@@ -85,7 +85,7 @@ class EngineCrash(Exception):
         detail: One line for a person: the engine's own message where there is one.
 
     Attributes:
-        info: The `RunningEngine.info` of an engine that did not get to run, as far as known.
+        info: The ``RunningEngine.info`` of an engine that did not get to run, as far as known.
     """
 
     def __init__(self, reason: CrashReason, detail: str) -> None:
@@ -102,11 +102,11 @@ class ExternalFailure(Exception):
     """The trial failed in a way that says nothing about the configuration.
 
     Args:
-        reason: The class of the failure, an `ExternalReason` or another short identifier.
+        reason: The class of the failure, an ``ExternalReason`` or another short identifier.
         detail: One line for a person that says what to do.
 
     Attributes:
-        info: The `RunningEngine.info` of an engine that did not get to run, as far as known.
+        info: The ``RunningEngine.info`` of an engine that did not get to run, as far as known.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -121,15 +121,18 @@ class ExternalFailure(Exception):
 
 @runtime_checkable
 class RunningEngine(Protocol):
-    """One started engine, ready to serve; a context manager that stops it."""
+    """One started engine, ready to serve; a context manager that stops it.
+
+    An engine matches by its methods alone, or inherits from this to work in a ``with``.
+    """
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """JSON-like facts for the trial's user attributes: command line, version, log file."""
+        """Return JSON-like facts for the trial's user attributes: command, version, log file."""
         ...
 
     def serve(self, workload: Workload) -> LoadResult:
-        """Send the workload's requests at their times and return what became of each.
+        """Send the workload's requests at their times and return what happened to each.
 
         Raises:
             EngineCrash: The engine died under the load.
@@ -141,14 +144,16 @@ class RunningEngine(Protocol):
         """End the engine and wait until all it held is free. Harmless when called again."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.stop()
 
 
 @runtime_checkable
@@ -157,7 +162,7 @@ class Engine(Protocol):
 
     @property
     def description(self) -> str:
-        """What runs, with its version: "vLLM 0.32.0", "simulated engine bot-2xa100-13b"."""
+        """Return what runs, with its version: "vLLM 0.32.0", "simulated engine bot-2xa100-13b"."""
         ...
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningEngine:

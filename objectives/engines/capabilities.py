@@ -1,8 +1,8 @@
-"""What an installed engine is and takes: version, options, defaults, devices. Asked, not assumed.
+"""What an installed engine is and takes: version, options, defaults, devices.
 
 Options come and go from version to version. Where the engine's interpreter is known, a probe
-(`objectives.engines.vllm_probe`) runs in it; of any other command, such as a container's, the help
-text is read, which tells the options but neither version nor defaults.
+(``objectives.engines.vllm_probe``) runs in it; of any other command, such as a container's, the
+help text is read, which has the options but neither version nor defaults.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class EngineCapabilities:
     device_bytes: int | None = None
 
     def accepts(self, parameter: str) -> bool:
-        """Whether the engine knows a parameter, named as in `max_num_seqs`."""
+        """Return whether the engine knows a parameter, named as in ``max_num_seqs``."""
         return option(parameter) in self.flags
 
 
@@ -133,7 +133,7 @@ def _from_help(command: tuple[str, ...], env: dict[str, str]) -> EngineCapabilit
 
 
 def flags_in_help(text: str) -> frozenset[str]:
-    """The options that a help text names."""
+    """Return the options that a help text names."""
     return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]", text))
 
 

@@ -1,7 +1,7 @@
 """From parameters to the engine's argument list, and what of it may be shown.
 
-Parameters have the names of Python identifiers (`max_num_seqs`) and become options
-(`--max-num-seqs`). No shell reads the result, so that nothing needs quoting. Secrets never stand
+Parameters have the names of Python identifiers (``max_num_seqs``) and become options
+(``--max-num-seqs``). No shell reads the result, so that nothing needs quoting. Secrets never stand
 in a command line, which every user of the machine can read: they are moved to the environment.
 """
 
@@ -75,15 +75,15 @@ SECRET_VARIABLES = {"api_key": "VLLM_API_KEY", "hf_token": "HF_TOKEN"}
 
 
 class EngineArgumentError(ValueError):
-    """An argument for the engine that cannot be used; the message says what to do."""
+    """An argument for the engine cannot be used; the message says what to do."""
 
 
 def parse_engine_arguments(texts: Sequence[str]) -> dict[str, Any]:
-    """Read several `name=value` of a command line.
+    """Read several ``name=value`` of a command line.
 
     Args:
-        texts: As `parse_engine_argument` reads them. An argument that takes several values, such
-            as `lora-modules`, may be given several times.
+        texts: As ``parse_engine_argument`` reads them. An argument that takes several values, such
+            as ``lora-modules``, may be given several times.
 
     Raises:
         EngineArgumentError: As for one, or when one is given twice with different values.
@@ -102,16 +102,16 @@ def parse_engine_arguments(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_engine_argument(text: str) -> tuple[str, Any]:
-    """Read one `name=value` of a command line; a name alone stands for true.
+    """Read one ``name=value`` of a command line; a name alone stands for true.
 
     Args:
-        text: As in `"max-model-len=2048"`, `"enforce_eager"`, `"enable-prefix-caching=false"`,
-            `"compilation-config.cudagraph_mode=NONE"`. Leading dashes are allowed, and so are
-            short forms such as `-tp=2`.
+        text: As in ``"max-model-len=2048"``, ``"enforce_eager"``,
+            ``"enable-prefix-caching=false"``, ``"compilation-config.cudagraph_mode=NONE"``.
+            Leading dashes are allowed, and so are short forms such as ``-tp=2``.
 
     Returns:
         The name as a Python identifier, with a key behind a dot where one is set of several, and
-        the value: a bool for `true` and `false`, else text.
+        the value: a bool for ``true`` and ``false``, else text.
 
     Raises:
         EngineArgumentError: When this is not an argument, or one that each trial sets itself. The
@@ -139,13 +139,13 @@ def parse_engine_argument(text: str) -> tuple[str, Any]:
 
 
 def _is_name(name: str) -> bool:
-    """Whether this names an argument, or a key of one: `compilation_config.cudagraph_mode`."""
+    """Return whether this names an argument, or a key of one: ``compilation_config.mode``."""
     head, *keys = name.split(".")
     return head.isidentifier() and all(re.fullmatch(r"[\w-]+", key) for key in keys)
 
 
 def check_engine_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse what each trial sets itself, what is not measured, and names that are none.
+    """Refuse what each trial sets itself, what is not measured, and what is not a name.
 
     Raises:
         EngineArgumentError: When an argument cannot be used.
@@ -162,16 +162,16 @@ def check_engine_arguments(arguments: Mapping[str, Any]) -> None:
 
 
 def engine_command(python: str | Path | None, command: Sequence[str] | None) -> list[str]:
-    """The words that start the engine, up to and without the name of the model.
+    """Return the words that start the engine, up to and without the name of the model.
 
     Args:
         python: Interpreter of the environment that holds vLLM, or None.
-        command: A whole command such as `["vllm", "serve"]` or a container's, or None. The
+        command: A whole command such as ``["vllm", "serve"]`` or a container's, or None. The
             model's name and the options are appended to it.
 
     Returns:
-        `command` if given, else the API server's module run by `python` if given, else
-        `vllm serve` if it is on the PATH, else the module run by this interpreter.
+        ``command`` if given, else the API server's module run by ``python`` if given, else
+        ``vllm serve`` if it is on the PATH, else the module run by this interpreter.
 
     Raises:
         EngineArgumentError: When both are given, or an empty command.
@@ -191,10 +191,10 @@ def engine_command(python: str | Path | None, command: Sequence[str] | None) -> 
 
 
 def split_variables(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Part a command into the variables that it sets first, as a shell reads them, and the rest.
+    """Split a command into the variables that it sets first, as a shell reads them, and the rest.
 
     Args:
-        words: As in `["VLLM_USE_V1=1", "vllm", "serve"]`, also behind `env`.
+        words: As in ``["VLLM_USE_V1=1", "vllm", "serve"]``, also behind ``env``.
     """
     rest = list(words)
     if len(rest) > 1 and Path(rest[0]).name == "env" and not rest[1].startswith("-"):
@@ -228,18 +228,18 @@ def check_command(words: Sequence[str]) -> None:
 
 
 def options_in(words: Sequence[str]) -> set[str]:
-    """The arguments that a command sets itself, by the names of parameters."""
+    """Return the arguments that a command sets itself, by the names of parameters."""
     names = [re.sub(r"[=.].*", "", word) for word in words if word.startswith("-")]
     identifiers = {name.lstrip("-").replace("-", "_") for name in names}
     return {ALIASES.get(name, name).removeprefix("no_") for name in identifiers}
 
 
 def interpreter_of(words: Sequence[str]) -> str | None:
-    """The Python interpreter that a command runs, None when that cannot be told.
+    """Return the Python interpreter that a command runs, None when that is not known.
 
-    It is the first word itself, or the one that a script such as `vllm` names at its head: in its
-    first line, through `env`, or, as pip and uv write it for long paths, in a second line that
-    the shell executes.
+    It is the first word itself, or what a script such as ``vllm`` names at its head: in
+    its first line, through ``env``, or, as pip and uv write it for long paths, in a second line
+    that the shell executes.
     """
     found = shutil.which(words[0])
     if found is None:
@@ -267,11 +267,11 @@ def interpreter_of(words: Sequence[str]) -> str | None:
 
 
 def _executed(line: str, script: str) -> list[str]:
-    """What `'''exec' PROGRAM "$0" "$@"` runs; it may be given by the script's own folder."""
+    """Return what ``'''exec' PROGRAM "$0" "$@"`` runs, perhaps by the script's own folder."""
     program = line.removeprefix("'''exec' ").rpartition(' "$0"')[0]
-    beside = re.fullmatch(r"""["']?\$\(dirname .*\)["']*/(?P<name>.*)""", program)
-    if beside is not None:
-        return [str(Path(script).resolve().parent / beside["name"].strip("\"'"))]
+    sibling = re.fullmatch(r"""["']?\$\(dirname .*\)["']*/(?P<name>.*)""", program)
+    if sibling is not None:
+        return [str(Path(script).resolve().parent / sibling["name"].strip("\"'"))]
     return shlex.split(program)
 
 
@@ -280,7 +280,7 @@ def _is_python(path: str) -> bool:
 
 
 def option(name: str) -> str:
-    """The option of a parameter: `--max-num-seqs` for `max_num_seqs`."""
+    """Return the option of a parameter: ``--max-num-seqs`` for ``max_num_seqs``."""
     head, dot, key = name.partition(".")
     return "--" + head.replace("_", "-") + dot + key
 
@@ -291,7 +291,7 @@ def options(arguments: Mapping[str, Any], flags: Collection[str] = ()) -> list[s
     Args:
         arguments: Names and values. None leaves an option out; a mapping is written as JSON.
         flags: The options that the engine accepts, when known: one that can only be switched on
-            (`--enable-x` without `--no-enable-x`) is left out when it is false.
+            (``--enable-x`` without ``--no-enable-x``) is left out when it is false.
 
     Returns:
         The words, in the order of the arguments.
@@ -314,7 +314,7 @@ def options(arguments: Mapping[str, Any], flags: Collection[str] = ()) -> list[s
 
 
 def split_secrets(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Part arguments into those for the command line and environment variables for secrets.
+    """Split arguments into those for the command line and environment variables for secrets.
 
     Raises:
         EngineArgumentError: For a secret for which the engine has no environment variable.

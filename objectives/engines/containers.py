@@ -1,8 +1,8 @@
 """An engine's command that runs a container: what of it cannot work, and where its files are.
 
-`docker run`, and the programs that take the same options. Every trial's engine gets a port of its
-own on this machine, stays in the foreground and is gone after its trial; a container has to allow
-that. Other commands that end in a container, such as a script, are taken as they are.
+``docker run``, and the programs that take the same options. Every trial's engine gets a port of
+its own on this machine, stays in the foreground and is gone after its trial; a container has to
+allow that. Other commands that end in a container, such as a script, are taken as they are.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _LONG = {
 
 
 def run_options(words: Sequence[str]) -> list[tuple[str, str]] | None:
-    """The options of `docker run` before the image, None when the command is no such one.
+    """Return the options of ``docker run`` before the image, None for any other command.
 
     Returns:
-        Long names and values, in order; "" for a switch. `--net` is `--network`.
+        Long names and values, in order; "" for a switch. ``--net`` is ``--network``.
     """
     rest = iter(words)
     for word in rest:
@@ -97,7 +97,7 @@ def _options(rest: Iterator[str]) -> Iterator[tuple[str, str]]:
 
 
 def container_fault(words: Sequence[str]) -> str | None:
-    """What of a container's command can only fail, with what to do; None when nothing is known."""
+    """Return what of a container's command can only fail, and what to do; None: nothing known."""
     options = run_options(words)
     if options is None:
         return None
@@ -118,14 +118,14 @@ def container_fault(words: Sequence[str]) -> str | None:
 
 
 def container_variables(words: Sequence[str]) -> dict[str, str]:
-    """The environment variables that a container's command sets by value."""
+    """Return the environment variables that a container's command sets by value."""
     options = run_options(words) or []
     pairs = [value.partition("=") for name, value in options if name == "--env"]
     return {name: value for name, separator, value in pairs if separator}
 
 
 def host_path(words: Sequence[str], path: str) -> Path:
-    """Where a file of a container is on this machine.
+    """Return where a file of a container is on this machine.
 
     Args:
         words: The command, whose bind mounts are looked into.
@@ -147,7 +147,7 @@ def host_path(words: Sequence[str], path: str) -> Path:
 
 
 def _mounts(options: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    """Folders of the container and where they are on this machine."""
+    """Return folders of the container and where they are on this machine."""
     mounts: dict[str, str] = {}
     for name, value in options:
         if name == "--volume":

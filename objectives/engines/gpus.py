@@ -1,7 +1,7 @@
-"""Memory of NVIDIA GPUs, so that an engine starts only when the one before has given its back.
+"""Memory of NVIDIA GPUs, so that an engine starts only when the one before has freed its own.
 
-The driver frees the memory of an ended process a moment after its end. Without `nvidia-smi` there
-is nothing to wait for.
+The driver frees the memory of an ended process a moment after its end. Without ``nvidia-smi``
+there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ QUERY_TIMEOUT_SECONDS = 10.0
 
 
 def used_memory_mib(env: Mapping[str, str]) -> int | None:
-    """Memory in use on the GPUs that an engine with this environment sees.
+    """Return the memory in use on the GPUs that an engine with this environment sees.
 
     Returns:
-        MiB over all these GPUs; None where there is no `nvidia-smi`, or it does not answer.
+        MiB over all these GPUs; None where there is no ``nvidia-smi``, or it does not answer.
     """
     rows = _query(env)
     if rows is None:
@@ -37,10 +37,10 @@ def used_memory_mib(env: Mapping[str, str]) -> int | None:
 
 
 def missing(env: Mapping[str, str]) -> list[str]:
-    """The GPUs that CUDA_VISIBLE_DEVICES names and the machine does not have.
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names and the machine does not have.
 
     Returns:
-        Their names as given; none where there is no `nvidia-smi`. CUDA itself says nothing: it
+        Their names as given; none where there is no ``nvidia-smi``. CUDA itself says nothing: it
         uses those that stand before the first missing one.
     """
     rows = _query(env) if env.get("CUDA_VISIBLE_DEVICES") else None
@@ -53,7 +53,7 @@ def missing(env: Mapping[str, str]) -> list[str]:
 
 
 def _query(env: Mapping[str, str]) -> list[list[str]] | None:
-    """Index, UUID and MiB in use of every GPU; None where that cannot be asked."""
+    """Return index, UUID and MiB in use of every GPU; None where that cannot be asked."""
     if shutil.which("nvidia-smi", path=env.get("PATH")) is None:
         return None
     try:
@@ -75,7 +75,7 @@ def wait_until_released(before: int | None, env: Mapping[str, str]) -> bool:
     """Wait, for a bounded time, until no more memory is in use than before the engine.
 
     Args:
-        before: What `used_memory_mib` gave before the engine was started.
+        before: What ``used_memory_mib`` returned before the engine was started.
         env: The engine's environment.
 
     Returns:
@@ -93,7 +93,7 @@ def wait_until_released(before: int | None, env: Mapping[str, str]) -> bool:
 
 
 def _visible(index: str, uuid: str, env: Mapping[str, str]) -> bool:
-    """Whether CUDA_VISIBLE_DEVICES, a list of indices or of openings of UUIDs, has this GPU."""
+    """Return whether CUDA_VISIBLE_DEVICES, a list of indices or starts of UUIDs, has this GPU."""
     visible = env.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return True

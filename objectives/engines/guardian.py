@@ -1,6 +1,6 @@
 """The parent process of one engine, which ends it when its worker is gone.
 
-This is a program, started by `objectives.engines.process` for every engine:
+This is a program, started by ``objectives.engines.process`` for every engine:
 
     worker --control pipe--> guardian --spawns--> engine (a process group of its own) --> ...
     worker <--report pipe--- guardian
@@ -49,7 +49,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Guardian:
-    """Spawns the engine, watches engine and worker, and clears up.
+    """The supervisor that spawns the engine, watches engine and worker, and clears up.
 
     Args:
         command: The engine's program and arguments.
@@ -95,16 +95,16 @@ class Guardian:
                 preexec_fn=_die_with_guardian if sys.platform == "linux" else None,
             )
         except OSError as error:
-            program = self._command[0].partition("=")[0]  # NAME=VALUE is none, and may be secret
+            program = self._command[0].partition("=")[0]  # NAME=VALUE may be secret
             _report(event="refused", error=f"{error.strerror}: {program}")
             return False
-        engine.returncode = 0  # this object is not asked again: `_reap` waits for all children
+        engine.returncode = 0  # this object is not asked again: ``_reap`` waits for all children
         self._engine_pid = engine.pid
         _report(event="started", pid=engine.pid)
         return True
 
     def _should_stop(self) -> bool:
-        """Wait for one poll interval, and say whether the engine has to go."""
+        """Wait for one poll interval, and return whether the engine has to go."""
         readable, _, _ = select.select([0], [], [], POLL_SECONDS)
         if readable and not os.read(0, 64):
             self._stop_requested = True
@@ -127,7 +127,7 @@ class Guardian:
                 _report(event="exited", returncode=self._returncode)
 
     def _end_all(self, grace: float) -> list[int]:
-        """SIGTERM, after the grace SIGKILL; returns the processes that are left even then."""
+        """Send SIGTERM, after the grace SIGKILL; return the processes that are left even then."""
         self._signal_all(signal.SIGTERM)
         if self._wait_until_none(grace):
             return []
@@ -149,7 +149,7 @@ class Guardian:
             time.sleep(POLL_SECONDS / 4)
 
     def _alive(self) -> list[int]:
-        """Process ids of the engine that are still there."""
+        """Return the process ids of the engine that are still there."""
         descendants = descendants_of(os.getpid())
         if not descendants and _group_exists(self._engine_pid):
             return [self._engine_pid]
@@ -165,7 +165,7 @@ class Guardian:
 
 
 def descendants_of(ancestor: int) -> list[int]:
-    """Living processes below `ancestor`, from /proc; an empty list where there is no /proc."""
+    """Return the living processes below ``ancestor``, from /proc; none where there is no /proc."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
         if not entry.isdigit():
@@ -183,7 +183,7 @@ def descendants_of(ancestor: int) -> list[int]:
 
 
 def _parent_of(pid: int) -> int | None:
-    """The parent of a process, None when it has ended meanwhile."""
+    """Return the parent of a process, None when it has ended meanwhile."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             # The name, in parentheses, may itself hold spaces and parentheses.
@@ -207,7 +207,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _die_with_guardian() -> None:
-    """Runs in the engine before its program: it is killed should the guardian be killed."""
+    """Have the kernel kill the engine with the guardian; runs in it before its program."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -216,13 +216,13 @@ def _do_nothing(signum: int, frame: FrameType | None) -> None:
 
 
 def _report(**fields: object) -> None:
-    """Tell the worker, if there still is one."""
+    """Report to the worker, if there still is one."""
     with contextlib.suppress(OSError):
         os.write(sys.stdout.fileno(), (json.dumps(fields) + "\n").encode())
 
 
 def main() -> None:
-    """Arguments: the worker's process id, seconds of grace, and the engine's command."""
+    """Run with the arguments: the worker's process id, seconds of grace, the engine's command."""
     _, worker_pid, grace, *command = sys.argv
     Guardian(command, int(worker_pid), float(grace)).run()
 

@@ -1,7 +1,7 @@
 """A log's lines without what is written before them, and what of them states an error.
 
-An engine's log comes through many hands: the engine's own processes, Ray, NCCL, a container's
-runtime, Compose, Kubernetes, `docker logs`. Each writes its name, a time or a level before the
+An engine's log comes through many programs: the engine's own processes, Ray, NCCL, a container's
+runtime, Compose, Kubernetes, ``docker logs``. Each writes its name, a time or a level before the
 words. A line of a level below error only informs, and never decides why an engine ended.
 """
 
@@ -42,7 +42,7 @@ _PREFIXES = [
         rf"{_LEVEL}\s+\S+:\d+ -- ",  # Ray
         rf"(?i:\[{_LEVEL}\])(?: \([^()=]*\))?:?\s+",
         rf"\|\s*{_LEVEL}\s*\|\s*(?:\S+ - )?",  # loguru
-        rf"\[[^][]{{1,60}}\]:?\s+(?=\([^()]*pid=|\[?{_LEVEL_NAMES}\b)",  # a tag of somebody's
+        rf"\[[^][]{{1,60}}\]:?\s+(?=\([^()]*pid=|\[?{_LEVEL_NAMES}\b)",  # a tag of some launcher
         rf"{_LEVEL}\s+",
         r"\[?(?P<letter>[DIWEFC])\d{3,4} \d\d:\d\d:\d\d[^]]*\]\s?",  # glog
         r"\[(?P<letter>[DIWEFC]) [^]]*\.(?:cpp|cc|h|hpp|py):\d+\]\s?",
@@ -58,7 +58,7 @@ _NAMED = r"[A-Za-z_]*(?:Error|Exception|Failure|NotFound|Timeout|Interrupt|Exit|
 _EXCEPTION = re.compile(
     rf"^(?:(?:[A-Za-z_]\w*\.)*{_NAMED}\w*|(?:[A-Za-z_]\w*\.)+[A-Z]\w*)(?:\([\w.]+\))?(?:: |:?$)"
 )
-# What is said as plainly as by an exception.
+# What is stated as plainly as by an exception.
 _STATEMENT = re.compile(r"^  Value error, |^[\w./-]+: error: |: No module named ")
 # Exceptions that end nothing: of a thread, or of a finaliser.
 _HARMLESS = re.compile(r"^(?:Exception in thread |Exception ignored in)")
@@ -82,38 +82,38 @@ class Statement:
 
     @property
     def head(self) -> str:
-        """Its first line."""
+        """Return its first line."""
         return self.lines[0]
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """Return all of it."""
         return "\n".join(self.lines)
 
 
 def statements(log: str) -> list[Statement]:
-    """What a log states, in order and each once; what only informs is left out."""
+    """Return what a log states, in order and each once; what only informs is left out."""
     found: dict[Statement, None] = {}
     lines = [_bare(line) for line in _split(log)]
     # In a harmless exception; it has been named; another one that it led to follows.
-    harmless = told = chained = False
+    harmless = named = chained = False
     for index, line in enumerate(lines):
         if not line or _FRAME.match(line):
             continue
         if _HARMLESS.match(line):
-            harmless, told = True, False
+            harmless, named = True, False
         elif _CHAIN.match(line):
             chained = True
         elif _TRACEBACK.match(line):
-            harmless = harmless and (chained or not told)
+            harmless = harmless and (chained or not named)
             chained = False
         elif _EXCEPTION.match(line):
-            told = True
+            named = True
             if not harmless:
                 message = (line.strip(), *_rest_of_message(lines, index + 1))
                 found[Statement(message, strong=True)] = None
         else:
-            harmless = harmless and not told
+            harmless = harmless and not named
             if not harmless:
                 strong = _STATEMENT.search(line) is not None
                 found[Statement((line.strip(),), strong)] = None
@@ -121,7 +121,7 @@ def statements(log: str) -> list[Statement]:
 
 
 def _first_and_last(found: list[Statement]) -> list[Statement]:
-    """A bounded number of statements: a program may print for ever."""
+    """Return a bounded number of statements: a program may print for ever."""
     kept: set[Statement] = set()
     for strong in (True, False):
         of_kind = [s for s in found if s.strong is strong]
@@ -130,7 +130,7 @@ def _first_and_last(found: list[Statement]) -> list[Statement]:
 
 
 def without_colours(log: str) -> str:
-    """The log without the terminal's control characters."""
+    """Return the log without the terminal's control characters."""
     return _CONTROL.sub("", log)
 
 
@@ -140,7 +140,7 @@ def _split(log: str) -> list[str]:
 
 
 def _rest_of_message(lines: list[str | None], start: int) -> list[str]:
-    """The further lines of an exception's message."""
+    """Return the further lines of an exception's message."""
     rest: list[str] = []
     for line in lines[start : start + LONGEST_MESSAGE]:
         if line is None or any(p.search(line) for p in _OPENINGS):
@@ -151,7 +151,7 @@ def _rest_of_message(lines: list[str | None], start: int) -> list[str]:
 
 
 def _bare(line: str) -> str | None:
-    """A line's words without prefixes; None when it only informs."""
+    """Return a line's words without prefixes; None when it only informs."""
     line = _from_json(line)
     line = _COMPOSE.sub("", line, count=1) if _COMPOSE.match(line) else line
     if (fields := _LOGFMT.match(line)) is not None:
@@ -170,7 +170,7 @@ def _match_prefix(line: str) -> re.Match[str] | None:
 
 
 def _from_json(line: str) -> str:
-    """The words of a line that is a JSON object, as Docker and some loggers write."""
+    """Return the words of a line that is a JSON object, as Docker and some loggers write."""
     if not line.startswith("{"):
         return line
     try:

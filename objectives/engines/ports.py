@@ -61,12 +61,12 @@ def check_port(host: str, port: int) -> None:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether nobody listens; connections that are merely fading away do not count."""
+    """Return whether nobody listens; connections that are merely fading away do not count."""
     return not _refusal(host, port, reuse=True)
 
 
 def wait_until_free(host: str, port: int) -> bool:
-    """Wait for a port that an ended engine held, for a bounded time; whether it is free."""
+    """Wait a bounded time for a port that an ended engine held; return whether it is free."""
     deadline = time.monotonic() + RELEASE_BOUND_SECONDS
     while not is_free(host, port):
         if time.monotonic() > deadline:
@@ -76,14 +76,14 @@ def wait_until_free(host: str, port: int) -> bool:
 
 
 def _refusal(host: str, port: int, *, reuse: bool) -> int:
-    """Why one cannot listen there, as an error number; 0 when one can."""
+    """Return why one cannot listen there, as an error number; 0 when one can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as candidate:
         if reuse:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((host, port))
-            # Binding beside a program that listens is possible with SO_REUSEADDR on some
+            # Binding to the port of a program that listens is possible with SO_REUSEADDR on some
             # systems, listening is not.
             candidate.listen()
         except OSError as error:

@@ -1,8 +1,8 @@
 """An engine's processes as one object: start, ask whether it lives, end all of them.
 
-The engine is not a child of this process but of a small guardian (`objectives.engines.guardian`),
-which ends it when this process is gone, by whatever signal, and which finds all that the engine
-itself started.
+The engine is not a child of this process but of a small guardian
+(``objectives.engines.guardian``), which ends it when this process is gone, by whatever signal, and
+which finds all that the engine itself started.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SupervisedProcess:
 
     @property
     def returncode(self) -> int | None:
-        """Exit code of the engine's main process (-9: by signal 9), None while it runs.
+        """Return the exit code of the engine's main process (-9: by signal 9), None while it runs.
 
         A guardian that was killed took the engine with it: that is -9 as well.
         """
@@ -114,7 +114,7 @@ class SupervisedProcess:
             )
 
     def _read_reports(self, timeout: float) -> bool:
-        """Take in what the guardian reported; False once it will report no more."""
+        """Take in what the guardian reported; return False once it will report no more."""
         stream = _pipe(self._guardian.stdout)
         if stream.closed:
             return False
@@ -142,7 +142,7 @@ class SupervisedProcess:
             self._left = report["left"]
 
     def _on_guardian_end(self) -> None:
-        """The guardian is gone: normally after the engine, else the engine has to follow."""
+        """End the engine too where the guardian is gone before it."""
         if self.pid and self._returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -150,7 +150,7 @@ class SupervisedProcess:
 
 
 def _guardian_command(command: Sequence[str], grace: float) -> list[str]:
-    """How the guardian is run: by file and isolated, so that the engine's env is not its own."""
+    """Return the guardian's command: by file and isolated, for the environment is the engine's."""
     return [
         sys.executable,
         "-I",
@@ -163,6 +163,6 @@ def _guardian_command(command: Sequence[str], grace: float) -> list[str]:
 
 
 def _pipe(stream: Any) -> Any:
-    """A pipe that was asked for is there; the type checker does not know."""
+    """Return a pipe that was asked for; the type checker does not know that it is there."""
     assert stream is not None
     return stream

@@ -1,10 +1,10 @@
-"""Does the server count the tokens of a prompt as they were counted when it was written?
+"""Whether the server counts the tokens of a prompt as they were counted when it was written.
 
 It may read another tokenizer than the file that the prompts were written with, or put tokens of
-its own in front. Lengths would then be others than the trace's, and nothing would show it.
+its own in front. Lengths would then differ from the trace's, and nothing would show it.
 
-The server is asked to count some prompts before a load: it encodes them and the model sees
-nothing, so that no cache knows them. After a load all counts are compared with those in its
+The server is asked to count some prompts before a load: it only encodes them, so that no cache
+knows them. After a load all counts are compared with those in its
 answers.
 """
 
@@ -23,15 +23,15 @@ MOST_ADDED = 2  # tokens of its own: one before a text and one after it
 
 
 def tokens_added(prompts: Prompts, count: Callable[[str], int | None]) -> int:
-    """How many tokens the server counts in every prompt beyond the tokenizer's.
+    """Return how many tokens the server counts in every prompt beyond the tokenizer's.
 
     Args:
         prompts: Those of the load.
-        count: Has the server count a text; None when it does not do that.
+        count: Returns how many tokens the server counts in a text; None when it does not count.
 
     Returns:
         0 where both agree or the server does not say, else the number, negative where it counts
-        fewer: prompts can be written with so many tokens less.
+        fewer: prompts can be written that many tokens shorter.
 
     Raises:
         ExternalFailure: It counts otherwise, by more or not always by the same number.
@@ -52,7 +52,7 @@ def tokens_added(prompts: Prompts, count: Callable[[str], int | None]) -> int:
 
 
 def check_counts(result: LoadResult, prompts: Prompts) -> None:
-    """See that the server counted every prompt as it was meant.
+    """Check that the server counted every prompt as it was meant.
 
     Raises:
         ExternalFailure: It did not.

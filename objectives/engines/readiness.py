@@ -1,7 +1,7 @@
-"""Is the engine that answers on the port the one that was started, and is it ready?
+"""Whether the engine that was started answers on its port, and whether it is ready.
 
-Three things make an engine ready: its process lives, `/health` answers 200, and `/v1/models` gives
-back the name that was made for this trial. The third keeps a stranger on the port, such as a
+Three things make an engine ready: its process lives, ``/health`` answers 200, and ``/v1/models``
+gives back the name that was made for this trial. The third keeps a stranger on the port, such as a
 server left over from an earlier run, from ever being measured.
 """
 
@@ -57,12 +57,19 @@ class StrangerOnPort(NotReady):
 
 
 class RequestRefused(NotReady):
-    """It serves, but says of a request that it is at fault."""
+    """It serves, but blames a request."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where an engine serves a model, and under which name."""
+    """Where an engine serves a model, and under which name.
+
+    Attributes:
+        host: Address of the machine.
+        port: TCP port.
+        model_name: Name that was made for this trial.
+        api_key: Sent as bearer token; None: the engine wants none.
+    """
 
     host: str
     port: int
@@ -71,7 +78,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The base of its addresses."""
+        """Return the base of its addresses."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -86,8 +93,8 @@ def wait_until_ready(
 
     Args:
         address: Where it will answer.
-        returncode: Gives the exit code of its process, None while it lives.
-        deadline: On the clock of `time.monotonic`.
+        returncode: Returns the exit code of its process, None while it lives.
+        deadline: On the clock of ``time.monotonic``.
 
     Raises:
         NotReady: One of its subclasses.
@@ -97,7 +104,7 @@ def wait_until_ready(
             raise EngineExited(code)
         answer = who_answers(address, POLL_TIMEOUT_SECONDS)
         if answer in (Answer.STRANGER, Answer.KEY_REFUSED):
-            # A server that dies of the clash says so itself, which explains more.
+            # A server that dies of the clash writes so itself, which explains more.
             time.sleep(POLL_SECONDS)
             if (code := returncode()) is not None:
                 raise EngineExited(code)
@@ -134,10 +141,10 @@ def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answ
 
 
 def warm_up(address: Address, returncode: Callable[[], int | None], deadline: float) -> None:
-    """Have one tiny request answered, as the first one of a fresh engine compiles and allocates.
+    """Send one tiny request, as the first one of a fresh engine compiles and allocates.
 
     Raises:
-        NotReady: When it is not answered; `RequestRefused` when the request is at fault.
+        NotReady: When it is not answered; ``RequestRefused`` when the request is at fault.
     """
     body = {
         "model": address.model_name,
@@ -162,7 +169,7 @@ def warm_up(address: Address, returncode: Callable[[], int | None], deadline: fl
 
 
 def get_version(address: Address) -> str | None:
-    """The version that the engine gives itself, None when it does not say."""
+    """Return the version that the engine gives itself, None when it does not say."""
     try:
         status, body = _request(address, "GET", "/version")
         return str(json.loads(body)["version"]) if status == http.client.OK else None
@@ -170,8 +177,8 @@ def get_version(address: Address) -> str | None:
         return None
 
 
-def count_tokens(address: Address, text: str) -> int | None:
-    """The tokens that the engine counts in a prompt, None when it does not say."""
+def count_prompt_tokens(address: Address, text: str) -> int | None:
+    """Return the tokens that the engine counts in a prompt, None when it does not say."""
     body = json.dumps({"model": address.model_name, "prompt": text, "add_special_tokens": True})
     try:
         status, answer = _request(address, "POST", "/tokenize", body)
@@ -181,14 +188,6 @@ def count_tokens(address: Address, text: str) -> int | None:
     return count if type(count) is int else None
 
 
-def is_healthy(address: Address) -> bool:
-    """Whether the engine says of itself that it works."""
-    try:
-        return _request(address, "GET", "/health")[0] == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-
-
 def _request(
     address: Address,
     method: str,
@@ -196,7 +195,7 @@ def _request(
     body: str | None = None,
     timeout: float = HTTP_TIMEOUT_SECONDS,
 ) -> tuple[int, bytes]:
-    """One HTTP request, straight to the engine: no proxy of the environment's is asked."""
+    """Send one HTTP request straight to the engine: no proxy of the environment's is asked."""
     connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
     headers = {"Content-Type": "application/json"}
     if address.api_key is not None:

@@ -4,40 +4,35 @@
     with engine.start({"max_num_seqs": 64}, "trial-0") as running:
         result = running.serve(workload)
 
-vLLM need not live in this environment: its interpreter or a whole command, such as a container's,
-can be given. Every start is a fresh server on a free port with a model name of its own, and no
-prompt of a workload is sent before the measurement, so that nothing is measured but what was
-started and no cache is warm that would not be in life.
+vLLM need not be installed in this environment: its interpreter or a whole command, such as a
+container's, can be given. Every start is a fresh server on a free port with a model name of its
+own, and no prompt of a workload is sent before the measurement, so that nothing is measured but
+what was started, and no cache is warmer than in production.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import shutil
 import time
 import uuid
-import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-from typing import Self
-from typing import TypeVar
 
 from objectives import loadgen
 from objectives.engines import gpus
 from objectives.engines import ports
 from objectives.engines import readiness
-from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.engines.base import RunningEngine
 from objectives.engines.capabilities import EngineCapabilities
 from objectives.engines.capabilities import ask_engine
 from objectives.engines.command import check_command
@@ -49,23 +44,21 @@ from objectives.engines.command import options_in
 from objectives.engines.command import split_secrets
 from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
-from objectives.engines.containers import container_variables
-from objectives.engines.containers import host_path
 from objectives.engines.containers import run_options
-from objectives.engines.failures import Phase
-from objectives.engines.failures import classify_exit
-from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.prompt_check import check_counts
 from objectives.engines.prompt_check import tokens_added
+from objectives.engines.server import EngineServer
+from objectives.engines.tokenizer import TokenizerSource
+from objectives.engines.tokenizer import find_tokenizer
+from objectives.engines.tokenizer import is_missing_path
+from objectives.engines.tokenizer import tokenizer_needed
+from objectives.engines.tokenizer import written_once
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
 from objectives.metrics import LoadResult
-from objectives.prompts import NoTokenizer
-from objectives.prompts import PromptError
 from objectives.prompts import Prompts
 from objectives.prompts import count_texts
-from objectives.prompts import write_prompts
 from objectives.redaction import fits_header
 from objectives.redaction import hide
 from objectives.redaction import redact
@@ -74,27 +67,23 @@ from objectives.traces import Trace
 from objectives.workload import Workload
 
 
-T = TypeVar("T")
-
-PORT_TAKEN = ExternalReason.PORT_TAKEN.value
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
-DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
 
 
 @dataclass(frozen=True)
 class VllmEngine:
-    """Starts vLLM servers.
+    """A recipe that starts vLLM servers, one for every trial.
 
     Attributes:
         model: Folder or hub name of the model.
-        python: Interpreter of the environment that holds vLLM. Without it and without `command`:
-            `vllm serve` where it is on the PATH, else this interpreter.
-        command: Instead of `python`, the words that start the server; the model's name and the
-            options are appended. Words such as `NAME=value` before them are variables of its
+        python: Interpreter of the environment that holds vLLM. Without it and without ``command``:
+            ``vllm serve`` where it is on the PATH, else this interpreter.
+        command: Instead of ``python``, the words that start the server; the model's name and the
+            options are appended. Words such as ``NAME=value`` before them are variables of its
             environment. A container needs the host's network, and a runtime that passes SIGTERM
-            on, as `docker run --rm --init --network host` does.
+            on, as ``docker run --rm --init --network host`` does.
         engine_args: Options for every trial, named with underscores; none that is tuned. Secrets
-            among them (`api_key`, `hf_token`) reach the engine by its environment.
+            among them (``api_key``, ``hf_token``) reach the engine by its environment.
         env: Environment variables for the engine, over this process's own.
         tokenizer: Where the model's tokenizer is, on this machine or on the hub; by default what
             the engine takes, with its revision and token. A folder of a container is looked for
@@ -132,23 +121,22 @@ class VllmEngine:
 
     @property
     def capabilities(self) -> EngineCapabilities:
-        """What the installed engine is and takes; asked once in a process, for some seconds.
+        """Return what the installed engine is and takes; asked once a process, for some seconds.
 
         Raises:
             ExternalFailure: It is not installed, or cannot serve this model with these arguments.
         """
-        variables, command = self._command()
+        _, command = self._command()
         if (fault := container_fault(command)) is not None:
             raise ExternalFailure(ExternalReason.CONTAINER_FAILED, fault)
         # What runs by an interpreter sees this machine's files; a container or a script may not.
         elsewhere = interpreter_of(command) is None and shutil.which(command[0]) is not None
-        if not elsewhere and _is_missing_path(self.model):
+        if not elsewhere and is_missing_path(self.model):
             raise ExternalFailure(
                 ExternalReason.NO_SUCH_MODEL, f"there is no model folder {self.model}"
             )
-        shown, secrets = split_secrets(self.engine_args)
-        env = {**variables, **self.env, **secrets}
-        return ask_engine(command, self.model, options(shown), env)
+        shown, _ = split_secrets(self.engine_args)
+        return ask_engine(command, self.model, options(shown), self._own_environment())
 
     def check(self, workload: Workload) -> None:
         """Find out what is certain to fail, before any engine is started.
@@ -161,10 +149,7 @@ class VllmEngine:
         """
         env = self.environment()
         self._api_key(env)
-        if self.port is None:
-            ports.choose_port(self.host)
-        else:
-            ports.check_port(self.host, self.port)
+        ports.check_port(self.host, self.port or ports.choose_port(self.host))
         _, command = self._command()
         if "://" in env.get("VLLM_PORT", "") and run_options(command) is None:
             raise ExternalFailure(
@@ -185,31 +170,37 @@ class VllmEngine:
         self.prompts(workload)
 
     def count_texts(self, trace: Trace) -> Trace:
-        """A trace with its texts counted by the tokenizer, as `objectives.prompts.count_texts`.
+        """Return a trace with its texts counted by the tokenizer; see ``prompts.count_texts``.
 
         Raises:
             ExternalFailure: The tokenizer cannot be read, and some texts are not counted.
         """
-        return self._with_tokenizer(functools.partial(_count_texts, trace))
+        source = self._tokenizer_source()
+        with tokenizer_needed(source.place, self.hide_secrets):
+            return count_texts(trace, source.place, revision=source.revision, token=source.token)
 
     @property
     def description(self) -> str:
-        """As in "vLLM 0.32.0"; without the number when the command does not tell it."""
+        """Return what runs, as in "vLLM 0.32.0"; without the number when it is unknown."""
         version = self.capabilities.version
         return "vLLM" if version is None else f"vLLM {version}"
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of the engine, secrets included: never to be shown."""
+        """Return the whole environment of the engine, secrets included: never to be shown."""
+        return {**os.environ, **self._own_environment()}
+
+    def _own_environment(self) -> dict[str, str]:
+        """Return the variables that the engine gets besides those of this process."""
         variables, _ = self._command()
         _, secrets = split_secrets(self.engine_args)
-        return {**os.environ, **variables, **self.env, **secrets}
+        return {**variables, **self.env, **secrets}
 
-    def without_secrets(self, text: str) -> str:
-        """A text as it may be shown, whoever wrote it."""
+    def hide_secrets(self, text: str) -> str:
+        """Return a text as it may be shown, whoever wrote it."""
         return hide(text, secrets_in(self.environment(), self.command or ()))
 
     def prompts(self, workload: Workload) -> tuple[str, ...]:
-        """The prompts of a workload, made once in a process.
+        """Return the prompts of a workload, made once in a process.
 
         Raises:
             ExternalFailure: The tokenizer cannot be read, or allows no prompts of these lengths.
@@ -217,45 +208,19 @@ class VllmEngine:
         return self.written_prompts(workload).texts
 
     def written_prompts(self, workload: Workload, added: int = 0) -> Prompts:
-        """The prompts with their lengths; see `write_prompts`. Raises as `prompts`."""
-        return self._with_tokenizer(functools.partial(_prompts, workload, added))
+        """Return the prompts with their lengths; see ``write_prompts``. Raises as ``prompts``."""
+        source = self._tokenizer_source()
+        with tokenizer_needed(source.place, self.hide_secrets):
+            return written_once(workload, source, added)
 
-    def _with_tokenizer(self, use: Callable[[str, str | None, str | None], T]) -> T:
-        """Call with the tokenizer's place, revision and token, as the engine takes them."""
-        variables, command = self._command()
-        _, secrets = split_secrets(self.engine_args)
-        args = self.engine_args
-        place = self.tokenizer or str(args.get("tokenizer") or self.model)
-        if self.tokenizer is None and not Path(place).exists():
-            place = str(host_path(command, place))
-        revision = args.get("tokenizer_revision") or args.get("revision")
-        own = {**variables, **self.env, **secrets, **container_variables(command)}
-        token = _hub_token(own)  # None: the hub's library finds what this process has
-        for value in (token, _hub_token(os.environ)):
-            if value is not None and not fits_header(value):
-                raise ExternalFailure(
-                    ExternalReason.BAD_ENGINE_ARGUMENT,
-                    "HF_TOKEN cannot be sent in an HTTP header: it has to be visible ASCII "
-                    "characters",
-                )
-        try:
-            return use(place, None if revision is None else str(revision), token)
-        except PromptError as error:
-            if isinstance(error, NoTokenizer) and _is_missing_path(place):
-                raise ExternalFailure(
-                    ExternalReason.NO_SUCH_MODEL,
-                    f"there is no {place} on this machine, where the prompts are written: give a "
-                    "container the model under the same path, or name the tokenizer on the hub "
-                    "(engine argument tokenizer)",
-                ) from None
-            raise ExternalFailure(
-                ExternalReason.NO_SUCH_MODEL,
-                f"{self.without_secrets(str(error))} (the engine argument tokenizer names another "
-                "folder or hub name)",
-            ) from None
+    def _tokenizer_source(self) -> TokenizerSource:
+        """Return where the model's tokenizer is, with what the engine itself takes for it."""
+        _, command = self._command()
+        own = self._own_environment()
+        return find_tokenizer(self.tokenizer, self.model, self.engine_args, command, own)
 
     def _command(self) -> tuple[dict[str, str], list[str]]:
-        """Variables and words of the command that starts the server."""
+        """Return variables and words of the command that starts the server."""
         return split_variables(engine_command(self.python, self.command))
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningVllm:
@@ -263,7 +228,7 @@ class VllmEngine:
 
         Args:
             params: Names and values of the trial's parameters; None leaves an option out.
-            label: Opens the name of the log file: "trial-12".
+            label: Start of the log file's name: "trial-12".
 
         Raises:
             EngineCrash: It refused the parameters, ran out of memory, or did not start in time.
@@ -275,13 +240,12 @@ class VllmEngine:
             try:
                 return self._start_once(params, label)
             except ExternalFailure as failure:
-                if failure.reason != PORT_TAKEN:
+                if failure.reason != ExternalReason.PORT_TAKEN:
                     raise
         return self._start_once(params, label)
 
     def _check(self, params: Mapping[str, Any]) -> None:
-        twice = sorted(set(params) & set(self.engine_args))
-        if twice:
+        if twice := sorted(set(params) & set(self.engine_args)):
             raise ExternalFailure(
                 ExternalReason.BAD_ENGINE_ARGUMENT,
                 f"tuned and fixed at once: {', '.join(twice)}; drop them from the engine's "
@@ -293,15 +257,13 @@ class VllmEngine:
                 f"tuned and set in the engine's command at once: {', '.join(twice)}; give it as "
                 "an engine argument instead (--engine-arg)",
             )
-        if unknown := sorted(p for p in params if not self._accepts(p)):
+        known = self.capabilities
+        if unknown := sorted(p for p in params if known.flags and not known.accepts(p)):
             raise ExternalFailure(
                 ExternalReason.BAD_ENGINE_ARGUMENT,
                 f"{self.description} has no parameter {', '.join(unknown)}: leave it out of the "
                 "space (vllm_space offers what the engine takes)",
             )
-
-    def _accepts(self, parameter: str) -> bool:
-        return not self.capabilities.flags or self.capabilities.accepts(parameter)
 
     def _start_once(self, params: Mapping[str, Any], label: str) -> RunningVllm:
         env = self.environment()
@@ -321,40 +283,33 @@ class VllmEngine:
             raise ExternalFailure(
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
             ) from error
-        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
-        shown = self.without_secrets(redact(words))
+        shown = self.hide_secrets(redact(words))
         info = {"engine": self.description, "command": shown, "log": str(log)}
-        running = RunningVllm(self, process, address, log, tuple(params), memory, info)
+        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
+        server = EngineServer(process, address, log, tuple(params), env, memory, self.hide_secrets)
         try:
-            running.wait_until_ready(begin + self.startup_timeout)
+            server.wait_until_ready(begin, self.startup_timeout)
         except BaseException as error:  # an interrupt, too, must not leave an engine behind
-            clash = isinstance(error, ExternalFailure) and error.reason == PORT_TAKEN
-            running.stop(wait_for_port=not clash)
+            taken = getattr(error, "reason", None) == ExternalReason.PORT_TAKEN
+            server.stop(wait_for_port=not taken)
             if isinstance(error, EngineCrash | ExternalFailure):
-                error.info = running.info
+                error.info = info
             raise
-        version = readiness.get_version(address)
-        running.info = {
-            **running.info,
-            "engine": self.description if version is None else f"vLLM {version}",
-            "startup_s": round(time.monotonic() - begin, 2),
-        }
-        return running
+        if (version := readiness.get_version(address)) is not None:
+            info["engine"] = f"vLLM {version}"
+        startup_s = round(time.monotonic() - begin, 2)
+        return RunningVllm(self, server, {**info, "startup_s": startup_s})
 
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
-        """The command line of one trial."""
+        """Return the command line of one trial."""
         shown, _ = split_secrets(self.engine_args)
-        own = {
-            "served_model_name": address.model_name,
-            "host": address.host,
-            "port": address.port,
-        }
+        own = {"served_model_name": address.model_name, "host": self.host, "port": address.port}
         _, command = self._command()
         arguments = options({**own, **shown, **params}, self.capabilities.flags)
         return [*command, self.model, *arguments]
 
     def _api_key(self, env: Mapping[str, str]) -> str | None:
-        """The key that the engine wants, None when it wants none.
+        """Return the key that the engine wants, None when it wants none.
 
         Raises:
             ExternalFailure: No HTTP header can carry it.
@@ -369,72 +324,34 @@ class VllmEngine:
         return key
 
 
-class RunningVllm:
-    """One vLLM server; see `RunningEngine`. Made by `VllmEngine.start`.
+class RunningVllm(RunningEngine):
+    """One vLLM server; see ``RunningEngine``. Made by ``VllmEngine.start``.
 
-    Attributes:
+    Args:
+        engine: The recipe that it was started by.
+        server: The server, ready.
         info: Engine and version, command line without secrets, log file, seconds of the start.
     """
 
-    def __init__(
-        self,
-        engine: VllmEngine,
-        process: SupervisedProcess,
-        address: readiness.Address,
-        log: Path,
-        tuned: Sequence[str],
-        memory_before: int | None,
-        info: Mapping[str, Any],
-    ) -> None:
-        self.info = info
+    def __init__(self, engine: VllmEngine, server: EngineServer, info: Mapping[str, Any]) -> None:
         self._engine = engine
-        self._process = process
-        self._address = address
-        self._log = log
-        self._tuned = tuned
-        self._memory_before = memory_before
-        self._stopped = False
+        self._server = server
+        self._info = info
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Return the facts for the trial's user attributes."""
+        return self._info
 
     @property
     def address(self) -> readiness.Address:
-        """Where it serves, and under which model name."""
-        return self._address
+        """Return where it serves, and under which model name."""
+        return self._server.address
 
     @property
     def pid(self) -> int:
-        """Process id of the server."""
-        return self._process.pid
-
-    def wait_until_ready(self, deadline: float) -> None:
-        """Wait until it serves; its own first request is not one of a workload.
-
-        Args:
-            deadline: On the clock of `time.monotonic`.
-
-        Raises:
-            EngineCrash: See `VllmEngine.start`.
-            ExternalFailure: See `VllmEngine.start`.
-        """
-        try:
-            readiness.wait_until_ready(self._address, self._returncode, deadline)
-            readiness.warm_up(self._address, self._returncode, deadline)
-        except readiness.EngineExited as error:
-            raise self._exit_failure(error.returncode, Phase.STARTING) from error
-        except readiness.StartupTimeout as error:
-            seconds = f"{self._engine.startup_timeout:g} s"
-            raise EngineCrash(
-                CrashReason.STARTUP_TIMEOUT, f"not ready to serve after {seconds}"
-            ) from error
-        except readiness.StrangerOnPort as error:
-            raise ExternalFailure(PORT_TAKEN, str(error)) from error
-        except readiness.RequestRefused as error:
-            raise ExternalFailure(
-                ExternalReason.REQUEST_REFUSED, self._engine.without_secrets(str(error))
-            ) from None
-        except readiness.NotReady as error:
-            raise EngineCrash(
-                CrashReason.STARTUP_FAILED, self._engine.without_secrets(str(error))
-            ) from None
+        """Return the process id of the server."""
+        return self._server.process.pid
 
     def serve(self, workload: Workload) -> LoadResult:
         """Send the workload's requests at their times.
@@ -443,102 +360,32 @@ class RunningVllm:
             EngineCrash: The server died under the load.
             ExternalFailure: The load could not be generated, or another program answered.
         """
-        prompts = self._prompts(workload)
-        limits = dataclasses.replace(self._engine.load, api_key=self._address.api_key)
+        server, prompts = self._server, self._prompts(workload)
+        limits = dataclasses.replace(self._engine.load, api_key=self.address.api_key)
         try:
             result = loadgen.run(
-                self._address.url,
-                self._address.model_name,
+                self.address.url,
+                self.address.model_name,
                 workload,
                 prompts.texts,
                 limits,
                 on_progress=self._engine.on_progress,
-                should_abort=lambda: None if self._returncode() is None else "the engine ended",
+                should_abort=lambda: None if server.returncode is None else "the engine ended",
             )
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
-        self._check_alive(result)
+        server.check_alive(all_answered=not result.failed)
         check_counts(result, prompts)
         return result
 
     def _prompts(self, workload: Workload) -> Prompts:
-        """The prompts of a workload, with the lengths that this server counts."""
+        """Return the prompts of a workload, with the lengths that this server counts."""
         prompts = self._engine.written_prompts(workload)
-        added = tokens_added(prompts, lambda text: readiness.count_tokens(self._address, text))
+        added = tokens_added(
+            prompts, lambda text: readiness.count_prompt_tokens(self.address, text)
+        )
         return self._engine.written_prompts(workload, added) if added else prompts
 
-    def stop(self, *, wait_for_port: bool = True) -> None:
+    def stop(self) -> None:
         """End the server with all its processes; wait until its port and memory are free."""
-        if self._stopped:
-            return
-        self._stopped = True
-        self._process.stop()
-        if wait_for_port and not ports.wait_until_free(self._address.host, self._address.port):
-            warnings.warn(f"port {self._address.port} is still held", stacklevel=2)
-        if not gpus.wait_until_released(self._memory_before, self._engine.environment()):
-            warnings.warn("the GPUs hold more memory than before the engine", stacklevel=2)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _returncode(self) -> int | None:
-        return self._process.returncode
-
-    def _check_alive(self, result: LoadResult) -> None:
-        """Tell a server that died from one that did not answer all."""
-        if result.failed:
-            self._await_health_or_exit()
-        if (code := self._returncode()) is not None:
-            raise self._exit_failure(code, Phase.SERVING)
-
-    def _await_health_or_exit(self) -> None:
-        """After failed requests: is the server well, is it ending, or is it another one?"""
-        deadline = time.monotonic() + DEATH_WAIT_SECONDS
-        while self._returncode() is None:
-            answer = readiness.who_answers(self._address)
-            if answer is readiness.Answer.OURS:
-                return
-            if time.monotonic() > deadline:
-                if answer in (readiness.Answer.STRANGER, readiness.Answer.KEY_REFUSED):
-                    raise ExternalFailure(
-                        PORT_TAKEN, f"another program answers on {self._address.url}"
-                    )
-                raise EngineCrash(CrashReason.DIED_UNDER_LOAD, "it lives but answers no more")
-            time.sleep(readiness.POLL_SECONDS)
-
-    def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
-        """The exception for a server that ended by itself, without secrets."""
-        failure = classify_exit(code, read_log(self._log), phase, self._tuned)
-        detail = self._engine.without_secrets(failure.detail)
-        if isinstance(failure, EngineCrash):
-            return EngineCrash(failure.reason, detail)
-        return ExternalFailure(failure.reason, detail)
-
-
-@functools.lru_cache(maxsize=8)
-def _prompts(
-    workload: Workload, added: int, place: str, revision: str | None, token: str | None
-) -> Prompts:
-    return write_prompts(workload, place, added, revision=revision, token=token)
-
-
-def _count_texts(trace: Trace, place: str, revision: str | None, token: str | None) -> Trace:
-    return count_texts(trace, place, revision=revision, token=token)
-
-
-def _hub_token(env: Mapping[str, str]) -> str | None:
-    names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-    return next((value for name in names if (value := env.get(name, "").strip())), None)
-
-
-def _is_missing_path(model: str) -> bool:
-    """Whether this is a path, no name on a hub, and nothing is there."""
-    return model.startswith(("/", "./", "../", "~")) and not Path(model).expanduser().exists()
+        self._server.stop()

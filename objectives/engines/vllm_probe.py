@@ -1,11 +1,11 @@
-"""Asks an installed vLLM what it is, which options it takes and what its defaults are.
+"""A probe that asks an installed vLLM what it is, which options it takes and its defaults.
 
-This is a program, run by `objectives.engines.capabilities` with the engine's own interpreter:
+This is a program, run by ``objectives.engines.capabilities`` with the engine's own interpreter:
 
     python vllm_probe.py RESULT_FILE ENGINE_OPTION...
 
 It resolves the configuration that the engine would start with, without loading the model, and
-writes one JSON object into RESULT_FILE. An error of the engine's ends it as it would end the
+writes one JSON object into RESULT_FILE. An error in the engine ends it as it would end the
 engine, with the same message, so that both are classified alike.
 
 It imports nothing of this project and must run on the oldest Python that a vLLM runs on.
@@ -20,7 +20,7 @@ import sys
 from typing import Any
 
 
-# Where the pieces stood in one version or another.
+# Where the modules are in one version or another.
 PARSERS = (
     "vllm.entrypoints.launchers.cli_args",
     "vllm.entrypoints.openai.cli_args",
@@ -47,7 +47,7 @@ RENAMED = {"enable_chunked_prefill": "chunked_prefill_enabled"}  # option: resol
 
 
 def main() -> None:
-    """Entry point: see the module's docstring."""
+    """Run as the module's docstring says."""
     result_file = sys.argv[1]
     parser, engine_class = _parser_and_engine_class()
     engine_args = engine_class.from_cli_args(parser.parse_args(sys.argv[2:]))
@@ -72,7 +72,7 @@ def _parser_and_engine_class() -> tuple[Any, Any]:
 
 
 def _resolve(engine_args: Any) -> Any:
-    """The configuration of the engine; the API server has defaults of its own."""
+    """Return the configuration of the engine; the API server has defaults of its own."""
     usage = importlib.import_module("vllm.usage.usage_lib").UsageContext.OPENAI_API_SERVER
     try:
         return engine_args.create_engine_config(usage_context=usage)
@@ -81,7 +81,7 @@ def _resolve(engine_args: Any) -> Any:
 
 
 def _default(name: str, engine_args: Any, config: Any) -> Any:
-    """The value that the engine takes when a parameter is not given; None: it has none."""
+    """Return the value that the engine takes when a parameter is not given; None: it has none."""
     value = getattr(engine_args, name, None)
     if value is not None:
         return value
@@ -94,14 +94,14 @@ def _default(name: str, engine_args: Any, config: Any) -> Any:
 
 
 def _attention_heads(model_config: Any) -> int | None:
-    """Heads, which a tensor-parallel size has to divide."""
+    """Return the number of heads, which a tensor-parallel size has to divide."""
     text_config = getattr(model_config, "hf_text_config", model_config.hf_config)
     heads = getattr(text_config, "num_attention_heads", None)
     return None if heads is None else int(heads)
 
 
 def _weight_bytes(model: str) -> int | None:
-    """Size of the weights on disk, None when they are not in a folder."""
+    """Return the size of the weights on disk, None when they are not in a folder."""
     if not os.path.isdir(model):
         return None
     endings = (".safetensors", ".bin", ".gguf")
@@ -110,7 +110,7 @@ def _weight_bytes(model: str) -> int | None:
 
 
 def _device() -> dict[str, Any]:
-    """Kind and number of the devices, and the memory of the first."""
+    """Return kind and number of the devices, and the memory of the first."""
     platform = importlib.import_module("vllm.platforms").current_platform
     kind = str(getattr(platform, "device_type", "cuda"))
     torch = importlib.import_module("torch")
@@ -121,7 +121,7 @@ def _device() -> dict[str, Any]:
 
 
 def _first(*names: str) -> Any:
-    """The first of several modules that exists."""
+    """Return the first of several modules that exists."""
     for name in names[:-1]:
         try:
             return importlib.import_module(name)

@@ -32,7 +32,7 @@ LogImprovement = Callable[[int, np.ndarray], np.ndarray]
 
 
 def kappa(n_observations: int, n_dimensions: int, nu: float = 0.5, delta: float = 0.01) -> float:
-    """Give κ of UCB in the tuning iteration t (paper, section IV-E1; GP-UCB, theorem 2).
+    """Return κ of UCB in the tuning iteration t (paper, section IV-E1; GP-UCB, theorem 2).
 
     κ_t = sqrt(ν τ_t) with τ_t = 2 log(t^(d/2 + 2) π² / (3 δ)).
 
@@ -48,28 +48,28 @@ def kappa(n_observations: int, n_dimensions: int, nu: float = 0.5, delta: float 
 
 
 def upper_confidence_bound(mean: np.ndarray, std: np.ndarray, kappa_t: float) -> np.ndarray:
-    """Give κ std - mean (paper, eq. 7, for minimisation)."""
+    """Return κ std - mean (paper, eq. 7, for minimisation)."""
     return np.asarray(kappa_t * std - mean)
 
 
 def log_probability_of_improvement(
     mean: np.ndarray, std: np.ndarray, best: float, xi: float = XI
 ) -> np.ndarray:
-    """Give log P(Y < best - ξ) (paper, eq. 8)."""
+    """Return log P(Y < best - ξ) (paper, eq. 8)."""
     return np.asarray(log_ndtr((best - xi - mean) / std))
 
 
 def log_expected_improvement(
     mean: np.ndarray, std: np.ndarray, best: float | np.ndarray, xi: float = XI
 ) -> np.ndarray:
-    """Give log E[max(best - ξ - Y, 0)] (paper, eq. 9), sound for any standardised distance."""
+    """Return log E[max(best - ξ - Y, 0)] (paper, eq. 9), sound for any standardised distance."""
     return np.asarray(np.log(std) + _log_h((best - xi - mean) / std))
 
 
 def log_expected_improvement_lognormal(
     mean: np.ndarray, std: np.ndarray, level: float | np.ndarray
 ) -> np.ndarray:
-    """Give log E[max(K - e^Z, 0)] for Z ~ N(mean, std²) and K > 0: the put-option formula.
+    """Return log E[max(K - e^Z, 0)] for Z ~ N(mean, std²) and K > 0: the put-option formula.
 
     E[max(K - e^Z, 0)] = K Φ(a) - exp(mean + std²/2) Φ(a - std) with a = (log K - mean) / std.
     In terms of the scaled complementary error function the ratio r of the second term to the
@@ -87,7 +87,7 @@ def log_expected_improvement_lognormal(
 
 
 def _log_h(u: np.ndarray) -> np.ndarray:
-    """Give log(φ(u) + u Φ(u)) without cancellation (Ament et al., 2023, eq. 9)."""
+    """Return log(φ(u) + u Φ(u)) without cancellation (Ament et al., 2023, eq. 9)."""
     u = np.asarray(u, dtype=float)
     out = np.empty_like(u)
     near = u > -1.0
@@ -107,7 +107,7 @@ def _log_h(u: np.ndarray) -> np.ndarray:
 def log_expected_hypervolume_improvement(
     log_improvement: LogImprovement, lower: np.ndarray, upper: np.ndarray
 ) -> np.ndarray:
-    """Give log EHVI at q points (paper, eq. 10), for independent objectives, any number of them.
+    """Return log EHVI at q points (paper, eq. 10), for independent objectives, any number of them.
 
     The region that dominates the reference point and that no observation dominates is cut into
     disjoint boxes. The improvement is the sum over the boxes of the part that a point dominates:
@@ -138,7 +138,7 @@ def log_expected_hypervolume_improvement(
 
 
 def _log_difference(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
-    """Give log(e^larger - e^smaller), -inf where they are equal."""
+    """Return log(e^larger - e^smaller), -inf where they are equal."""
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = np.where(np.isneginf(smaller), -np.inf, smaller - larger)
         return np.where(

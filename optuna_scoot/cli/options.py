@@ -17,8 +17,8 @@ import yaml
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import parse_engine_arguments
 from objectives.serving import Mode
-from objectives.stamps import UNITS
-from objectives.stamps import TimeUnit
+from objectives.trace_formats.stamps import UNITS
+from objectives.trace_formats.stamps import TimeUnit
 from objectives.workload import TooLong
 from optuna_scoot.cli.errors import InputError
 from optuna_scoot.tuning.samplers import SAMPLERS

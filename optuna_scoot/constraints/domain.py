@@ -48,7 +48,7 @@ class Domain:
     seen: np.ndarray | None = None
 
     def valid(self, x: np.ndarray) -> np.ndarray:
-        """Tell which of the snapped points (n, d) satisfy every known constraint: shape (n,).
+        """Return which of the snapped points (n, d) satisfy every known constraint: shape (n,).
 
         A constraint on a parameter that a point does not ask for passes.
         """
@@ -68,13 +68,13 @@ class Domain:
 
     @cached_property
     def is_thin(self) -> bool:
-        """Whether so few points are valid that draws do not find them."""
+        """Return whether so few points are valid that draws do not find them."""
         if not self.known:
             return False
         return float(self.valid(self.space.sobol(_PROBES, 0)).mean()) < _THIN
 
     def all_points(self) -> np.ndarray | None:
-        """Give every valid point (n, d) of a small discrete space, None for a larger one.
+        """Return every valid point (n, d) of a small discrete space, None for a larger one.
 
         Where hardly any is valid, a larger space is small enough as well.
 
@@ -103,7 +103,7 @@ class Domain:
 
     @cached_property
     def _anchors(self) -> np.ndarray:
-        """Valid points (n, d), n > 0, of a domain with few of them.
+        """Return valid points (n, d), n > 0, of a domain with few of them.
 
         Raises:
             ConstraintError: When none is found.
@@ -134,7 +134,7 @@ class Domain:
         return FeasibleWalk(self.space, self.known, rng)
 
     def sobol(self, n: int, seed: int) -> np.ndarray:
-        """Give the first n valid points of a scrambled Sobol sequence, shape (n, d).
+        """Return the first n valid points of a scrambled Sobol sequence, shape (n, d).
 
         Where the valid share is too small for rejection, a walk among valid points fills up; its
         points are distinct as long as there are enough.
@@ -164,7 +164,7 @@ class Domain:
     def repaired_steps(
         self, moved: np.ndarray, origins: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Let other parameters give way where a step from a valid point broke a constraint.
+        """Return steps from valid points; where one broke a constraint, other parameters give way.
 
         Args:
             moved: Snapped points, shape (n, d).
@@ -206,7 +206,7 @@ class Domain:
         return self._walked_to(point, rng)
 
     def _walked_to(self, point: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Give a valid point (d,), with as many levels of ``point`` (d,) as a known one has."""
+        """Return a valid point (d,), with as many levels of ``point`` (d,) as a known one has."""
         categorical = self.space.is_categorical
         alike = np.isclose(self._anchors[:, categorical], point[categorical]).sum(axis=1)
         nearest = self._anchors[alike == alike.max()]
@@ -216,7 +216,7 @@ class Domain:
         return np.asarray(self._keeping(points, point, walk)[0])
 
     def _keeping(self, points: np.ndarray, point: np.ndarray, walk: FeasibleWalk) -> np.ndarray:
-        """Give points (k, d) what ``point`` (d,) has of the parameters that nothing constrains."""
+        """Return points (k, d) with what ``point`` (d,) has of unconstrained parameters."""
         kept = np.where(walk.is_free, point, points)
         return np.where(self.valid(kept)[:, np.newaxis], kept, points)
 
@@ -240,7 +240,7 @@ class Domain:
     def _repaired_numbers(
         self, x: np.ndarray, point: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Give points (k, d) with the levels of x (k, d) and other numbers, some of them valid."""
+        """Return points (k, d) with the levels of x (k, d) and other numbers, some valid."""
         frozen = np.tile(self.space.is_categorical, (len(x), 1))
         walk = self._walk(rng)
         points, valid = walk.repaired(x, frozen=frozen, n_rounds=30, enough=len(x) // 2)
@@ -251,7 +251,7 @@ class Domain:
         return self._keeping(points, point, walk)
 
     def _along(self, point: np.ndarray, axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Give points that differ from ``point`` in one of the axes: shape (k, d)."""
+        """Return points that differ from ``point`` in one of the axes: shape (k, d)."""
         blocks = [point[np.newaxis, :]]
         for j in axes:
             levels = self.space.n_levels[j]

@@ -38,7 +38,7 @@ def _remainder(left: Any, right: Any) -> Any:
 
 
 def _nearest_multiple(left: Any, right: Any) -> tuple[Any, Any]:
-    """Give the nearest whole quotient, and where it is meant: 0.3 is three times 0.1."""
+    """Return the nearest whole quotient, and where it is meant: 0.3 is three times 0.1."""
     quotient = np.true_divide(left, right)
     whole = np.rint(quotient)
     near = np.abs(quotient - whole) <= _ROUNDING * np.maximum(1.0, np.abs(quotient))
@@ -165,7 +165,7 @@ class Expression:
             )
 
     def among(self, names: Iterable[str]) -> Expression:
-        """Give the same expression as it reads beside the parameters of these names."""
+        """Return the same expression as it reads among parameters of these names."""
         names = set(names)
         return self if spellings(self.text, names) == self._spelt else Expression(self.text, names)
 
@@ -252,7 +252,7 @@ class Expression:
         try:
             a, b = self._value(left, values), self._value(right, values)
             holds = self._holds(op, left, right, values)
-        except (TypeError, ValueError):  # None beside numbers; a guard goes before it
+        except (TypeError, ValueError):  # None among numbers; a guard goes before it
             return 1.0
         try:
             a, b = _number(a), _number(b)
@@ -335,7 +335,7 @@ class Expression:
         return np.where(equal, op in (ast.Eq, ast.LtE, ast.GtE), holds)
 
     def _size(self, node: ast.expr, values: Mapping[str, Any]) -> Any:
-        """Give the size of what a number was reckoned from, of which its error is a share."""
+        """Return the size of what a number was reckoned from, of which its error is a share."""
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
             return np.add(self._size(node.left, values), self._size(node.right, values))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -360,7 +360,7 @@ def _is_deep(tree: ast.AST) -> bool:
 
 
 def _is_allowed(node: ast.AST) -> bool:
-    """Tell whether a node may stand in an expression; lists stand behind ``in`` alone."""
+    """Return whether a node may stand in an expression; lists stand behind ``in`` alone."""
     if isinstance(node, ast.Constant):
         return node.value is None or isinstance(node.value, (bool, int, float, str))
     if isinstance(node, ast.Compare):
@@ -393,7 +393,7 @@ def _at_least_little(violation: Any) -> Any:
 
 
 def _as_objects(array: np.ndarray) -> np.ndarray:
-    # Beside strings NumPy would turn numbers into strings.
+    # Together with strings NumPy would turn numbers into strings.
     return array if array.dtype.kind in "biuf" else array.astype(object)
 
 
@@ -402,7 +402,7 @@ def _truth(value: Any) -> Any:
 
 
 def _is_condition(node: ast.expr) -> bool:
-    """Tell whether an expression can be a condition: "a - b" as a constraint is a mistake."""
+    """Return whether an expression can be a condition: "a - b" as a constraint is a mistake."""
     if isinstance(node, ast.BoolOp):
         return all(_is_condition(v) for v in node.values)
     if isinstance(node, ast.UnaryOp):

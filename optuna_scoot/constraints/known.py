@@ -32,7 +32,7 @@ ConstraintSpec = Callable[[Mapping[str, Any]], float] | str
 _Constraint = Expression | Callable[[Mapping[str, Any]], float]
 
 
-_ENOUGH_TRIALS = 10  # without a name, before it is held for a mistake
+_ENOUGH_TRIALS = 10  # without a name, before it is taken for a mistake
 
 
 class KnownConstraints:
@@ -41,7 +41,7 @@ class KnownConstraints:
     Args:
         specs: Expression strings, true where satisfied; or callables that take a parameter
             mapping and return a float, satisfied where ≤ 0 (NaN counts as violated).
-        given: Values of parameters that are settled already.
+        given: Values of parameters that are fixed already.
         names: Of all parameters, where they are known: names such as ``max-num-seqs`` are then
             read as a whole from the start.
 
@@ -64,7 +64,7 @@ class KnownConstraints:
         self._given = {name: plain(value) for name, value in (given or {}).items()}
         self._names = frozenset(names)
         self._expressions: list[Expression] = []
-        self._read: dict[frozenset[str], list[Expression]] = {}  # as beside these names
+        self._read: dict[frozenset[str], list[Expression]] = {}  # as among these names
         self._callables: list[Callable[[Mapping[str, Any]], float]] = []
         for spec in self.specs:
             if isinstance(spec, str):
@@ -81,7 +81,7 @@ class KnownConstraints:
         return bool(self.specs)
 
     def given(self, params: Mapping[str, Any]) -> KnownConstraints:
-        """Give the same constraints with the values of some parameters settled."""
+        """Return the same constraints with the values of some parameters fixed."""
         return KnownConstraints(self.specs, params, names=self._names)
 
     def check_names(self, names: Iterable[str]) -> None:
@@ -102,7 +102,7 @@ class KnownConstraints:
                 self._refuse_unknown(self._callables, [dict(zip(names, values, strict=True))])
 
     def unknown(self, configurations: Sequence[Mapping[str, Any]]) -> str:
-        """Say which constraint names a parameter that no configuration has.
+        """Return a line on a constraint that names a parameter which no configuration has.
 
         Args:
             configurations: All parameters of each of the trials that have finished.
@@ -169,7 +169,7 @@ class KnownConstraints:
                 )
 
     def satisfied(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether one configuration satisfies every constraint that it determines.
+        """Return whether one configuration satisfies every constraint that it determines.
 
         A constraint over parameters that ``params`` lacks is undetermined and passes: in
         define-by-run studies the parameters come one at a time.
@@ -180,7 +180,7 @@ class KnownConstraints:
         ) and all(_callable_holds(function, params) for function in self._callables)
 
     def violated(self, params: Mapping[str, Any]) -> list[str]:
-        """Tell which constraints one configuration violates, with the values that they look at.
+        """Return which constraints one configuration violates, with the values that they look at.
 
         As in :meth:`satisfied`, a constraint that ``params`` does not determine passes.
 
@@ -199,7 +199,7 @@ class KnownConstraints:
         return texts
 
     def satisfied_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Tell for each of n configurations, given as columns (n,), whether it satisfies all.
+        """Return which of n configurations, given as columns (n,), satisfy all constraints.
 
         Returns:
             Booleans of shape (n,).
@@ -222,7 +222,7 @@ class KnownConstraints:
         return holds
 
     def scopes(self, columns: Mapping[str, np.ndarray]) -> list[frozenset[str]]:
-        """Give the parameters that each of the c constraints looks at, as far as they are columns.
+        """Return the parameters that each of the c constraints looks at, among the columns.
 
         Args:
             columns: A few configurations, as of :meth:`satisfied_columns`; callables are asked
@@ -277,16 +277,16 @@ class KnownConstraints:
 
     @property
     def n_expressions(self) -> int:
-        """How many constraints are strings; they come first in :meth:`scopes`."""
+        """Return how many constraints are strings; they come first in :meth:`scopes`."""
         return len(self._expressions)
 
     @property
     def n_callables(self) -> int:
-        """How many are callables, which are asked configuration by configuration."""
+        """Return how many are callables, which are asked configuration by configuration."""
         return len(self._callables)
 
     def _determined(self, params: Mapping[str, Any]) -> list[Expression | None]:
-        """Give each expression where all of its parameters are there, otherwise None."""
+        """Return each expression where all of its parameters are there, otherwise None."""
         names = self._names.union(params)
         if names not in self._read:
             self._read[names] = [expression.among(names) for expression in self._expressions]
@@ -298,7 +298,7 @@ class KnownConstraints:
     def _rows(
         self, columns: Mapping[str, np.ndarray], indices: np.ndarray
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Give the configurations of some rows of the columns, as plain Python values."""
+        """Return the configurations of some rows of the columns, as plain Python values."""
         values = [column.tolist() for column in columns.values()]
         for i in indices.tolist():
             row = {name: v[i] for name, v in zip(columns, values, strict=True)}
@@ -322,7 +322,7 @@ class _Recorded(dict[str, Any]):
         raise KeyError(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As a dictionary's."""
+        """Return a value as a dictionary does."""
         if name in self:
             self.asked.add(name)
         return super().get(name, default)
@@ -337,7 +337,7 @@ def _name_of(function: Callable[..., Any]) -> str:
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, Any]:
-    """Give the first and the last value of a distribution."""
+    """Return the first and the last value of a distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[0], distribution.choices[-1]
     return getattr(distribution, "low", None), getattr(distribution, "high", None)
@@ -370,7 +370,7 @@ def _violation(constraint: _Constraint, params: Mapping[str, Any]) -> float:
 def _missing(
     function: Callable[[Mapping[str, Any]], float], params: Mapping[str, Any]
 ) -> set[str]:
-    """Give the parameters that a callable asks for in vain."""
+    """Return the parameters that a callable asks for in vain."""
     seen = _Recorded(params)
     try:
         function(seen)
@@ -382,7 +382,7 @@ def _missing(
 
 
 def _callable_value(function: Callable[[Mapping[str, Any]], float], params: _Recorded) -> float:
-    """Give a callable's value; -inf where it asks for a parameter that is not drawn yet."""
+    """Return a callable's value; -inf where it asks for a parameter that is not drawn yet."""
     try:
         value = function(params)
     except KeyError:

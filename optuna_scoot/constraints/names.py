@@ -31,7 +31,7 @@ _MOST_LEVELS = 32  # of a parameter that an objective is thought to branch on
 
 
 def spellings(text: str, names: Iterable[str]) -> dict[str, str]:
-    """Tell how a text writes those of the names that Python would not read as one.
+    """Return how a text writes those of the names that Python would not read as one.
 
     ``max-num-seqs`` stands for ``max_num_seqs`` too, as on a command line, unless it can be a
     difference of parameters.
@@ -56,7 +56,7 @@ def spellings(text: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def readable(text: str, spelt: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Put identifiers in the place of odd names.
+    """Return a text with identifiers in the place of odd names.
 
     Args:
         text: Of an expression; strings in it stay as they are.
@@ -101,7 +101,7 @@ class Renamed(ast.NodeTransformer):
 
 
 def unknown_name(text: str, unknown: Iterable[str], known: Collection[str]) -> str:
-    """Say which name is unknown, as it is written, which are known, and which comes closest.
+    """Return which name is unknown, as it is written, which are known, and the closest one.
 
     Args:
         text: Of the expression, or the name of a callable.
@@ -119,7 +119,7 @@ def unknown_name(text: str, unknown: Iterable[str], known: Collection[str]) -> s
 def may_branch(
     configurations: Sequence[Mapping[str, Any]], distributions: Mapping[str, BaseDistribution]
 ) -> bool:
-    """Tell whether the objective may have parameters that no configuration so far has had.
+    """Return whether the objective may have parameters that no configuration so far has had.
 
     An objective branches on categoricals, flags and small integers: as long as one of these has
     a level that was not tried, or the configurations differ in their parameters, another branch
@@ -155,7 +155,7 @@ def _whole(name: str) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Tell whether Python reads a name as it is."""
+    """Return whether Python reads a name as it is."""
     return (
         name.isidentifier()
         and not keyword.iskeyword(name)
@@ -164,12 +164,12 @@ def _is_plain(name: str) -> bool:
 
 
 def _is_number(name: str) -> bool:
-    """Tell whether a name could as well be a number, or a sum of numbers."""
+    """Return whether a name could as well be a number, or a sum of numbers."""
     return all(re.fullmatch(r"[\d.]+(e\d*)?|", part) for part in re.split(r"[-+*/% ]", name))
 
 
 def _as_written(text: str, unknown: str, known: Collection[str]) -> str:
-    """Give the name that an unknown part of it belongs to: ``max-seq`` of ``seq``."""
+    """Return the name that an unknown part of it belongs to: ``max-seq`` of ``seq``."""
     run = re.search(rf"[\w./-]*(?<!\w){re.escape(unknown)}(?!\w)[\w./-]*", text)
     if run is None:
         return unknown

@@ -83,7 +83,7 @@ class FeasibleWalk:
 
     @property
     def n_chains(self) -> int:
-        """How many points walk side by side."""
+        """Return how many points walk side by side."""
         return self._effort.chains
 
     def repaired(
@@ -164,7 +164,7 @@ class FeasibleWalk:
     def sample(
         self, starts: np.ndarray, n: int, *, frozen: np.ndarray | None = None, burn_in: int = 0
     ) -> np.ndarray:
-        """Walk from valid points to others.
+        """Return valid points that a walk from others leads to.
 
         Args:
             starts: Valid points, shape (s, d), s > 0.
@@ -240,7 +240,7 @@ class FeasibleWalk:
     def _best(
         self, x: np.ndarray, j: int, violations: np.ndarray, focus: np.ndarray, nearest: bool
     ) -> np.ndarray:
-        """Give the coordinate (r,) of axis j that leaves each of r points the least violation.
+        """Return the coordinate (r,) of axis j that leaves each of r points the least violation.
 
         Some of the points look at the violation of their focus alone: where constraints hold each
         other up, no single step improves their sum.
@@ -300,14 +300,14 @@ class FeasibleWalk:
         focus: np.ndarray,
         alone: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Give the cost of values on axis j and the violation of the focus there, each (r, g)."""
+        """Return the cost of values on axis j and their violation of the focus, each (r, g)."""
         after = self._along(x, j, units, violations)
         total = after.sum(axis=0)
         own = after[focus, np.arange(len(x))]
         return np.where(alone[:, np.newaxis], own + 1e-6 * total, total), own
 
     def _values(self, x: np.ndarray, j: int) -> np.ndarray:
-        """Give values to try on axis j for each of r points, shape (r, g): all, or some.
+        """Return values to try on axis j for each of r points, shape (r, g): all, or some.
 
         Some are spread over the whole range, others lie at distances of every order of magnitude,
         or where the other parameters are: two may have to be equal.
@@ -349,13 +349,13 @@ class FeasibleWalk:
         return self._known.violations(self._space.columns(x))
 
     def _any_of(self, mask: np.ndarray) -> np.ndarray:
-        """Give the index of a random True in each row of (r, k): shape (r,)."""
+        """Return the index of a random True in each row of (r, k): shape (r,)."""
         return np.asarray(np.argmax(np.where(mask, self._rng.random(mask.shape), -1.0), axis=1))
 
     def _least(
         self, cost: np.ndarray, units: np.ndarray, now: np.ndarray, nearest: bool
     ) -> np.ndarray:
-        """Give the index of a least cost in each row of (r, g): any, or the nearest to ``now``."""
+        """Return the index of a least cost in each row of (r, g): any, or nearest to ``now``."""
         least = cost <= cost.min(axis=1, keepdims=True)
         if not nearest:
             return self._any_of(least)

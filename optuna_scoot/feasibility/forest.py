@@ -94,7 +94,7 @@ class FeasibilityForest:
         return total / len(self._trees)
 
     def _rows(self, features: np.ndarray) -> np.ndarray:
-        """Return the features (n, f) with the sums and differences of the numbers beside them."""
+        """Return the features (n, f) and the sums and differences of the numbers."""
         i, j = np.triu_indices(len(self._numbers), k=1)
         left, right = features[:, self._numbers[i]], features[:, self._numbers[j]]
         rows = np.concatenate([features[:, self._shown], left + right, left - right], axis=1)

@@ -1,4 +1,4 @@
-"""The risk of a crash: a second opinion beside the random forest's.
+"""The risk of a crash: a second opinion to the random forest's.
 
 The forest takes a region for safe once its cuts leave it to configurations that ran, however far
 away they are: of the suggestions that it gave 0.9 and more, one in eight crashed.
@@ -54,7 +54,7 @@ class CrashRisk:
             self._classifier.fit(self._rows(features), ran)
 
     def probability(self, features: np.ndarray) -> np.ndarray:
-        """Give the probability that n configurations crash.
+        """Return the probability that n configurations crash.
 
         Args:
             features: Of shape (n, f).

@@ -47,7 +47,7 @@ class Activity:
             known[j] = self._trees[j][1] is not None
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Tell which parameters are active at q points: from features (q, f) to Booleans (q, d).
+        """Return which parameters are active at q points: from features (q, f) to Booleans (q, d).
 
         A parameter that no trial has asked for is active nowhere.
         """

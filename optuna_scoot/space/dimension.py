@@ -108,7 +108,7 @@ def dimension_of(distribution: BaseDistribution) -> Dimension:
     """Return the interval that a distribution is.
 
     Raises:
-        NotImplementedError: When it is none of Optuna's three.
+        NotImplementedError: When it is not one of Optuna's three.
     """
     if isinstance(distribution, CategoricalDistribution):
         n = len(distribution.choices)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def row_keys(x: np.ndarray) -> list[bytes]:
-    """Give a hashable key of each snapped point (n, d), equal for equal points.
+    """Return a hashable key of each snapped point (n, d), equal for equal points.
 
     Rounded, since a continuous value does not come back from its distribution to the last bit;
     adding zero turns -0.0 into 0.0.

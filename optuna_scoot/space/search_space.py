@@ -36,7 +36,7 @@ class SearchSpace:
 
     Args:
         distributions: Optuna's distribution of each parameter; the order of the dimensions.
-        pinned: Values of parameters that are settled: every snapped point has them.
+        pinned: Values of parameters that are fixed: every snapped point has them.
         activity: Tells which parameters are active, from what :meth:`features` gives without it;
             None: all of them are.
     """
@@ -70,22 +70,22 @@ class SearchSpace:
 
     @property
     def n_dimensions(self) -> int:
-        """The number d of parameters."""
+        """Return the number d of parameters."""
         return len(self.names)
 
     @property
     def n_points(self) -> float:
-        """The number of distinct configurations; infinite with a continuous parameter."""
+        """Return the number of distinct configurations; infinite with a continuous parameter."""
         free = [levels for j, levels in enumerate(self.n_levels) if j not in self._pinned]
         return float(np.prod(free))
 
     @property
     def n_features(self) -> int:
-        """The number f of columns that :meth:`features` gives."""
+        """Return the number f of columns that :meth:`features` gives."""
         return int(self._widths.sum())
 
     def all_units(self, j: int) -> np.ndarray:
-        """Give the unit coordinates of all levels of parameter j, discrete or pinned to one."""
+        """Return the unit coordinates of all levels of parameter j, discrete or pinned to one."""
         if j in self._pinned:
             return np.array([self._pinned[j]])
         dimension = self._dimensions[j]
@@ -97,10 +97,10 @@ class SearchSpace:
         out = np.empty_like(x, dtype=float)
         for j, dimension in enumerate(self._dimensions):
             out[:, j] = dimension.encode(dimension.decode(x[:, j]))
-        return self.settled(out)
+        return self.at_rest(out)
 
-    def settled(self, x: np.ndarray) -> np.ndarray:
-        """Give snapped points (n, d) with what is pinned, and at rest what is not active."""
+    def at_rest(self, x: np.ndarray) -> np.ndarray:
+        """Return snapped points (n, d) with what is pinned, and at rest what is not active."""
         out = x.copy()
         for j, unit in self._pinned.items():
             out[:, j] = unit
@@ -108,22 +108,22 @@ class SearchSpace:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether some points have fewer parameters than d."""
+        """Return whether some points have fewer parameters than d."""
         return self._activity is not None
 
     def active(self, x: np.ndarray) -> np.ndarray:
-        """Tell which parameters the snapped points (n, d) ask for: Booleans of shape (n, d)."""
+        """Return which parameters the snapped points (n, d) ask for: Booleans of shape (n, d)."""
         if self._activity is None:
             return np.ones(x.shape, dtype=bool)
         return self._activity(self._all_features(x))
 
     @property
     def typical_size(self) -> int:
-        """How many parameters a configuration has: d, in a conditional space their average."""
+        """Return how many parameters a configuration has, in a conditional space on average."""
         return self.n_dimensions if self._activity is None else self._activity.typical_size
 
     def features(self, x: np.ndarray) -> np.ndarray:
-        """Give what the models see of snapped points (n, d): shape (n, f), within [0, 1].
+        """Return what the models see of snapped points (n, d): shape (n, f), within [0, 1].
 
         Discrete levels spread over the whole of [0, 1]; unordered categoricals are one-hot, with
         no level at all where they are not active. Other inactive parameters are seen at 0.5.
@@ -135,14 +135,14 @@ class SearchSpace:
         return np.where(active, features, np.where(self._of_one_hot(), 0.0, 0.5))
 
     def owners(self) -> np.ndarray:
-        """Give the parameter of each feature: indices of shape (f,)."""
+        """Return the parameter of each feature: indices of shape (f,)."""
         return np.repeat(np.arange(self.n_dimensions), self._widths)
 
     def _of_one_hot(self) -> np.ndarray:
         return np.asarray(np.repeat(self._one_hot, self._widths))
 
     def _all_features(self, x: np.ndarray) -> np.ndarray:
-        """Give the features as if all parameters were active."""
+        """Return the features as if all parameters were active."""
         columns: list[np.ndarray] = []
         for j, dimension in enumerate(self._dimensions):
             column = x[:, j]
@@ -156,12 +156,12 @@ class SearchSpace:
         return np.stack(columns, axis=1)
 
     def level_features(self) -> np.ndarray:
-        """Tell which features are levels of a categorical or Boolean: Booleans of shape (f,)."""
+        """Return which features are levels of a categorical or Boolean: Booleans of shape (f,)."""
         is_level = self._one_hot | (self.is_categorical & (self.n_levels <= 2))
         return np.repeat(is_level, self._widths)
 
     def levels(self, x: np.ndarray) -> np.ndarray:
-        """Tell which levels of the categoricals and Booleans points (n, d) have.
+        """Return which levels of the categoricals and Booleans points (n, d) have.
 
         Returns:
             Booleans of shape (n, l), one column a level.
@@ -170,20 +170,20 @@ class SearchSpace:
         return np.concatenate([seen > 0.5, seen[:, self._two_levels()] < 0.5], axis=1)
 
     def features_of_levels(self) -> np.ndarray:
-        """Give the feature by which each level of :meth:`levels` is seen: indices (l,)."""
+        """Return the feature by which each level of :meth:`levels` is seen: indices (l,)."""
         index = np.flatnonzero(self.level_features())
         return np.concatenate([index, index[self._two_levels()]])
 
     def _two_levels(self) -> np.ndarray:
-        """Tell which of the level features stand for two levels, their 0 and their 1."""
+        """Return which of the level features stand for two levels, their 0 and their 1."""
         return np.asarray(np.repeat(~self._one_hot, self._widths)[self.level_features()])
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Give the parameter values of points (n, d): for each name an array (n,)."""
+        """Return the parameter values of points (n, d): for each name an array (n,)."""
         return {name: self.column(j, x[:, j]) for j, name in enumerate(self.names)}
 
     def column(self, j: int, units: np.ndarray) -> np.ndarray:
-        """Give the values (n,) of parameter number j at unit coordinates (n,).
+        """Return the values (n,) of parameter number j at unit coordinates (n,).
 
         Integers that do not fit into 64 bits come as Python's.
         """
@@ -196,19 +196,25 @@ class SearchSpace:
 
     @property
     def is_pinned(self) -> np.ndarray:
-        """Whether each parameter is settled, Booleans of shape (d,)."""
+        """Return which parameters are fixed, Booleans of shape (d,)."""
         return np.asarray(np.isin(np.arange(self.n_dimensions), list(self._pinned)))
 
     def to_params(self, point: np.ndarray) -> dict[str, Any]:
-        """Give the parameters of one point (d,) as plain Python values."""
+        """Return the parameters of one point (d,) as plain Python values."""
         params: dict[str, Any] = {}
         for j, (name, distribution) in enumerate(self.distributions.items()):
             internal = float(self._dimensions[j].decode(point[j : j + 1])[0])
             params[name] = external_value(distribution, internal)
         return params
 
+    def asked_for(self, point: np.ndarray) -> dict[str, Any]:
+        """Return the parameters of one point (d,) that are active there."""
+        active = self.active(point[np.newaxis, :])[0]
+        params = self.to_params(point)
+        return {n: params[n] for n, is_active in zip(self.names, active, strict=True) if is_active}
+
     def to_unit(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """Give the snapped points (n, d) of parameter dictionaries.
+        """Return the snapped points (n, d) of parameter dictionaries.
 
         Parameters that one lacks were not asked for: their coordinates rest.
 
@@ -230,7 +236,7 @@ class SearchSpace:
         return self._dimensions[self.names.index(name)].encode(internal)
 
     def covers(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether ``params`` has some of the parameters, each inside its distribution."""
+        """Return whether ``params`` has some of the parameters, each inside its distribution."""
         shared = self.distributions.keys() & params.keys()
         try:
             return bool(shared) and all(
@@ -243,7 +249,7 @@ class SearchSpace:
             return False
 
     def sobol(self, n: int, seed: int, start: int = 0) -> np.ndarray:
-        """Give points number ``start`` … ``start + n - 1`` of a scrambled Sobol sequence, snapped.
+        """Return points ``start`` … ``start + n - 1`` of a scrambled Sobol sequence, snapped.
 
         Args:
             n: How many.

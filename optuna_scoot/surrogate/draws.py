@@ -1,7 +1,7 @@
 """Draws of the kernel's hyper-parameters from their posterior.
 
 After ten observations of nine parameters many length scales explain the data about equally well.
-Their mode takes one of them for the truth: a parameter that has not mattered yet is then held for
+Their mode takes one of them for the truth: a parameter that has not mattered yet then counts as
 irrelevant, and the search never looks there again. The average over a few draws keeps the doubt.
 
 The prior of their logarithms (of the main effects' share: of its logit) is Gaussian, which
@@ -146,7 +146,7 @@ def _step(
 
 
 def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray) -> LogLikelihood:
-    """Build the marginal log-likelihood of one output, up to a constant.
+    """Return the marginal log-likelihood of one output, up to a constant.
 
     Args:
         inputs: Features as the kernel sees them before they are scaled, shape (n, f).

@@ -76,7 +76,7 @@ def _model(
     medians: np.ndarray,
     choice: KernelChoice,
 ) -> Any:
-    """Build the batch of m GPyTorch models, all on the same inputs."""
+    """Return the batch of m GPyTorch models, all on the same inputs."""
     import torch
     from botorch.models import SingleTaskGP
     from gpytorch.means import ZeroMean

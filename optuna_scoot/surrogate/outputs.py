@@ -19,8 +19,8 @@ import numpy as np
 _FLOORS = (1.0, 3.0)
 
 # The logarithm of the values themselves asks that the least is a latency like the others. Where it
-# is next to nothing beside the median, the logarithm would spread out differences among numbers
-# that are all as good as zero.
+# is next to nothing compared with the median, the logarithm would spread out differences among
+# numbers that are all as good as zero.
 _LEAST_FOR_PURE_LOGARITHM = 0.1
 
 
@@ -39,11 +39,11 @@ class OutputTransform:
     scale: float
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Give standardised values of measured ones, any shape."""
+        """Return standardised values of measured ones, any shape."""
         return (self._transform(values) - self.location) / self.scale
 
     def backward(self, standardised: np.ndarray) -> np.ndarray:
-        """Give measured values of standardised ones (of a mean: the median)."""
+        """Return measured values of standardised ones (of a mean: the median)."""
         transformed = standardised * self.scale + self.location
         return transformed if self.shift is None else np.exp(transformed) - self.shift
 

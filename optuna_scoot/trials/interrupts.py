@@ -16,7 +16,7 @@ from optuna.study import _optimize
 
 
 def objective_was_interrupted() -> bool:
-    """Tell whether the trial that Optuna's loop ends now was interrupted from outside.
+    """Return whether the trial that Optuna's loop ends now was interrupted from outside.
 
     By the user, or by an error of Optuna's own, such as a storage that is away. False outside of
     that loop, where nothing is known.
@@ -28,7 +28,7 @@ def objective_was_interrupted() -> bool:
 
 
 def is_in_loop() -> bool:
-    """Tell whether ``study.optimize`` asks or tells, and not the user or another process."""
+    """Return whether ``study.optimize`` asks or tells, and not the user or another process."""
     return _loop() is not None
 
 
@@ -39,7 +39,7 @@ def _raised_by_objective() -> BaseException | None:
 
 
 def _loop() -> FrameType | None:
-    """Give the frame of the innermost loop that runs a trial in this thread."""
+    """Return the frame of the innermost loop that runs a trial in this thread."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code is not _optimize._run_trial.__code__:
         frame = frame.f_back

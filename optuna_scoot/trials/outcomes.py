@@ -31,8 +31,8 @@ PHASE_ATTR = "scoot:phase"
 _RETRY_HISTORY_ATTR = "retry_history"
 _FIXED_PARAMS_ATTR = "fixed_params"
 
-# A running trial is held for lost once so many times as many later ones have completed as others
-# run beside it: its worker was killed, and nothing in the storage will ever say so.
+# A running trial counts as lost once so many times as many later ones have completed as others
+# run with it: its worker was killed, and nothing in the storage will ever say so.
 _OVERTAKEN = 5
 
 FailureFilter = Callable[[FrozenTrial], bool]
@@ -51,11 +51,11 @@ class Outcome(Enum):
 def outcomes_of(
     trials: Sequence[FrozenTrial], failure_filter: FailureFilter | None = None
 ) -> list[Outcome]:
-    """Tell of each trial what it says about its parameters.
+    """Return of each trial what it says about its parameters.
 
     Args:
         trials: All of a study, in the order of their numbers.
-        failure_filter: Tells of a failed trial whether it says something about its parameters.
+        failure_filter: Says of a failed trial whether it says something about its parameters.
     """
     silent = _retried_numbers(trials) | _overtaken_numbers(trials)
     completed: set[str] = set()
@@ -86,17 +86,17 @@ def outcomes_of(
 
 
 def is_true(value: Any) -> bool:
-    """Tell whether an attribute means yes: Python's True or NumPy's, or a number other than 0."""
+    """Return whether an attribute means yes: True, NumPy's or Python's, or a number but 0."""
     return isinstance(value, (bool, np.bool_, numbers.Number)) and bool(value)
 
 
 def is_enqueued(trial: FrozenTrial) -> bool:
-    """Tell whether the user alone, no sampler, chose the trial's parameters."""
+    """Return whether the user alone, no sampler, chose the trial's parameters."""
     return _FIXED_PARAMS_ATTR in trial.system_attrs and PHASE_ATTR not in trial.user_attrs
 
 
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
-    """Give the parameters of a trial that the user chose; empty for a suggested trial."""
+    """Return the parameters of a trial that the user chose; empty for a suggested trial."""
     return dict(trial.system_attrs.get(_FIXED_PARAMS_ATTR, {}))
 
 
@@ -108,7 +108,7 @@ def _is_external(trial: FrozenTrial) -> bool:
 
 
 def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Give the numbers of trials that a later trial retries after a lost heartbeat."""
+    """Return the numbers of trials that a later trial retries after a lost heartbeat."""
     numbers: set[int] = set()
     for trial in trials:
         numbers.update(trial.system_attrs.get(_RETRY_HISTORY_ATTR, ()))
@@ -116,7 +116,7 @@ def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
 
 
 def _overtaken_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Give the numbers of running trials that are held for lost.
+    """Return the numbers of running trials that count as lost.
 
     Counted in trials, not in seconds: the clocks of several machines need not agree.
     """

@@ -16,7 +16,7 @@ Reports = Mapping[int, float]
 def believed_finals(
     pruned: Sequence[Reports], completed: Sequence[Reports], finals: Sequence[float]
 ) -> np.ndarray:
-    """Give the values that pruned trials would have ended with.
+    """Return the values that pruned trials would have ended with.
 
     The last report, and on top what trials that went on from that step have gained since, in the
     median. No pruned trial is believed to beat one that has completed: that is why it was cut.
@@ -44,7 +44,7 @@ def believed_finals(
 
 
 def _gain_since(step: int, completed: Sequence[Reports], finals: Sequence[float]) -> float:
-    """Give the median change from the report at a step to the end; 0 where no trial tells."""
+    """Return the median change from the report at a step to the end; 0 where no trial tells."""
     changes = [
         final - reports[step]
         for reports, final in zip(completed, finals, strict=True)

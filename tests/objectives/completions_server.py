@@ -20,12 +20,12 @@ class Answer:
     """How one request is answered.
 
     Attributes:
-        status: Status; other than 200 sends `text` as the body.
+        status: Status; other than 200 sends ``text`` as the body.
         text: Body of an error.
         chunks: (seconds to wait before it, tokens in it) of each streamed chunk.
         letter: What the text of a token is.
         usage: Whether the last event counts the tokens.
-        prompt_tokens: What `usage` says of the prompt.
+        prompt_tokens: What ``usage`` says of the prompt.
         raw: Bytes sent after the chunks as they are.
         end: "done" ends properly, "disconnect" cuts the connection, "hang" never ends.
         byte_by_byte: Send every byte on its own.

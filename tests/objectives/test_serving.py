@@ -59,7 +59,7 @@ def gaps_s(index: int, x: int) -> tuple[float, ...]:
 
 
 def record(index: int, x: int, error: str | None = None) -> RequestRecord:
-    """Request `index` as an engine with the parameter x answers it."""
+    """Request ``index`` as an engine with the parameter x answers it."""
     sent = 0.1 * index
     first, gaps = sent + first_token_s(index, x), gaps_s(index, x)
     n_tokens = len(gaps) + 1

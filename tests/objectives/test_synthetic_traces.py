@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from objectives.synthetic_traces import APPLICATIONS
-from objectives.synthetic_traces import Application
+from objectives.synthetic_traces import RECIPES
 from objectives.synthetic_traces import LengthLaw
+from objectives.synthetic_traces import TraceRecipe
 from objectives.synthetic_traces import generate
 from objectives.synthetic_traces import main
 from objectives.traces import BUNDLED
@@ -33,12 +33,12 @@ def expected_shares(law: LengthLaw) -> np.ndarray:
     return np.diff(cdf) / (cdf[-1] - cdf[0])
 
 
-@pytest.mark.parametrize("application", APPLICATIONS, ids=lambda a: a.name)
-def test_lengths_follow_their_laws(application: Application) -> None:
-    requests = generate(application).requests
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda a: a.name)
+def test_lengths_follow_their_laws(recipe: TraceRecipe) -> None:
+    requests = generate(recipe).requests
     columns = (
-        (application.question, [r.prompt_tokens - r.prefix_tokens for r in requests]),
-        (application.answer, [r.output_tokens for r in requests]),
+        (recipe.question, [r.prompt_tokens - r.prefix_tokens for r in requests]),
+        (recipe.answer, [r.output_tokens for r in requests]),
     )
     for law, lengths in columns:
         cdf = np.cumsum(expected_shares(law))
@@ -60,7 +60,7 @@ def test_quantiles_invert_the_law(law: LengthLaw) -> None:
 
 
 def test_schemas_are_used_by_rank() -> None:
-    sql = APPLICATIONS[0]
+    sql = RECIPES[0]
     counts = Counter(r.prefix_id for r in generate(sql).requests)
     weights = np.array([1 / k for k in range(1, len(sql.prefixes) + 1)])
     observed = [counts[f"sql-{k}"] for k in range(1, len(sql.prefixes) + 1)]
@@ -70,5 +70,5 @@ def test_schemas_are_used_by_rank() -> None:
 
 
 def test_a_longer_trace_begins_with_the_shorter() -> None:
-    bot = APPLICATIONS[1]
+    bot = RECIPES[1]
     assert generate(bot, 50).requests == generate(bot, 80).requests[:50]

@@ -146,7 +146,7 @@ def test_what_leaves_a_later_parameter_no_value_is_told() -> None:
         trial = study_of(quick(known_constraints=["a <= b"], seed=seed)).ask()
         if trial.suggest_int("a", 0, 9) > 5:
             with pytest.raises(
-                ConstraintError, match=r"no value of b .* beside a=\d. Pass search_"
+                ConstraintError, match=r"no value of b .* with a=\d. Pass search_"
             ):
                 trial.suggest_int("b", 0, 5)
             return

@@ -262,7 +262,7 @@ def test_what_a_crash_costs_keeps_the_search_away_from_crashes(two_objectives: b
     # The best lies beyond what crashes.
     values = np.stack([-x.sum(axis=1), x[:, 1] - x[:, 0]], axis=1)[:, : 1 + two_objectives]
     observations = _observations(x, values, crashed=np.array([[0.7, 0.75], [0.75, 0.65]]))
-    risk = learn(observations, _square(), Method(), FeasibilityThreshold(), 0).risk
+    risk = learn(observations, _square(), Method(), FeasibilityThreshold(), 0).crashes.risk
     assert risk is not None
     free, dear = (
         float(risk.probability(_suggested(observations, cost)[np.newaxis, :])[0])

@@ -21,9 +21,10 @@ from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.model import Model
 from optuna_scoot.model import learn
 from optuna_scoot.observations import Observations
+from optuna_scoot.search.nsga2 import Nsga2
 from optuna_scoot.space.points import row_keys
 from optuna_scoot.space.search_space import SearchSpace
-from optuna_scoot.startup import startup_point
+from optuna_scoot.startup import StartupChoice
 from optuna_scoot.suggestion import Suggestion
 from optuna_scoot.suggestion import _starts
 from optuna_scoot.suggestion import fill_up
@@ -33,6 +34,7 @@ from tests.optuna_scoot.observed import SQUARE
 from tests.optuna_scoot.observed import domain_of
 from tests.optuna_scoot.observed import learnt
 from tests.optuna_scoot.observed import observed
+from tests.optuna_scoot.observed import startup
 from tests.optuna_scoot.studies import QUICK
 from tests.optuna_scoot.studies import QUICK_PAPER
 
@@ -41,7 +43,7 @@ GRID: dict[str, BaseDistribution] = {"p": IntDistribution(0, 7), "q": IntDistrib
 CORNERLESS = Domain(SearchSpace(GRID), KnownConstraints(["p + q <= 12"]))
 """61 of 64 points."""
 
-PAPER = replace(QUICK_PAPER, population=16, generations=8)
+PAPER = replace(QUICK_PAPER, nsga2=Nsga2(population=16, generations=8))
 MODEL_SEED = 3
 
 
@@ -135,7 +137,8 @@ def test_of_two_objectives_the_papers_point_is_the_best_by_ehvi_among_what_is_fe
     expected = _numbers(free)[int(np.argmax(score))]
 
     # Feasibility decides: without it another point would be the best.
-    anything = score_function(replace(model, threshold=0.0), PAPER)(free)
+    anywhere = replace(model, crashes=replace(model.crashes, threshold=0.0))
+    anything = score_function(anywhere, PAPER)(free)
     assert _numbers(free)[int(np.argmax(anything))] != expected
     assert _numbers(_suggested(observations, PAPER).point[np.newaxis]) == [expected]
 
@@ -199,7 +202,7 @@ def test_a_suggestion_tells_median_and_width_in_measured_units(log_outputs: bool
 
 
 def test_a_start_up_point_that_is_taken_gives_way_to_one_that_is_not() -> None:
-    first = startup_point(CORNERLESS, 0, 11, balanced=True)
+    first = startup(CORNERLESS, 0, 11)
     nothing = observed(np.empty((0, 2)), np.empty((0, 1)), axes=GRID)
     taken = observed(np.empty((0, 2)), np.empty((0, 1)), axes=GRID, pending=[first])
     points = [
@@ -221,7 +224,7 @@ LEVELS: dict[str, BaseDistribution] = {
 @pytest.mark.parametrize("covering", [True, False])
 def test_start_up_covers_the_levels_that_no_trial_had_where_it_is_asked_to(covering: bool) -> None:
     domain = Domain(SearchSpace(LEVELS), KnownConstraints([]))
-    method = replace(QUICK, covering_startup=covering)
+    method = replace(QUICK, startup=StartupChoice(covering=covering))
     had = domain.space.to_unit([{"kind": "a", "n": n} for n in range(4)])
     observations = observed(had, [1.0] * 4, axes=LEVELS)
     kinds = [

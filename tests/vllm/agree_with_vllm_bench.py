@@ -26,8 +26,8 @@ from objectives.engines.vllm import VllmEngine
 from objectives.metrics import summarize
 from objectives.prompts import build_prompts
 from objectives.prompts import load_tokenizer
-from objectives.synthetic_traces import Application
 from objectives.synthetic_traces import LengthLaw
+from objectives.synthetic_traces import TraceRecipe
 from objectives.synthetic_traces import generate
 from objectives.workload import Workload
 from objectives.workload import build_workload
@@ -36,7 +36,7 @@ from tests.objectives.completions_server import CompletionsServer
 
 
 # Short enough that a model of 77 million weights serves some a second on two cores.
-SHORT = Application(
+SHORT = TraceRecipe(
     "short",
     question=LengthLaw(median=200, sigma=0.4, low=40, high=400),
     answer=LengthLaw(median=60, sigma=0.4, low=16, high=128),

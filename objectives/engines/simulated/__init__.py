@@ -5,13 +5,13 @@
     memory        what is left for the KV cache; when memory runs out
     step_time     the roofline: how long one iteration takes
     kv_cache      blocks and shared prefixes
+    sequence      one request, and when its tokens came
     scheduler     waiting and running queues of one replica
     cluster       replicas behind a router
-    engine        the `Engine` protocol
-    services      the paper's services by name
-    measured_runs runs of a real engine, and their file
-    calibration   coefficients of the step time from measured runs
+    engine        the ``Engine`` protocol
 
+``objectives.simulated_services`` offers the paper's services by name, and
+``objectives.calibration`` fits the coefficients of the step time to runs of a real engine.
 ``docs/simulated-engine.md`` says what is modelled and what is not.
 """
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from collections.abc import Sequence as SequenceOf
 
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.simulated.scheduler import Replica
-from objectives.engines.simulated.scheduler import Sequence
+from objectives.engines.simulated.sequence import Sequence
 
 
 def run_replicas(
-    replicas: SequenceOf[Replica], arrivals: Iterable[Sequence], max_timeouts: float = math.inf
+    replicas: list[Replica], arrivals: Iterable[Sequence], max_timeouts: float = math.inf
 ) -> dict[int, Replica]:
     """Serve requests to the end, each by the replica with the fewest unfinished ones.
 
@@ -46,7 +45,7 @@ def _queue_length(replica: Replica) -> int:
     return replica.unfinished
 
 
-def _check_timeouts(replicas: SequenceOf[Replica], limit: float) -> None:
+def _check_timeouts(replicas: list[Replica], limit: float) -> None:
     count = sum(replica.timed_out for replica in replicas)
     if count > limit:
         raise EngineCrash(

@@ -23,7 +23,7 @@ class EngineConfig:
         max_num_batched_tokens: Most tokens in one iteration.
         block_size: Tokens of one block of the KV cache.
         scheduler_delay_factor: The next prompt waits this many times the latency of the last.
-        enable_chunked_prefill: Whether prompts are cut to fit beside running decodes.
+        enable_chunked_prefill: Whether prompts are cut to fit next to running decodes.
         enable_prefix_caching: Whether the KV blocks of a shared prefix are kept and reused.
         disable_custom_all_reduce: Whether NCCL is used where the engine's own kernel could be.
         use_v2_block_manager: Which block manager keeps the block tables.
@@ -57,7 +57,7 @@ class EngineConfig:
         return dataclasses.replace(self, **values)
 
     def refusal(self, n_gpus: int, max_model_len: int) -> str | None:
-        """Tell why the engine refuses these parameters (section II-C2); None when it does not."""
+        """Return why the engine refuses these parameters (section II-C2), None if it does not."""
         tp = self.tensor_parallel_size
         if not 1 <= tp <= n_gpus:
             return f"tensor_parallel_size {tp} needs as many GPUs, and there are {n_gpus}"
@@ -78,7 +78,7 @@ class EngineConfig:
         return None
 
     def check(self, n_gpus: int, max_model_len: int, *, exclusive_caching: bool = True) -> None:
-        """Raise where the engine would refuse to start.
+        """Refuse what the engine would refuse to start with.
 
         Args:
             n_gpus: GPUs of the machine.

@@ -1,4 +1,4 @@
-"""The simulated engine: the `Engine` protocol over the scheduler, in virtual time.
+"""The simulated engine: the ``Engine`` protocol over the scheduler, in virtual time.
 
 Nothing is run and nothing is measured: a workload is passed through a model of continuous batching
 and the times that the model predicts come back as if a client had seen them.
@@ -11,12 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from types import TracebackType
 from typing import Any
-from typing import Self
 
 import numpy as np
 
+from objectives.engines.base import RunningEngine
 from objectives.engines.simulated.cluster import run_replicas
 from objectives.engines.simulated.config import EngineConfig
 from objectives.engines.simulated.hardware import GPU
@@ -25,7 +24,8 @@ from objectives.engines.simulated.memory import MemoryPlan
 from objectives.engines.simulated.memory import plan_cache
 from objectives.engines.simulated.memory import plan_memory
 from objectives.engines.simulated.scheduler import Replica
-from objectives.engines.simulated.scheduler import Sequence
+from objectives.engines.simulated.sequence import Sequence
+from objectives.engines.simulated.sequence import token_times
 from objectives.engines.simulated.step_time import StepCoefficients
 from objectives.engines.simulated.step_time import StepTime
 from objectives.metrics import FailureKind
@@ -69,14 +69,14 @@ class SimulatedEngine:
 
     @property
     def description(self) -> str:
-        """Say what this is: simulated."""
+        """Return what this is: simulated."""
         return f"simulated engine {self.name}"
 
     def start(self, params: Mapping[str, Any], label: str) -> RunningSimulatedEngine:
         """Check the parameters as the engine would when it starts.
 
         Args:
-            params: Values for the fields of `EngineConfig`; a missing one is in `defaults`.
+            params: Values for the fields of ``EngineConfig``; a missing one is in ``defaults``.
             label: Unused; there are no files to name.
 
         Raises:
@@ -94,7 +94,7 @@ class SimulatedEngine:
         return RunningSimulatedEngine(self, config, plan)
 
 
-class RunningSimulatedEngine:
+class RunningSimulatedEngine(RunningEngine):
     """One started simulated engine. Serving twice gives the same result twice: no cache is kept.
 
     Args:
@@ -110,7 +110,7 @@ class RunningSimulatedEngine:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """Facts for the trial's user attributes."""
+        """Return facts for the trial's user attributes."""
         return {
             "engine": self._engine.description,
             "simulated": True,
@@ -121,7 +121,7 @@ class RunningSimulatedEngine:
 
     @property
     def n_replicas(self) -> int:
-        """Copies of the model that fit on the machine's GPUs."""
+        """Return how many copies of the model fit on the machine's GPUs."""
         return self._engine.n_gpus // self._config.tensor_parallel_size
 
     def serve(self, workload: Workload) -> LoadResult:
@@ -180,17 +180,6 @@ class RunningSimulatedEngine:
     def stop(self) -> None:
         """Do nothing: nothing runs."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
 
 def _sequence(scheduled: ScheduledRequest, frontend: float) -> Sequence:
     request = scheduled.request
@@ -202,25 +191,6 @@ def _sequence(scheduled: ScheduledRequest, frontend: float) -> Sequence:
         request.prefix_id,
         request.prefix_tokens,
     )
-
-
-def token_times(sequence: Sequence, decode_times: np.ndarray) -> np.ndarray:
-    """Return when a sequence's tokens were produced.
-
-    Args:
-        sequence: A finished sequence.
-        decode_times: End of each D-iteration of its replica, shape (iterations,).
-
-    Returns:
-        Seconds, shape (output tokens,), increasing.
-    """
-    times = np.empty(sum(1 + span.end - span.begin for span in sequence.spans))
-    position = 0
-    for first, begin, end in sequence.spans:
-        times[position] = first
-        times[position + 1 : position + 1 + end - begin] = decode_times[begin:end]
-        position += 1 + end - begin
-    return times
 
 
 def _record(scheduled: ScheduledRequest, times: np.ndarray) -> RequestRecord:

@@ -1,7 +1,7 @@
 """Published numbers of the GPUs, their links and the models that the simulated engine knows.
 
 Peak numbers are the vendors' (dense half precision, no sparsity). What a kernel reaches of them is
-a coefficient of :mod:`objectives.engines.simulated.step_time`, not a number of this file.
+a coefficient of ``objectives.engines.simulated.step_time``, not a number of this file.
 
 Sources:
     A10: NVIDIA A10 Tensor Core GPU datasheet: 24 GB GDDR6, 600 GB/s, 125 TFLOPS FP16 tensor,
@@ -97,12 +97,12 @@ class ModelShape:
 
     @property
     def weight_bytes(self) -> float:
-        """Bytes of all weights."""
+        """Return the bytes of all weights."""
         return 2.0 * self.parameters
 
     @property
     def kv_bytes_per_token(self) -> float:
-        """Bytes of the keys and values of one token in all layers."""
+        """Return the bytes of the keys and values of one token in all layers."""
         head_size = self.hidden / self.heads
         return 2.0 * 2.0 * self.layers * self.kv_heads * head_size
 

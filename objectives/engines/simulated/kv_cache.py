@@ -3,12 +3,15 @@
 Blocks are counted, not numbered: which block holds what has no influence on time. A sequence of c
 tokens holds ceil(c / block_size) blocks, of which those that lie wholly within its shared prefix
 belong to the prefix. A prefix that nobody uses stays until its blocks are needed; the prefix that
-was used longest ago gives first, from its end.
+was used longest ago gives its blocks back first, from its end.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
+
+@dataclass(slots=True, eq=False)
 class Prefix:
     """The blocks of one shared prefix.
 
@@ -19,13 +22,10 @@ class Prefix:
         last_used: A counter that orders prefixes by their last use.
     """
 
-    __slots__ = ("computed", "last_used", "resident", "users")
-
-    def __init__(self) -> None:
-        self.resident = 0
-        self.computed = 0
-        self.users = 0
-        self.last_used = 0
+    resident: int = 0
+    computed: int = 0
+    users: int = 0
+    last_used: int = 0
 
 
 class BlockPool:
@@ -54,7 +54,7 @@ class BlockPool:
 
     @property
     def available(self) -> int:
-        """Blocks that are free or held by a prefix that nobody uses."""
+        """Return how many blocks are free or held by a prefix that nobody uses."""
         return self.free + self._unused
 
     def blocks(self, tokens: int) -> int:

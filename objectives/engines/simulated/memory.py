@@ -2,7 +2,7 @@
 
 The engine loads its share of the weights, runs one iteration as large as its limits allow, and
 gives what remains of ``gpu_memory_utilization`` (0.9) to the KV cache (vLLM 0.4, worker.py).
-Beside that share live the CUDA context and the CUDA graphs. Large ``max_num_seqs`` cost memory
+Outside that share live the CUDA context and the CUDA graphs. Large ``max_num_seqs`` cost memory
 through the sampler, which sorts the logits of every sequence in single precision; large
 ``max_num_batched_tokens`` through the activations of the feed-forward layer.
 """
@@ -49,7 +49,7 @@ class MemoryPlan:
     iteration_bytes: float
 
     def check_iteration(self, tokens: int, sequences: int) -> None:
-        """Raise when an iteration of this size does not fit.
+        """Refuse an iteration of a size that does not fit.
 
         Raises:
             EngineCrash: With the reason ``out_of_memory``.
@@ -98,7 +98,7 @@ def plan_memory(gpu: GPU, model: ModelShape, config: EngineConfig) -> MemoryPlan
 
 
 def plan_cache(cache_bytes: float, model: ModelShape, config: EngineConfig) -> MemoryPlan:
-    """Plan a KV cache of a size that is given, beside which no memory runs out.
+    """Plan a KV cache of a given size; nothing else runs out of memory.
 
     Raises:
         EngineCrash: ``startup_failed`` where it cannot hold one longest sequence.

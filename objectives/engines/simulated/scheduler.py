@@ -16,7 +16,7 @@ token, so that counts suffice. Symbols: D counts the iterations with decodes; a 
 to decode at D0 with c0 tokens holds c0 + D - D0, needs a block when that is a multiple of the
 block size, that is when D mod block_size equals its phase, and ends at a D known in advance. A run
 of iterations costs a few additions each, and per-token times are read off the list of the times
-of the D-iterations afterwards. ``fast_forward=False`` schedules every iteration anew instead; the
+of the D-iterations afterwards. ``fast_forward=False`` schedules every single iteration; the
 results are the same to the last bit.
 """
 
@@ -25,78 +25,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from typing import NamedTuple
 
 from objectives.engines.simulated.config import EngineConfig
 from objectives.engines.simulated.kv_cache import BlockPool
 from objectives.engines.simulated.memory import MemoryPlan
+from objectives.engines.simulated.sequence import Sequence
+from objectives.engines.simulated.sequence import Span
 from objectives.engines.simulated.step_time import StepTime
-
-
-class Span(NamedTuple):
-    """Tokens that a sequence produced in one stay: one by its prompt, then one a D-iteration.
-
-    Attributes:
-        first: Time of the token that ended the prompt (or its recomputation).
-        begin: First D-iteration of the stay.
-        end: D-iteration behind the last of the stay.
-    """
-
-    first: float
-    begin: int
-    end: int
-
-
-class Sequence:
-    """One request inside the engine.
-
-    Attributes:
-        index: Position in the workload.
-        arrival: When it came to the engine, in seconds.
-        prompt: Tokens of the prompt.
-        output: Tokens to produce, at least 1.
-        prefix_id: Name of the prefix that it shares, if any.
-        prefix_tokens: Length of that prefix.
-        produced: Tokens produced up to its last change of state.
-        deadline: When waiting on becomes a time-out.
-        shared: Blocks that belong to its prefix.
-        computed: Tokens of the prompt whose keys and values exist, while it is being prefilled.
-        target: Tokens of the prompt to compute, those to recompute included.
-        begin: D when it began to decode.
-        end: D when it will be finished.
-        spans: Its stays so far.
-        timed_out: Whether its client gave up.
-    """
-
-    __slots__ = (
-        "arrival", "begin", "computed", "deadline", "end", "index", "output", "prefix_id",
-        "prefix_tokens", "produced", "prompt", "shared", "spans", "target", "timed_out",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        index: int,
-        arrival: float,
-        prompt: int,
-        output: int,
-        prefix_id: str | None = None,
-        prefix_tokens: int = 0,
-    ) -> None:
-        self.index = index
-        self.arrival = arrival
-        self.prompt = prompt
-        self.output = output
-        self.prefix_id = prefix_id
-        self.prefix_tokens = prefix_tokens
-        self.produced = 0
-        self.deadline = math.inf
-        self.shared = 0
-        self.computed = 0
-        self.target = prompt
-        self.begin = 0
-        self.end = 0
-        self.spans: list[Span] = []
-        self.timed_out = False
 
 
 class Replica:
@@ -146,7 +81,7 @@ class Replica:
 
     @property
     def unfinished(self) -> int:
-        """Requests in the replica: what a router sees as its queue."""
+        """Return the number of requests in the replica: what a router sees as its queue."""
         return len(self._waiting) + len(self._running) + (self._partial is not None)
 
     def submit(self, sequence: Sequence) -> None:
@@ -290,7 +225,7 @@ class Replica:
         context = self._context if mixed else 0
         tokens = n + sum(size for size, _ in chunks)
         self.memory.check_iteration(tokens, n + len(batch))
-        duration = self._step_time.prompts(chunks, n, context)
+        duration = self._step_time.prompt_step(chunks, n, context)
         if admitted:
             self._prompt_latency = duration
         self.now += duration
@@ -348,7 +283,7 @@ class Replica:
         return self._phases[len(self.decode_times) % self.config.block_size]
 
     def _make_room(self) -> bool:
-        """Pre-empt until the next D-iteration's new blocks exist; tell whether that was needed."""
+        """Pre-empt until the next D-iteration's blocks exist; return whether that was needed."""
         preempted = False
         while self._growth() > self.pool.available:
             self._preempt_last()

@@ -7,7 +7,7 @@ decoding sequences, p GPUs in tensor parallel, L layers, h hidden width, W bytes
     t_linear     = max(T * W / (p * peak * e_gemm), W / (p * bandwidth * e_weights))
     t_attention  = C * kv_bytes / (p * bandwidth * e_kv * e_block)            decodes
                  + 4 L h * sum(c (f q + c / 2)) / (p * peak * e_attention)    chunks of c tokens
-                                                                              behind q earlier ones
+                                                                              after q earlier ones
     t_all_reduce = 2 L * (latency + 2 (p - 1) / p * 2 T h / bus)
     t_cpu        = step + sequences + prompt tokens + block table entries, one coefficient each
 
@@ -33,7 +33,7 @@ CUDA_GRAPH_MAX_SEQS = 256  # vLLM captures no graph for larger batches
 
 @dataclass(frozen=True, slots=True)
 class StepCoefficients:
-    """What the hardware numbers do not tell. Shares are in (0, 1], times in seconds.
+    """What the hardware numbers do not give. Shares are in (0, 1], times in seconds.
 
     Attributes:
         gemm_efficiency: Share of the peak operations that matrix products reach.
@@ -152,14 +152,14 @@ class StepTime:
             self._decode_terms[n] = terms
         return terms
 
-    def decode(self, n: int, context: int) -> float:
+    def decode_step(self, n: int, context: int) -> float:
         """Return the seconds of an iteration of n decodes over ``context`` tokens in all."""
         cpu, gpu, least = self.decode_terms(n)
         return (
             cpu + self.cpu_per_context * context + max(gpu + self.gpu_per_context * context, least)
         )
 
-    def prompts(self, chunks: list[tuple[int, int]], n: int, context: int) -> float:
+    def prompt_step(self, chunks: list[tuple[int, int]], n: int, context: int) -> float:
         """Return the seconds of an iteration with prompt tokens.
 
         Args:

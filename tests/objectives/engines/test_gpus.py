@@ -12,7 +12,7 @@ from objectives.engines import gpus
 
 @pytest.fixture
 def smi(tmp_path: Path) -> Path:
-    """A folder with an `nvidia-smi` that prints the file `rows` beside it."""
+    """A folder with an ``nvidia-smi`` that prints the file ``rows`` beside it."""
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\ncat {tmp_path}/rows\n", encoding="utf-8")
     program.chmod(0o755)

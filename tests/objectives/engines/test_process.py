@@ -206,7 +206,7 @@ def test_engine_and_guardian_have_process_groups_of_their_own(tmp_path: Path) ->
 
 
 def test_engine_is_in_the_session_of_its_worker(tmp_path: Path) -> None:
-    """Linux shares the processor out by session: see `objectives.engines.guardian`."""
+    """Linux shares the processor out by session: see ``objectives.engines.guardian``."""
     process = start(FOREVER, tmp_path / "log")
     assert os.getsid(process.pid) == os.getsid(process._guardian.pid) == os.getsid(0)
     process.stop()

@@ -222,7 +222,7 @@ def _deterministic(point: list[float]) -> improvement.LogImprovement:
 
 
 @pytest.mark.parametrize(
-    ("front", "reference", "point", "improvement"),
+    ("front", "reference", "point", "gain"),
     [
         # Dominated by (1,3), (2,2), (3,1) up to (4,4): 3 + 2 + 1. The point (1.5, 1.5) dominates
         # 2.5² = 6.25, of which 2.5 (above 3) + 2 (right of 2) + 0.5 (right of 3) are old.
@@ -242,12 +242,12 @@ def _deterministic(point: list[float]) -> improvement.LogImprovement:
     ],
 )
 def test_hypervolume_improvement_by_hand(
-    front: list[list[float]], reference: list[float], point: list[float], improvement: float
+    front: list[list[float]], reference: list[float], point: list[float], gain: float
 ) -> None:
     boxes = non_dominated_boxes(np.array(front, dtype=float), np.array(reference, dtype=float))
     value = improvement.log_expected_hypervolume_improvement(_deterministic(point), *boxes)
 
-    assert math.exp(value[0]) == pytest.approx(improvement, abs=1e-12)
+    assert math.exp(value[0]) == pytest.approx(gain, abs=1e-12)
 
 
 @pytest.mark.parametrize("n_objectives", [2, 3, 4])

@@ -43,9 +43,9 @@ def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> No
     rng = np.random.default_rng(2)
     x, y = rng.random((9, 3)), rng.normal(size=9)
     lengthscales, signal, noise = np.array([0.3, 0.8, 2.0]), 1.7, 0.05
-    covariance = matern(x / lengthscales, x / lengthscales, 1.5)
+    covariance = matern(x / lengthscales, x / lengthscales)
     if share is not None:
-        alone = [matern(x[:, [k]] / s, x[:, [k]] / s, 1.5) for k, s in enumerate(lengthscales)]
+        alone = [matern(x[:, [k]] / s, x[:, [k]] / s) for k, s in enumerate(lengthscales)]
         covariance = (1.0 - share) * covariance + share * np.mean(alone, axis=0)
     covariance = signal * covariance + (noise + 1e-6) * np.eye(9)
     expected = multivariate_normal(np.zeros(9), covariance).logpdf(y)

@@ -9,12 +9,12 @@ import pytest
 
 from objectives.engines.simulated.cluster import run_replicas
 from objectives.engines.simulated.config import EngineConfig
-from objectives.engines.simulated.engine import token_times
 from objectives.engines.simulated.hardware import A10
 from objectives.engines.simulated.hardware import LLAMA2_7B
 from objectives.engines.simulated.memory import MemoryPlan
 from objectives.engines.simulated.scheduler import Replica
-from objectives.engines.simulated.scheduler import Sequence
+from objectives.engines.simulated.sequence import Sequence
+from objectives.engines.simulated.sequence import token_times
 from objectives.engines.simulated.step_time import StepCoefficients
 from objectives.engines.simulated.step_time import StepTime
 
@@ -143,14 +143,14 @@ class PlainScheduler:
             budget -= request.goal
             batch.append(request)
         if batch:
-            self.latency = self.step.prompts([(r.goal, 0) for r in batch], 0, 0)
+            self.latency = self.step.prompt_step([(r.goal, 0) for r in batch], 0, 0)
             self.now += self.latency
             for request in batch:
                 request.held = request.goal
                 self.emit(request)
             return
         decoding = self.make_room(list(self.running))
-        self.now += self.step.decode(len(decoding), sum(r.held for r in decoding))
+        self.now += self.step.decode_step(len(decoding), sum(r.held for r in decoding))
         for request in decoding:
             request.held += 1
             self.emit(request)
@@ -175,9 +175,9 @@ class PlainScheduler:
         sizes = [(size, request.held) for request, size in chunks if size]
         context = sum(r.held for r in decoding)
         if sizes:
-            duration = self.step.prompts(sizes, len(decoding), context)
+            duration = self.step.prompt_step(sizes, len(decoding), context)
         else:
-            duration = self.step.decode(len(decoding), context)
+            duration = self.step.decode_step(len(decoding), context)
         if new:
             self.latency = duration
         self.now += duration
@@ -335,7 +335,7 @@ def test_prompts_come_before_decodes_without_chunks() -> None:
     run_replicas([replica], [early, late])
     times = token_times(early, np.array(replica.decode_times))
     stall = max(np.diff(times))
-    prompt = StepTime(A10, LLAMA2_7B, config, StepCoefficients()).prompts([(2000, 0)], 0, 0)
+    prompt = StepTime(A10, LLAMA2_7B, config, StepCoefficients()).prompt_step([(2000, 0)], 0, 0)
     assert stall > prompt
     assert np.median(np.diff(times)) < prompt / 5
 
@@ -371,8 +371,8 @@ def test_the_second_of_a_shared_prefix_computes_only_the_rest() -> None:
     run_replicas([replica], requests)
     step = StepTime(A10, LLAMA2_7B, config, StepCoefficients())
     taken = [request.spans[0].first - request.arrival for request in requests]
-    assert taken[0] == pytest.approx(step.prompts([(1056, 0)], 0, 0))
-    assert taken[1] == pytest.approx(step.prompts([(32, 1024)], 0, 0))
+    assert taken[0] == pytest.approx(step.prompt_step([(1056, 0)], 0, 0))
+    assert taken[1] == pytest.approx(step.prompt_step([(32, 1024)], 0, 0))
 
 
 def test_who_waits_too_long_is_given_up() -> None:
@@ -389,7 +389,7 @@ def test_who_waits_too_long_is_given_up() -> None:
 def test_one_request_at_a_time_is_an_m_d_1_queue(load: float) -> None:
     """Pollaczek-Khinchine: the mean wait is load * service / (2 (1 - load))."""
     config = EngineConfig(max_num_seqs=1)
-    service = StepTime(A10, LLAMA2_7B, config, StepCoefficients()).prompts([(500, 0)], 0, 0)
+    service = StepTime(A10, LLAMA2_7B, config, StepCoefficients()).prompt_step([(500, 0)], 0, 0)
     rng = np.random.default_rng(0)
     n = 40_000
     arrivals = np.cumsum(rng.exponential(service / load, n))

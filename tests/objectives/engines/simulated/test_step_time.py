@@ -37,20 +37,20 @@ def ideal(gpu: GPU = A100, **params: object) -> StepTime:
 
 def test_one_decode_reads_every_weight_once() -> None:
     # 13.016e9 weights of 2 bytes at 2039 GB/s.
-    assert ideal().decode(1, 0) == pytest.approx(26.032e9 / 2039e9)
+    assert ideal().decode_step(1, 0) == pytest.approx(26.032e9 / 2039e9)
 
 
 def test_decodes_read_the_keys_and_values_of_their_context() -> None:
     # A token of LLaMA2-13B has 2 * 2 bytes * 40 layers * 5120 = 819,200 bytes.
     assert LLAMA2_13B.kv_bytes_per_token == 819_200
-    more = ideal().decode(1, 10_000) - ideal().decode(1, 0)
+    more = ideal().decode_step(1, 10_000) - ideal().decode_step(1, 0)
     assert more == pytest.approx(10_000 * 819_200 / 2039e9)
 
 
 def test_a_long_prompt_is_bound_by_operations() -> None:
     # Two operations a weight and token; attention 4 L h n^2 / 2.
     operations = 2 * 13.016e9 * 4096 + 4 * 40 * 5120 * 4096**2 / 2
-    assert ideal().prompts([(4096, 0)], 0, 0) == pytest.approx(operations / 312e12, rel=1e-3)
+    assert ideal().prompt_step([(4096, 0)], 0, 0) == pytest.approx(operations / 312e12, rel=1e-3)
 
 
 def test_chunks_attend_to_the_same_pairs_as_the_whole_prompt() -> None:
@@ -58,9 +58,9 @@ def test_chunks_attend_to_the_same_pairs_as_the_whole_prompt() -> None:
     ridge = 312e12 / 2039e9  # tokens above which the linear layers are bound by operations
     chunks = [(1024, 0), (1024, 1024), (1024, 2048), (1024, 3072)]
     assert ridge < 1024
-    parts = sum(step.prompts([chunk], 0, 0) for chunk in chunks)
+    parts = sum(step.prompt_step([chunk], 0, 0) for chunk in chunks)
     reread = (1024 + 2048 + 3072) * 819_200 / 2039e9
-    assert parts - reread == pytest.approx(step.prompts([(4096, 0)], 0, 0), rel=1e-3)
+    assert parts - reread == pytest.approx(step.prompt_step([(4096, 0)], 0, 0), rel=1e-3)
 
 
 def test_all_reduce_of_two_gpus_moves_the_message_once() -> None:
@@ -84,7 +84,7 @@ def test_custom_all_reduce_needs_a_small_message_and_a_direct_link() -> None:
 
 def test_a_larger_block_is_read_faster_and_has_fewer_table_entries() -> None:
     times = [
-        StepTime(A10, LLAMA2_7B, EngineConfig(block_size=size), StepCoefficients()).decode(
+        StepTime(A10, LLAMA2_7B, EngineConfig(block_size=size), StepCoefficients()).decode_step(
             32, 9999
         )
         for size in (8, 16, 32)
@@ -106,5 +106,5 @@ def test_bookkeeping_costs_time_for_every_sequence(name: str, value: bool) -> No
 
 def test_large_batches_are_launched_without_graphs() -> None:
     step = ideal(dataclasses.replace(A100, bandwidth=1e18, peak_flops=1e21))
-    assert step.decode(256, 0) < 1e-6
-    assert step.decode(257, 0) == pytest.approx(40 * 2.5e-4)
+    assert step.decode_step(256, 0) < 1e-6
+    assert step.decode_step(257, 0) == pytest.approx(40 * 2.5e-4)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class SSEDecoder:
-    """Collects bytes and gives the payload of each event once it is complete.
+    """A decoder that collects bytes and returns the payload of each event once it is complete.
 
     Example:
         >>> decoder = SSEDecoder()

@@ -1,8 +1,6 @@
-"""Public trace formats, turned into rows of this project's JSONL (``docs/traces.md``).
+"""Rows of public trace formats, turned into rows of this project's JSONL (``docs/traces.md``).
 
-A format is told by the names of its columns or keys, whatever their case. What a column counts in
-is part of the format where its source documents it. Where it does not, or where another source
-uses the same names otherwise, the file has to prove it or the user has to say it:
+What a format leaves open follows from the file, or the user has to say it:
 
 * The Mooncake traces (Qin et al., FAST 2025) count whole milliseconds, with one hash id for each
   block of 512 tokens; equal leading ids mean an equal beginning of the prompts. Others write the
@@ -18,123 +16,30 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from objectives.stamps import TimeUnit
-from objectives.stamps import to_seconds
-from objectives.trace_files import NumberedRow
-from objectives.trace_files import TraceFile
-from objectives.trace_files import as_words
-from objectives.trace_files import shown
-from objectives.trace_files import whole_number
+from objectives.trace_formats.formats import AIPERF_TEXT
+from objectives.trace_formats.formats import BAILIAN
+from objectives.trace_formats.formats import BAILIAN_BLOCK
+from objectives.trace_formats.formats import INDEX
+from objectives.trace_formats.formats import MOONCAKE
+from objectives.trace_formats.formats import MOONCAKE_BLOCK
+from objectives.trace_formats.formats import TEXTS
+from objectives.trace_formats.formats import PublicTraceError
+from objectives.trace_formats.formats import TraceFormat
+from objectives.trace_formats.formats import names_of
+from objectives.trace_formats.rows import NumberedRow
+from objectives.trace_formats.rows import TraceFile
+from objectives.trace_formats.rows import as_words
+from objectives.trace_formats.rows import shown
+from objectives.trace_formats.rows import whole_number
+from objectives.trace_formats.stamps import TimeUnit
+from objectives.trace_formats.stamps import to_seconds
 
 
-MOONCAKE_BLOCK = 512  # tokens that one of Mooncake's hash ids stands for
-BAILIAN_BLOCK = 16
 # Milliseconds a request, on average, below which stamps may as well be seconds: 50 requests/s.
 LEAST_GAP_MS = 20
-
-AIPERF_TEXT = "text_input"  # AIPerf's name, whose trace files count milliseconds
-TEXTS = ("prompt", AIPERF_TEXT)
-CHATS = ("conversations", "conversation", "messages")
-
-
-class PublicTraceError(ValueError):
-    """A file in a public trace format is not as it should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class TraceFormat:
-    """How a source names its columns or keys, in lower case.
-
-    Attributes:
-        name: The source.
-        prompt: Length of the prompt; may be missing where there is a text.
-        output: Length of the answer.
-        time: Arrival; None: the format has none.
-        needs_time: Whether a file without that column is in another format.
-        unit: Of a number in that column; None: to be proven or said.
-        blocks: The column of the hash ids.
-        known: Further columns of the source, which change nothing about the load or follow from
-            the others.
-    """
-
-    name: str
-    prompt: str
-    output: str
-    time: str | None = None
-    needs_time: bool = False
-    unit: TimeUnit | None = None
-    blocks: str | None = None
-    known: frozenset[str] = frozenset()
-
-    def fits(self, names: Mapping[str, str]) -> bool:
-        """Whether columns of these names, in lower case, are in this format."""
-        has_prompt = self.prompt in names or any(text in names for text in TEXTS)
-        has_time = not self.needs_time or self.time in names
-        return has_prompt and has_time and self.output in names
-
-
-AZURE = TraceFormat("Azure", "contexttokens", "generatedtokens", "timestamp", needs_time=True)
-BURST_GPT = TraceFormat(
-    "BurstGPT",
-    "request tokens",
-    "response tokens",
-    "timestamp",
-    needs_time=True,
-    unit="s",
-    known=frozenset({"model", "total tokens", "log type", "session id", "elapsed time"}),
-)
-VIDUR = TraceFormat(
-    "lengths",
-    "num_prefill_tokens",
-    "num_decode_tokens",
-    "arrived_at",
-    unit="s",
-    known=frozenset({"num_total_tokens", "pd_ratio"}),
-)
-GUIDE_LLM = TraceFormat("GuideLLM", "prompt_tokens_count", "output_tokens_count")
-MOONCAKE = TraceFormat(
-    "Mooncake", "input_length", "output_length", "timestamp", needs_time=True, blocks="hash_ids"
-)
-BAILIAN = TraceFormat(
-    "Qwen-Bailian",
-    "input_length",
-    "output_length",
-    "timestamp",
-    needs_time=True,
-    unit="s",
-    blocks="hash_ids",
-    known=frozenset({"chat_id", "parent_chat_id", "type", "turn"}),
-)
-FORMATS = (AZURE, BURST_GPT, VIDUR, GUIDE_LLM, BAILIAN, MOONCAKE)
-# An index that a table was written with says nothing.
-_INDEX = frozenset({"index", "unnamed: 0"})
-
-
-def find_format(names: Mapping[str, str]) -> TraceFormat | None:
-    """The public format of a file with these columns or keys, None when it is in none.
-
-    Args:
-        names: The names in lower case, with the names as they stand in the file.
-    """
-    for trace_format in FORMATS:
-        if trace_format is BAILIAN and "chat_id" not in names:
-            continue
-        if trace_format.fits(names):
-            return trace_format
-    return None
-
-
-def describe_formats() -> str:
-    """The columns of tables that are read, for a message."""
-    return (
-        "TIMESTAMP, ContextTokens, GeneratedTokens (Azure), Timestamp, Request tokens, Response "
-        "tokens (BurstGPT), num_prefill_tokens, num_decode_tokens (lengths), prompt_tokens_count, "
-        "output_tokens_count (GuideLLM) or prompt_tokens, output_tokens"
-    )
 
 
 def convert(
@@ -154,8 +59,8 @@ def convert(
         were left out, and which columns were not used.
 
     Raises:
-        PublicTraceError: A row is not as it should be.
-        StampError: A time is none, or nothing tells its unit.
+        PublicTraceError: A row is invalid.
+        StampError: A time is not one, or its unit is unknown.
     """
     table = _Table(file, trace_format)
     lengths = [table.lengths(line, row) for line, row in file.rows]
@@ -182,7 +87,7 @@ def _notes(file: TraceFile, n_kept: int, table: _Table) -> Iterator[str]:
 
 
 class _Table:
-    """A file in a format: reads cells by the format's names."""
+    """A file in a format, whose cells are read by the format's names."""
 
     def __init__(self, file: TraceFile, trace_format: TraceFormat) -> None:
         self._format = trace_format
@@ -195,16 +100,16 @@ class _Table:
         self.has_time = trace_format.time in self._names
 
     def unused(self) -> list[str]:
-        """Columns that were not used, though nobody knows that they do not matter."""
+        """Return columns that were not used, though nobody knows that they do not matter."""
         f = self._format
-        used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | _INDEX
+        used = {f.prompt, f.output, f.time, f.blocks, self._text} | f.known | INDEX
         return [as_words(name) for lower, name in self._names.items() if lower not in used]
 
     def lengths(self, line: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Lengths and text of a request; None when it has no prompt or no answer.
+        """Return lengths and text of a request; None when it has no prompt or no answer.
 
         Raises:
-            PublicTraceError: A length is no whole number, or is missing.
+            PublicTraceError: A length is missing or not a whole number.
         """
         self._check_turns(line, row)
         request: dict[str, Any] = {}
@@ -234,10 +139,10 @@ class _Table:
             )
 
     def blocks(self, rows: Sequence[NumberedRow]) -> list[Sequence[int]] | None:
-        """The hash ids of each row; None when the file has none.
+        """Return the hash ids of each row; None when the file has none.
 
         Raises:
-            PublicTraceError: They are no list.
+            PublicTraceError: They are not a list.
         """
         if self._format.blocks not in self._names:
             return None
@@ -250,10 +155,10 @@ class _Table:
     def block_tokens(
         self, requests: Sequence[Mapping[str, Any]], blocks: Sequence[Sequence[int]]
     ) -> int:
-        """Tokens that one hash id stands for.
+        """Return the number of tokens that one hash id stands for.
 
         Raises:
-            PublicTraceError: The file does not tell it.
+            PublicTraceError: The file does not determine it.
         """
         lengths = [request.get("prompt_tokens", 0) for request in requests]
         if self._format is BAILIAN:
@@ -273,10 +178,10 @@ class _Table:
         blocks: Sequence[Sequence[int]] | None,
         time_unit: TimeUnit | None,
     ) -> list[float]:
-        """When each request arrives.
+        """Return when each request arrives.
 
         Raises:
-            StampError: A time is none, or nothing tells its unit.
+            StampError: A time is not one, or its unit is unknown.
         """
         assert self._format.time is not None
         column = self._names[self._format.time]
@@ -294,7 +199,7 @@ class _Table:
         requests: Sequence[Mapping[str, Any]],
         blocks: Sequence[Sequence[int]] | None,
     ) -> bool:
-        """Whether a file has all that Mooncake's own have, so that its stamps are milliseconds."""
+        """Return whether a file has all that Mooncake's own have, and so counts milliseconds."""
         if not all(type(stamp) is int for stamp in stamps):
             return False
         if blocks is None or not all(blocks):
@@ -309,16 +214,10 @@ class _Table:
         return None if lower is None else row.get(self._names.get(lower, lower))
 
 
-def names_of(file: TraceFile) -> dict[str, str]:
-    """The columns or keys of a file: in lower case, and as they stand there."""
-    names = file.columns or dict.fromkeys(key for _, row in file.rows for key in row)
-    return {name.lower(): name for name in names}
-
-
 def _with_shared_tokens(
     requests: Sequence[dict[str, Any]], blocks: Sequence[Sequence[int]], table: _Table
 ) -> list[dict[str, Any]]:
-    """Requests with the beginning that they share, by its hash ids; a text shares what it does."""
+    """Return the requests with the prefixes that their hash ids say; a text needs none."""
     blocks = [[] if "prompt" in r else ids for r, ids in zip(requests, blocks, strict=True)]
     prefixes = shared_prefixes(blocks)
     if all(prefix_id is None for prefix_id, _ in prefixes):
@@ -334,11 +233,11 @@ def _with_shared_tokens(
 
 
 def block_size(lengths: Sequence[int], n_blocks: Sequence[int]) -> int:
-    """The tokens of a block, of which each prompt fills all but, perhaps, its last.
+    """Return the tokens of a block, of which each prompt fills all but, perhaps, its last.
 
     Args:
         lengths: Tokens of each prompt.
-        n_blocks: How many blocks each has; prompts with none tell nothing.
+        n_blocks: How many blocks each has; prompts without any are ignored.
 
     Returns:
         The one size, or the one power of two, with which all prompts have their number of blocks.
@@ -375,7 +274,7 @@ def shared_prefixes(block_lists: Sequence[Sequence[int]]) -> list[tuple[str | No
     shared prefix reaches to the last of its leading blocks that another prompt has too. From there
     the branch that most prompts take is followed to where sharing ends; where it ends names the
     prefix. So the turns of one chat, each a continuation of the one before, share one prefix at
-    several lengths. Branches that part are told apart: what two of them have in common is lost,
+    several lengths. Branches that separate count as different: what two of them share is lost,
     because a request has one prefix.
 
     Args:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from objectives.public_traces import PublicTraceError
-from objectives.public_traces import block_size
-from objectives.public_traces import shared_prefixes
+from objectives.trace_formats.convert import block_size
+from objectives.trace_formats.convert import shared_prefixes
+from objectives.trace_formats.formats import PublicTraceError
 from objectives.traces import Trace
 from objectives.traces import TraceError
 from objectives.traces import TraceRequest

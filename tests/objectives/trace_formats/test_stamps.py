@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from objectives.stamps import StampError
-from objectives.stamps import TimeUnit
-from objectives.stamps import numbers_to_seconds
-from objectives.stamps import to_seconds
-from objectives.stamps import unit_from_1970
+from objectives.trace_formats.stamps import StampError
+from objectives.trace_formats.stamps import TimeUnit
+from objectives.trace_formats.stamps import numbers_to_seconds
+from objectives.trace_formats.stamps import to_seconds
+from objectives.trace_formats.stamps import unit_from_1970
 
 
 def lines(stamps: tuple[Any, ...]) -> list[tuple[int, Any]]:

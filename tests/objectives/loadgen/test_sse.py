@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from objectives.sse import SSEDecoder
+from objectives.loadgen.sse import SSEDecoder
 
 
 STREAM = (

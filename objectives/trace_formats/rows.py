@@ -1,4 +1,4 @@
-"""Files of rows: from bytes to one mapping a row, whatever wrote the file.
+"""Files of rows: from bytes to one mapping a row, whichever program wrote them.
 
 Tables (CSV, separated by commas, semicolons, tabs or bars) and JSON, one object a line, in UTF-8
 or UTF-16, plain or compressed with gzip. What the columns and keys mean is not known here.
@@ -40,11 +40,11 @@ NumberedRow = tuple[int, Row]  # the line on which the row begins, from 1, and t
 
 
 class TraceFileError(ValueError):
-    """A file that is no table and no JSON, or a row that is broken; the message says where."""
+    """A file is neither a table nor JSON, or a row is broken; the message says where."""
 
 
 def kind_of(path: Path) -> str | None:
-    """The suffix that tells what a file is, without a `.gz`; None when it is none of these."""
+    """Return the suffix that says what a file is, without a ``.gz``; None for any other."""
     name = path.name.lower().removesuffix(".gz")
     return next((s for s in (*TABLES, *JSON_LINES) if name.endswith(s)), None)
 
@@ -67,11 +67,11 @@ def read_file(path: Path, kind: str) -> TraceFile:
 
     Args:
         path: The file.
-        kind: What `kind_of` says of it.
+        kind: What ``kind_of`` returns for it.
 
     Returns:
-        The rows. The cells of a table are texts without blanks around them, and a column without
-        a name is left out.
+        The rows. The cells of a table are texts without blanks around them; a column without a
+        name is left out.
 
     Raises:
         TraceFileError: The file or one of its rows cannot be read.
@@ -93,12 +93,12 @@ def read_file(path: Path, kind: str) -> TraceFile:
 
 
 def shown(value: object) -> str:
-    """A value in a message: never longer than a line."""
+    """Return a value for a message: never longer than a line."""
     return _SHORT.repr(value)
 
 
 def as_words(name: str) -> str:
-    """The name of a column in a message, on one line."""
+    """Return the name of a column for a message, on one line."""
     return " ".join(name.split())[:60]
 
 
@@ -117,7 +117,7 @@ def _table(lines: Iterator[str]) -> TraceFile:
     number, header = next(((n, line) for n, line in numbered if line.strip()), (1, ""))
     separator = max(_SEPARATORS, key=header.count)
     rest = (line for _, line in numbered)
-    limit = csv.field_size_limit(sys.maxsize)  # it is the whole process's
+    limit = csv.field_size_limit(sys.maxsize)  # a setting of the whole process
     try:
         rows = _cells(itertools.chain([header], rest), separator, number)
         _, columns = next(rows, (1, []))
@@ -130,7 +130,7 @@ def _table(lines: Iterator[str]) -> TraceFile:
 def _cells(
     lines: Iterator[str], separator: str, first_line: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each row that has any, with the line on which it begins."""
+    """Yield the cells of each row that has any, with the line on which it begins."""
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     while True:
         line = reader.line_num + first_line
@@ -203,7 +203,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number in a cell or a JSON value, also as `5.0`; None when it is none."""
+    """Return the whole number in a cell or a JSON value, also as ``5.0``; None for any other."""
     if isinstance(value, str):
         if value.isascii() and value.isdigit() and len(value) < 19:
             return int(value)

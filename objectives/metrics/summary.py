@@ -1,36 +1,18 @@
-"""From request records to serving metrics, by the definitions of ``vllm bench serve``.
-
-Symbols, for a request that completed: ``sent`` is the moment it was sent, ``first_token`` and
-``last_token`` the moments of its first and last streamed token event, ``n`` its output tokens.
-
-    TTFT = first_token - sent                   time to first token
-    E2EL = last_token - sent                    end-to-end latency
-    TPOT = (E2EL - TTFT) / (n - 1), n > 1       time per output token
-    ITL  = gaps between successive events       inter-token latency, pooled over all requests
-    request throughput = completed / duration   duration: start of the run to the end of the drain
-    goodput = completed within every given limit / duration
-
-Where this differs from ``vllm bench serve`` on purpose: a metric that no request defines is absent
-instead of zero, and a run in which nothing completed is an error.
-
-These rest on the requests that completed, so that a server which drops its slowest requests looks
-fast. What is optimised, :meth:`ServingMetrics.value`, therefore takes a failed request for one
-that was answered as late as a request may be. ``docs/metrics.md`` tells more.
-"""
+"""The metrics of a run from the records of its requests, as ``objectives.metrics`` defines."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
 from dataclasses import replace
-from enum import StrEnum
 
 import numpy as np
+
+from objectives.metrics.records import RequestRecord
 
 
 PERCENTILES = (50, 90, 95, 99)
@@ -42,129 +24,6 @@ class MetricsError(ValueError):
 
 class NoCompletedRequests(MetricsError):
     """Nothing completed, so that no metric has a value."""
-
-
-class FailureKind(StrEnum):
-    """Why a request failed. The value opens the text of ``RequestRecord.error``."""
-
-    CONNECTION = "connection"  # refused, reset, or closed before the answer began
-    HTTP_STATUS = "http status"  # an answer other than 200
-    STREAM = "stream"  # broken off, malformed, or an error sent within the stream
-    TIMEOUT = "timeout"  # longer than a request may take
-    DRAIN_TIMEOUT = "drain timeout"  # still running when the time to drain was over
-    ABORTED = "aborted"  # the run was called off, for instance because the engine died
-    CLIENT = "client"  # this side's fault: out of file descriptors or of ports
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
-    """What happened to one request. Times are in seconds from the start of the run.
-
-    Attributes:
-        index: Position in the workload, from 0.
-        scheduled: When the request was due.
-        sent: When it was sent, or was to be sent when it failed before; ``>= scheduled``.
-        first_token: When the first token event came; None when none came.
-        last_token: When the last token event came; None when none came.
-        prompt_tokens: Tokens of the prompt, as the server counted them where it said so.
-        output_tokens: Tokens generated, as the server counted them.
-        inter_token_latencies: Seconds between successive token events; one fewer than events.
-        error: None when the request completed, else a text that opens with a
-            :class:`FailureKind`, as ``"timeout: no answer within 60 s"``.
-        requested_tokens: Output tokens that were asked for; 0: not known.
-    """
-
-    index: int
-    scheduled: float
-    sent: float
-    first_token: float | None
-    last_token: float | None
-    prompt_tokens: int
-    output_tokens: int
-    inter_token_latencies: tuple[float, ...] = ()
-    error: str | None = None
-    requested_tokens: int = 0
-
-    @property
-    def completed(self) -> bool:
-        """Whether the request was answered in full."""
-        return self.error is None and self.first_token is not None and self.last_token is not None
-
-    @property
-    def failure_kind(self) -> FailureKind | None:
-        """The kind of failure, None when the request completed."""
-        if self.error is None:
-            return None
-        opening = self.error.partition(":")[0]
-        return FailureKind(opening) if opening in set(FailureKind) else FailureKind.STREAM
-
-    @property
-    def ttft(self) -> float:
-        """Time to first token in seconds; NaN when no token came."""
-        return math.nan if self.first_token is None else self.first_token - self.sent
-
-    @property
-    def latency(self) -> float:
-        """End-to-end latency in seconds, to the last token; NaN when no token came."""
-        return math.nan if self.last_token is None else self.last_token - self.sent
-
-    @property
-    def tpot(self) -> float | None:
-        """Time per output token in seconds; None when there is not more than one token."""
-        if self.output_tokens <= 1 or not self.completed:
-            return None
-        return (self.latency - self.ttft) / (self.output_tokens - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadResult:
-    """The outcome of one run of a workload against an engine.
-
-    Attributes:
-        records: One record a request, in the order of the workload.
-        duration: Seconds from the start of the run to the end of the drain.
-        max_lateness_s: The largest ``sent - scheduled``: how late the generator itself was.
-        p99_lateness_s: Its 99th percentile, which is what the limit applies to: one late
-            request in hundreds does not change the load, a late hundredth does.
-        lateness_limit_s: The largest ``p99_lateness_s`` of a sound measurement.
-        short_outputs: Completed requests with fewer output tokens than they asked for.
-        prompt_length_mismatches: Completed requests whose prompt the server counted otherwise
-            than the workload does.
-        longest_s: Seconds that no answer could take longer than, the same in all runs of a
-            workload: what a failed request counts as. None: not known, the duration stands in.
-    """
-
-    records: tuple[RequestRecord, ...]
-    duration: float
-    max_lateness_s: float = 0.0
-    p99_lateness_s: float = 0.0
-    lateness_limit_s: float = math.inf
-    short_outputs: int = 0
-    prompt_length_mismatches: int = 0
-    longest_s: float | None = None
-
-    @property
-    def too_late(self) -> bool:
-        """Whether the generator could not keep the schedule, so that the run proves nothing."""
-        return self.p99_lateness_s > self.lateness_limit_s
-
-    @property
-    def completed(self) -> int:
-        """Number of requests that completed."""
-        return sum(record.completed for record in self.records)
-
-    @property
-    def failed(self) -> int:
-        """Number of requests that did not complete."""
-        return len(self.records) - self.completed
-
-    def failures(self) -> Counter[FailureKind]:
-        """Count the failed requests by kind."""
-        return Counter(
-            record.failure_kind or FailureKind.STREAM
-            for record in self.records
-            if not record.completed
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +52,7 @@ class GoodputSLO:
             raise MetricsError(f"the limits of a goodput SLO are positive milliseconds: {self}")
 
     def met_by(self, record: RequestRecord) -> bool:
-        """Tell whether a request completed within every limit."""
+        """Return whether a request completed within every limit."""
         if not record.completed:
             return False
         pairs = (
@@ -208,7 +67,13 @@ class GoodputSLO:
 class LatencySummary:
     """A latency over many requests, in milliseconds.
 
-    ``std`` is the population's standard deviation; percentiles interpolate linearly.
+    Attributes:
+        mean: Arithmetic mean.
+        std: Standard deviation of the population.
+        p50: Median; percentiles interpolate linearly.
+        p90: 90th percentile.
+        p95: 95th percentile.
+        p99: 99th percentile.
     """
 
     mean: float
@@ -230,7 +95,7 @@ class LatencySummary:
 
 @dataclass(frozen=True, slots=True)
 class ServingMetrics:
-    """The metrics of one run; see the head of this module for the definitions.
+    """The metrics of one run, as ``objectives.metrics`` defines them.
 
     Latencies and throughputs are those of the requests that completed, but for ``optimised``.
 
@@ -249,7 +114,8 @@ class ServingMetrics:
         itl_ms: Inter-token latency; None when no request had two token events.
         e2el_ms: End-to-end latency.
         optimised: The metrics under their flat names once more, with every failed request counted
-            as one that was answered as late as a request may be. Without failures it is `as_dict`.
+            as one that was answered as late as a request may be. Without failures it is
+            ``as_dict``.
     """
 
     completed: int
@@ -339,7 +205,7 @@ def summarize(
             failed request counts as in what is optimised.
 
     Returns:
-        The metrics. ``completed`` and ``failed`` tell how much they rest on; whether that
+        The metrics. ``completed`` and ``failed`` show how much they rest on; whether that
         suffices is for the caller to judge.
 
     Raises:
@@ -369,7 +235,7 @@ def summarize(
 
 
 def _latest_end(record: RequestRecord, longest_s: float | None) -> float:
-    """When a request that failed would have ended at the latest, as far as that is known.
+    """Return when a failed request would have ended at the latest, as far as that is known.
 
     Else a run would get shorter, and its throughput higher, by failing the last request early.
     """
@@ -383,7 +249,7 @@ def _metrics(
     duration: float,
     slo: GoodputSLO | None,
 ) -> ServingMetrics:
-    """Metrics of latencies that are given, and of the tokens of the requests that completed."""
+    """Return the metrics of given latencies and of the tokens of the requests that completed."""
     ttft = LatencySummary.of_seconds(samples.ttft)
     e2el = LatencySummary.of_seconds(samples.e2el)
     assert ttft is not None

@@ -1,8 +1,8 @@
 """Time stamps of traces, in seconds.
 
-A number alone does not tell its unit. It is known from the format, from the user, or from the
-number itself where it counts from 1970: as many seconds, milliseconds, microseconds or nanoseconds
-as that cannot be mistaken for each other. It is never guessed.
+A number alone has no unit. It is known from the format, from the user, or from the
+number itself where it counts from 1970: the seconds, milliseconds, microseconds and nanoseconds
+since then cannot be mistaken for each other. It is never guessed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from typing import Literal
 from typing import get_args
 
-from objectives.trace_files import shown
+from objectives.trace_formats.rows import shown
 
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
@@ -35,7 +35,7 @@ Stamp = tuple[int, Any]  # the line, and what stands there
 
 
 class StampError(ValueError):
-    """Stamps that are no times, or of which nothing tells the unit."""
+    """Stamps are not times, or their unit is unknown."""
 
 
 def to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | None) -> list[float]:
@@ -47,7 +47,7 @@ def to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | None) -> l
         unit: That of numbers, as the format or the user says; None: not known.
 
     Raises:
-        StampError: As `dates_to_seconds` and `numbers_to_seconds`.
+        StampError: As ``dates_to_seconds`` and ``numbers_to_seconds``.
     """
     if any(isinstance(stamp, str) and _DATE.fullmatch(stamp) for _, stamp in stamps):
         return dates_to_seconds(stamps, column)
@@ -63,7 +63,7 @@ def dates_to_seconds(stamps: Sequence[Stamp], column: str) -> list[float]:
         column: Their name, for messages.
 
     Raises:
-        StampError: One is no time, or some have a zone and others none.
+        StampError: One is not a time, or only some have a zone.
     """
     read = [_date(line, stamp, column) for line, stamp in stamps]
     zoned = [zone for _, zone in read]
@@ -86,7 +86,7 @@ def numbers_to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | No
         Seconds as the numbers say; from the earliest where they count from 1970.
 
     Raises:
-        StampError: One is no number, or nothing tells the unit.
+        StampError: One is not a number, or the unit is unknown.
     """
     numbers = [_number(stamp) for _, stamp in stamps]
     for (line, stamp), number in zip(stamps, numbers, strict=True):
@@ -110,7 +110,7 @@ def numbers_to_seconds(stamps: Sequence[Stamp], column: str, unit: TimeUnit | No
 
 
 def unit_from_1970(numbers: Sequence[Decimal | float]) -> TimeUnit | None:
-    """The unit in which all numbers are times since 1970, from 2001 to 2100; None: in none."""
+    """Return the unit in which all numbers are times since 1970, from 2001 to 2100, if any."""
     low, high = _FROM_1970
     for unit in UNITS:
         factor = _PER_SECOND[unit]
@@ -132,7 +132,7 @@ def _number(stamp: Any) -> Decimal | None:
 
 
 def _date(line: int, stamp: Any, column: str) -> tuple[int, bool]:
-    """Nanoseconds since 1970, and whether the stamp has a time zone; without, UTC is as good."""
+    """Return nanoseconds since 1970, and whether there is a time zone; without, UTC is as good."""
     match = _DATE.fullmatch(stamp) if isinstance(stamp, str) else None
     try:
         if match is None:

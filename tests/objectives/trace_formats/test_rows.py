@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from objectives.trace_files import TraceFile
-from objectives.trace_files import TraceFileError
-from objectives.trace_files import kind_of
-from objectives.trace_files import read_file
-from objectives.trace_files import shown
-from objectives.trace_files import whole_number
+from objectives.trace_formats.rows import TraceFile
+from objectives.trace_formats.rows import TraceFileError
+from objectives.trace_formats.rows import kind_of
+from objectives.trace_formats.rows import read_file
+from objectives.trace_formats.rows import shown
+from objectives.trace_formats.rows import whole_number
 
 
 def read(folder: Path, name: str, content: str | bytes) -> TraceFile:

@@ -1,0 +1,134 @@
+"""The server process of one trial: ready, alive, ended and why, and gone with all that it held."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+
+from objectives.engines import gpus
+from objectives.engines import ports
+from objectives.engines import readiness
+from objectives.engines.base import CrashReason
+from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
+from objectives.engines.failures import Phase
+from objectives.engines.failures import classify_exit
+from objectives.engines.failures import read_log
+from objectives.engines.process import SupervisedProcess
+
+
+DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
+
+
+@dataclass
+class EngineServer:
+    """A server process and the address that it serves on.
+
+    Attributes:
+        process: The process, started.
+        address: Where it will answer.
+        log: File that it writes.
+        tuned: Names of the trial's parameters.
+        env: Its environment.
+        memory_before: What ``gpus.used_memory_mib`` returned before it was started.
+        clean: Takes the secrets out of a text.
+    """
+
+    process: SupervisedProcess
+    address: readiness.Address
+    log: Path
+    tuned: Sequence[str]
+    env: Mapping[str, str] = field(repr=False)
+    memory_before: int | None
+    clean: Callable[[str], str]
+    _stopped: bool = field(default=False, init=False)
+
+    @property
+    def returncode(self) -> int | None:
+        """Return the exit code of the process, None while it runs."""
+        return self.process.returncode
+
+    def wait_until_ready(self, begin: float, timeout: float) -> None:
+        """Wait until it serves; its own first request is not one of a workload.
+
+        Args:
+            begin: When it was started, on the clock of ``time.monotonic``.
+            timeout: Seconds from then on.
+
+        Raises:
+            EngineCrash: It refused the parameters, ran out of memory, or did not start in time.
+            ExternalFailure: It could not start for a reason outside the parameters.
+        """
+        deadline = begin + timeout
+        try:
+            readiness.wait_until_ready(self.address, lambda: self.returncode, deadline)
+            readiness.warm_up(self.address, lambda: self.returncode, deadline)
+        except readiness.EngineExited as error:
+            raise self._exit_failure(error.returncode, Phase.STARTING) from error
+        except readiness.StartupTimeout as error:
+            raise EngineCrash(
+                CrashReason.STARTUP_TIMEOUT, f"not ready to serve after {timeout:g} s"
+            ) from error
+        except readiness.StrangerOnPort as error:
+            raise ExternalFailure(ExternalReason.PORT_TAKEN, str(error)) from error
+        except readiness.RequestRefused as error:
+            raise ExternalFailure(ExternalReason.REQUEST_REFUSED, self.clean(str(error))) from None
+        except readiness.NotReady as error:
+            raise EngineCrash(CrashReason.STARTUP_FAILED, self.clean(str(error))) from None
+
+    def check_alive(self, *, all_answered: bool) -> None:
+        """Distinguish a server that died from one that did not answer all.
+
+        Args:
+            all_answered: Whether every request of the load completed.
+
+        Raises:
+            EngineCrash: It died under the load, or answers no more.
+            ExternalFailure: Somebody ended it, or another program answers on its port.
+        """
+        if not all_answered:
+            self._await_health_or_exit()
+        if (code := self.returncode) is not None:
+            raise self._exit_failure(code, Phase.SERVING)
+
+    def _await_health_or_exit(self) -> None:
+        """Wait, after failed requests, until the server is known to be well or has ended."""
+        deadline = time.monotonic() + DEATH_WAIT_SECONDS
+        while self.returncode is None:
+            answer = readiness.who_answers(self.address)
+            if answer is readiness.Answer.OURS:
+                return
+            if time.monotonic() > deadline:
+                if answer in (readiness.Answer.STRANGER, readiness.Answer.KEY_REFUSED):
+                    raise ExternalFailure(
+                        ExternalReason.PORT_TAKEN,
+                        f"another program answers on {self.address.url}",
+                    )
+                raise EngineCrash(CrashReason.DIED_UNDER_LOAD, "it lives but answers no more")
+            time.sleep(readiness.POLL_SECONDS)
+
+    def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
+        """Return the exception for a server that ended by itself, without secrets."""
+        failure = classify_exit(code, read_log(self.log), phase, self.tuned)
+        detail = self.clean(failure.detail)
+        if isinstance(failure, EngineCrash):
+            return EngineCrash(failure.reason, detail)
+        return ExternalFailure(failure.reason, detail)
+
+    def stop(self, *, wait_for_port: bool = True) -> None:
+        """End the server with all its processes; wait until its port and memory are free."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.process.stop()
+        if wait_for_port and not ports.wait_until_free(self.address.host, self.address.port):
+            warnings.warn(f"port {self.address.port} is still held", stacklevel=3)
+        if not gpus.wait_until_released(self.memory_before, self.env):
+            warnings.warn("the GPUs hold more memory than before the engine", stacklevel=3)

@@ -1,0 +1,1 @@
+"""Files of traces: their rows, their time stamps, and the public formats that are read."""
