@@ -1,13 +1,10 @@
-"""The command ``optuna-scoot compare``."""
+"""The command ``optuna-scoot compare``: reads its options, prints what the library returns."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +12,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from optuna_scoot.comparison.problems.problem import CompareError
-from optuna_scoot.comparison.problems.registry import select_problems
-from optuna_scoot.comparison.reporting.comparison import Comparison
-from optuna_scoot.comparison.reporting.summary import best_modes
-from optuna_scoot.comparison.reporting.summary import summarize
+from optuna_scoot.comparison import CompareError
+from optuna_scoot.comparison import Comparison
+from optuna_scoot.comparison import Mode
+from optuna_scoot.comparison import compare
 from optuna_scoot.comparison.reporting.tables import print_entries
+from optuna_scoot.comparison.reporting.tables import print_names
 from optuna_scoot.comparison.reporting.tables import print_pairs
-from optuna_scoot.comparison.running.planning import parse_numbers
-from optuna_scoot.comparison.running.planning import plan
-from optuna_scoot.comparison.running.planning import split
-from optuna_scoot.comparison.running.runner import run_all
+from optuna_scoot.comparison.reporting.tables import print_suggestion_times
 from optuna_scoot.comparison.running.runs import Run
-from optuna_scoot.comparison.running.runs import RunKey
-from optuna_scoot.comparison.running.runs import is_compressed
-from optuna_scoot.comparison.running.runs import read_runs
-from optuna_scoot.comparison.samplers.modes import Mode
 
 
 PIPED_WIDTH = 110
@@ -40,7 +30,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("compare")
-@click.option("--problems", default="tuning", show_default=True, help="Names, families or sets.")
+@click.option("--problems", default="held-out", show_default=True, help="Names, families or sets.")
 @click.option("--samplers", default="scoot,tpe,random", show_default=True, help="Names.")
 @click.option("--modes", default=None, help="Ways of telling of a crash; all if not given.")
 @click.option("--seeds", default="0-4", show_default=True, help="Such as 0-4,7.")
@@ -67,13 +57,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--report", default=None, type=_FILE, help="Write a Markdown page here.")
 @click.option("--plots", default=None, type=_FILE, help="Write an HTML page of plots here.")
 @click.option("--suggestion-time", is_flag=True, help="Measure the time of a suggestion instead.")
-@click.option(
-    "--make-references",
-    default=None,
-    type=click.IntRange(1),
-    metavar="N",
-    help="Search for the services' optima with N evaluations each instead.",
-)
 @click.option("--list", "list_names", is_flag=True, help="List problems and samplers instead.")
 def compare_command(**options: Any) -> None:
     """Compare samplers at an equal budget on crash-prone and ordinary problems.
@@ -109,59 +92,88 @@ class Options:
     report: Path | None
     plots: Path | None
     suggestion_time: bool
-    make_references: int | None
     list_names: bool
+
+
+def split(text: str) -> list[str]:
+    """Return the words of a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_numbers(text: str) -> list[int]:
+    """Return ``"0-2,7"`` as ``[0, 1, 2, 7]``.
+
+    Raises:
+        CompareError: If it is no such list.
+    """
+    numbers: list[int] = []
+    for part in split(text):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            msg = f"{text!r} is no list of whole numbers; write for example 0-4 or 0,3,1000-1009."
+            raise CompareError(msg)
+        numbers.extend(range(int(first), int(last or first) + 1))
+    return numbers
 
 
 def _dispatch(console: Console, options: Options) -> None:
     """Do what the options ask for."""
-    from optuna_scoot.comparison.development import other_jobs
-
-    n_jobs = options.jobs or os.cpu_count() or 1
     if options.list_names:
-        other_jobs.list_names(console)
+        print_names(console)
     elif options.suggestion_time:
-        other_jobs.measure_suggestion_time(console, split(options.samplers))
-    elif options.make_references is not None:
-        names = select_problems(split(options.problems))
-        other_jobs.make_references(console, names, options.make_references, n_jobs)
+        _measure_suggestion_time(console, split(options.samplers))
     else:
-        _compare(console, options, n_jobs)
+        _show(console, _compare(console, options), options)
 
 
-def _compare(console: Console, options: Options, n_jobs: int) -> None:
-    """Run what is missing and show everything."""
-    for path in (options.results, options.report, options.plots):
+def _measure_suggestion_time(console: Console, samplers: list[str]) -> None:
+    from optuna_scoot.comparison.running.suggestion_time import TIMED_STUDIES
+    from optuna_scoot.comparison.running.suggestion_time import measure
+
+    names = dict.fromkeys(["gp", *samplers])
+    print_suggestion_times(console, {study.name: measure(study, names) for study in TIMED_STUDIES})
+
+
+def _compare(console: Console, options: Options) -> Comparison:
+    """Return the comparison asked for, with a line of progress on a terminal."""
+    for path in (options.report, options.plots):
         if path is not None and not path.parent.is_dir():
             msg = f"There is no folder {path.parent} for {path.name}: make it, or name another."
             raise CompareError(msg)
-    if is_compressed(options.results):
-        msg = f"Runs are appended to --results, so {options.results} cannot be compressed: "
-        raise CompareError(msg + "name another, and this one with --baseline.")
-    planned = plan(
-        select_problems(split(options.problems)),
-        split(options.samplers),
-        None if options.modes is None else [Mode.parse(mode) for mode in split(options.modes)],
-        parse_numbers(options.seeds),
-        batches=parse_numbers(options.batch),
-        n_trials=options.trials,
-    )
-    sources = [*options.baseline, options.results]
-    missing = _missing(planned, read_runs(sources), split(options.again))
-    _run_missing(console, missing, options.results, n_jobs)
-    done = read_runs(sources)
-    runs = [(mode, done[key]) for mode, key in planned if key in done]
-    _show(console, Comparison(runs, options.subject), options)
+    if options.plots is not None:
+        from optuna_scoot.comparison.reporting.plots import require_plotly
+
+        require_plotly()
+    start = time.monotonic()
+    n_done = 0
+    with console.status("") as status:
+
+        def progress(run: Run, left: int) -> None:
+            nonlocal n_done
+            n_done += 1
+            each = (time.monotonic() - start) / n_done
+            status.update(f"{n_done} of {n_done + left} runs, {each * left:.0f} s left")
+
+        return compare(
+            split(options.problems),
+            split(options.samplers),
+            results=options.results,
+            modes=None if options.modes is None else [Mode.parse(m) for m in split(options.modes)],
+            seeds=parse_numbers(options.seeds),
+            batches=parse_numbers(options.batch),
+            n_trials=options.trials,
+            baselines=options.baseline,
+            again=split(options.again),
+            subject=options.subject,
+            jobs=options.jobs,
+            progress=progress,
+        )
 
 
 def _show(console: Console, comparison: Comparison, options: Options) -> None:
     """Print the tables and write the pages asked for."""
-    if options.by_problem:
-        entries = list(summarize(comparison.runs, by_problem=True).values())
-        print_entries(console, entries if options.all_modes else best_modes(entries).values())
-    else:
-        shown = comparison.entries if options.all_modes else comparison.best.values()
-        print_entries(console, shown)
+    entries = comparison.shown(by_problem=options.by_problem, all_modes=options.all_modes)
+    print_entries(console, entries)
     print_pairs(console, comparison)
     if options.report is not None:
         from optuna_scoot.comparison.reporting.markdown import write_report
@@ -175,29 +187,6 @@ def _show(console: Console, comparison: Comparison, options: Options) -> None:
 
 
 def _words() -> list[str]:
-    """The words of the command line, from ``compare`` on."""
+    """Return the words of the command line, from ``compare`` on."""
     words = sys.argv[1:]
     return words[words.index("compare") :] if "compare" in words else ["compare", *words]
-
-
-def _missing(
-    planned: Sequence[tuple[str, RunKey]], done: Mapping[RunKey, Run], again: Sequence[str]
-) -> list[RunKey]:
-    """Runs that are not there yet, or are to be run again, each once."""
-    keys = dict.fromkeys(key for _, key in planned)
-    return [key for key in keys if key not in done or key.sampler in again]
-
-
-def _run_missing(console: Console, keys: list[RunKey], results: Path, jobs: int) -> None:
-    """Run with a line of progress on a terminal."""
-    if not keys:
-        return
-    start = time.monotonic()
-    with console.status(f"{len(keys)} runs") as status:
-
-        def progress(run: Run, left: int) -> None:
-            n_done = len(keys) - left
-            each = (time.monotonic() - start) / n_done
-            status.update(f"{n_done} of {len(keys)} runs, {each * left:.0f} s left")
-
-        run_all(keys, results, jobs=min(jobs, len(keys)), progress=progress)

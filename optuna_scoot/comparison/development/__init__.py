@@ -1,1 +1,1 @@
-"""What only the development of the sampler needs; not in the wheel."""
+"""What only the development of the sampler needs; a checkout has it, the wheel does not."""

@@ -1,8 +1,8 @@
 """HEBO as a sampler (A. Cowen-Rivers et al., 2022), the paper's strongest baseline.
 
 The environment variable ``OPTUNA_SCOOT_HEBO_PYTHON`` names a Python that has HEBO; see
-`hebo_server` for why it is another one. With one objective it runs `HEBO`, with several
-`GeneralBO`, both with their defaults.
+``hebo_server`` for why it is another one. With one objective it runs ``HEBO``, with several
+``GeneralBO``, both with their defaults.
 """
 
 from __future__ import annotations
@@ -27,13 +27,27 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from optuna_scoot.comparison.peers.contestants import Contestant
+from optuna_scoot.comparison.peers.modes import ALL_MODES
+from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.problems.problem import Problem
+
 
 PYTHON_VARIABLE = "OPTUNA_SCOOT_HEBO_PYTHON"
 
 
-def hebo_python() -> str | None:
-    """The Python that has HEBO, or None."""
-    return os.environ.get(PYTHON_VARIABLE)
+def hebo_contestant() -> Contestant:
+    """Return HEBO as a sampler of the comparison."""
+    # It knows no constraints: what they would tell it is the value that comes with them.
+    modes = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.CONSTRAINT)
+    missing = None
+    if PYTHON_VARIABLE not in os.environ:
+        missing = f"HEBO runs in a Python of its own: set {PYTHON_VARIABLE} to one that has it."
+    return Contestant("hebo", _hebo, modes, n_draws=3, missing=missing)
+
+
+def _hebo(problem: Problem, seed: int) -> BaseSampler:
+    return HeboSampler(os.environ[PYTHON_VARIABLE], problem.space, seed=seed)
 
 
 class HeboSampler(BaseSampler):
@@ -60,13 +74,13 @@ class HeboSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The whole space."""
+        """Return the whole space."""
         return self._search_space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """HEBO's next suggestion.
+        """Return HEBO's next suggestion.
 
         Raises:
             RuntimeError: If HEBO's process ended.
@@ -93,7 +107,7 @@ class HeboSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A random value, for a parameter outside the space."""
+        """Return a random value, for a parameter outside the space."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _start(self, study: Study) -> subprocess.Popen[str]:
@@ -140,7 +154,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def record(name: str, distribution: BaseDistribution) -> dict[str, Any]:
-    """A parameter as HEBO's design space has it; stepped numbers by the number of the step."""
+    """Return a parameter as HEBO's design space has it; a stepped number by that of its step."""
     if isinstance(distribution, CategoricalDistribution):
         categories = [str(index) for index in range(len(distribution.choices))]
         return {"name": name, "type": "cat", "categories": categories}
@@ -155,7 +169,7 @@ def record(name: str, distribution: BaseDistribution) -> dict[str, Any]:
 
 
 def encode(distribution: BaseDistribution, value: Any) -> Any:
-    """A value as HEBO has it."""
+    """Return a value as HEBO has it."""
     if isinstance(distribution, CategoricalDistribution):
         return str(distribution.choices.index(value))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -165,7 +179,7 @@ def encode(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def decode(distribution: BaseDistribution, value: Any) -> Any:
-    """A value as Optuna has it, within the distribution's bounds."""
+    """Return a value as Optuna has it, within the distribution's bounds."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(value)]
     assert isinstance(distribution, FloatDistribution | IntDistribution)

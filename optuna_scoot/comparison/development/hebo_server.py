@@ -1,7 +1,7 @@
-"""Runs HEBO for `hebo_peer` in an interpreter of its own: one JSON request a line.
+"""HEBO for ``hebo_peer``, run in an interpreter of its own: one JSON request a line.
 
-HEBO 0.3 needs NumPy 1 and an old pymoo, so it cannot be installed beside this package. This file
-is run as a script by a Python that has HEBO, and imports nothing of this package.
+HEBO 0.3 needs NumPy 1 and an old pymoo, so it cannot be installed together with this package.
+This file is run as a script by a Python that has HEBO, and imports nothing of this package.
 
 HEBO 0.3.6 works, though its own list of requirements cannot be met together any more, in a Python
 3.11 with NumPy 1.26, pymoo 0.6.0, PyTorch, gpytorch, linear_operator, jaxtyping, pandas,
@@ -57,7 +57,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    # A script's folder comes first in the search path; here it holds a `statistics.py`, which
-    # would stand in for the standard library's.
-    del sys.path[0]
     serve()

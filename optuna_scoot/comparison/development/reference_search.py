@@ -7,34 +7,46 @@
     fresh random configuration.
 
 The result is the Pareto front of *every* evaluation ever remembered of that service, those of the
-samplers in comparisons included, so that a sampler which beats a search mends it at the next one.
+samplers in comparisons included, so that a sampler which beats a search improves the next one.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
-from optuna_scoot.comparison.problems.hypervolume import non_dominated
+from optuna_scoot.comparison.development.problems import TUNING_OPTIMA_FILE
+from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
+from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
+from optuna_scoot.comparison.problems.problem import ProblemSet
 from optuna_scoot.comparison.problems.random_draws import draw
 from optuna_scoot.comparison.problems.random_draws import mutate
-from optuna_scoot.comparison.problems.services import Reference
+from optuna_scoot.comparison.problems.registry import family_of
+from optuna_scoot.comparison.problems.registry import registry
+from optuna_scoot.comparison.problems.services import OPTIMA_FILE
+from optuna_scoot.comparison.problems.services import FoundOptimum
 from optuna_scoot.comparison.problems.services import make_service
 from optuna_scoot.comparison.problems.services import memo_of
 from optuna_scoot.comparison.problems.services import service_version
 from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.pareto import is_non_dominated
 
 
 Params = dict[str, Any]
+
+OPTIMA_FILES = {ProblemSet.TUNING: TUNING_OPTIMA_FILE, ProblemSet.HELD_OUT: OPTIMA_FILE}
+"""Where the optima of each set's services are kept."""
 
 N_PER_COMBINATION = 4
 N_ELITE = 10
@@ -42,10 +54,31 @@ N_IDLE = 1000
 P_FRESH = 0.05
 P_CROSS = 0.3
 MUTATION_SCALES = (0.01, 0.05, 0.2)
-"""Standard deviations of a number's change, see `mutate`."""
+"""Standard deviations of a number's change, see ``mutate``."""
 
 
-def search(name: str, *, n_evaluations: int, seed: int = 0) -> Reference:
+def services_among(problems: Iterable[str]) -> list[str]:
+    """Return the services among problems.
+
+    Raises:
+        CompareError: If there is none.
+    """
+    services = [name for name in problems if family_of(name) is Family.SERVICE]
+    if not services:
+        raise CompareError("None of these problems is a service; try service.")
+    return services
+
+
+def write_optimum(name: str, found: FoundOptimum) -> None:
+    """Add what a search found to the file of the service's set."""
+    path = OPTIMA_FILES[registry()[name].problem_set]
+    optima = {**json.loads(path.read_text()), name: asdict(found)}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(dict(sorted(optima.items())), indent=1) + "\n")
+    temporary.replace(path)
+
+
+def search(name: str, *, n_evaluations: int, seed: int = 0) -> FoundOptimum:
     """Search for a service's optimum.
 
     Args:
@@ -63,20 +96,23 @@ def search(name: str, *, n_evaluations: int, seed: int = 0) -> Reference:
     memo = memo_of(name)
     everything = memo.values()
     values = signs * np.array([point for _, point in everything])
-    front = non_dominated(values)
-    by_point = {
-        tuple(point): params for (params, _), point in zip(everything, values, strict=True)
-    }
-    return Reference(
+    unique, first = np.unique(values, axis=0, return_index=True)
+    best = first[is_non_dominated(unique)]
+    return FoundOptimum(
         version=service_version(name),
         evaluations=len(memo),
-        front=tuple(tuple(float(v) for v in signs * point) for point in front),
-        configurations=tuple(by_point[tuple(point)] for point in front),
+        front=tuple(everything[index][1] for index in best),
+        configurations=tuple(everything[index][0] for index in best),
     )
 
 
 class Evolution:
     """Random coverage and mutation of the best.
+
+    Args:
+        problem: What is searched.
+        signs: 1 for an objective to minimise, -1 for one to maximise, shape ``(n_objectives,)``.
+        rng: Draws everything.
 
     Attributes:
         elite: The best values, minimised, with their configurations.
@@ -121,7 +157,7 @@ class Evolution:
                 yield params
 
     def _distinct(self, source: Iterator[Params]) -> Iterator[Params]:
-        """Leave out what was already drawn; ends where nothing new comes for long."""
+        """Yield what was not yet drawn; end where nothing new comes for long."""
         seen: set[str] = set()
         idle = 0
         while idle < N_IDLE:

@@ -4,7 +4,7 @@ Symbols
     p   the position along the front, in [0, 1]: the first parameter's place
     g   the distance from the front, at least 1: made of the other parameters' offsets v
 Every crash region leaves v = 0 alone at any p, so the front itself runs from end to end; the
-regions begin a few hundredths of the unit interval beside it.
+regions begin a few hundredths of the unit interval away from it.
 
 Shapes: ZDT1-3 of E. Zitzler, K. Deb and L. Thiele (2000), DTLZ2 of K. Deb et al. (2002), and two
 bowls on a logarithmic scale, whose front is the image of the segment between their centres.
@@ -13,6 +13,7 @@ bowls on a logarithmic scale, whose front is the image of the segment between th
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,6 @@ from optuna_scoot.comparison.problems.axes import FloatArray
 from optuna_scoot.comparison.problems.axes import Value
 from optuna_scoot.comparison.problems.axes import random_configuration
 from optuna_scoot.comparison.problems.axes import units
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
 from optuna_scoot.comparison.problems.instances import N_REGION_DRAWS
 from optuna_scoot.comparison.problems.instances import N_SHARE_SAMPLES
 from optuna_scoot.comparison.problems.instances import Setting
@@ -40,6 +40,7 @@ from optuna_scoot.comparison.problems.problem import ProblemEntry
 from optuna_scoot.comparison.problems.problem import ProblemSet
 from optuna_scoot.comparison.problems.regions import Region
 from optuna_scoot.comparison.problems.regions import is_of_fair_size
+from optuna_scoot.pareto import hypervolume
 
 
 Pair = tuple[float, float]
@@ -69,14 +70,13 @@ _SHAPES: dict[str, Shape] = {"zdt1": _zdt1, "zdt2": _zdt2, "zdt3": _zdt3, "dtlz2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class MultiRecipe:
     """How a two-objective problem is made.
 
     Attributes:
         name: Its name.
         shape: A key of the shapes, or ``"bowls"``.
         kinds: Kinds of the parameters; the first is the position, except for bowls.
-        problem_set: For development or held out.
         known: Known rules.
         hidden: Hidden crash rules, made of all parameters but the position.
         flip: Whether the second objective is shown negated, to be maximised.
@@ -85,59 +85,44 @@ class Recipe:
     name: str
     shape: str
     kinds: str
-    problem_set: ProblemSet
     known: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     flip: bool = False
 
     @property
     def family(self) -> Family:
-        """Crash-prone or plain."""
+        """Return the family: crash-prone or plain."""
         return Family.CRASH_MULTI if self.known or self.hidden else Family.PLAIN
 
     @property
     def directions(self) -> tuple[Direction, Direction]:
-        """Directions as shown."""
+        """Return the directions as shown."""
         return ("minimize", "maximize") if self.flip else ("minimize", "minimize")
 
 
-_TUNING = ProblemSet.TUNING
-_HELD_OUT = ProblemSet.HELD_OUT
-
-RECIPES: tuple[Recipe, ...] = (
-    Recipe("zdt1-crash", "zdt1", "fflicb", _TUNING, ("imply",), ("corner", "level")),
-    Recipe("bowls-crash", "bowls", "fffcb", _TUNING, hidden=("bowls",)),
-    Recipe("zdt1-slope-crash", "zdt1", "ffslbcb", _TUNING, hidden=("slope",)),
-    Recipe("zdt2-mixed-crash", "zdt2", "fflib", _TUNING, ("imply",), ("corner",)),
-    Recipe("zdt3-slope-crash", "zdt3", "fffl", _TUNING, hidden=("slope",), flip=True),
-    Recipe("dtlz2-level-crash", "dtlz2", "fffcb", _TUNING, hidden=("pocket", "level")),
-    Recipe("bowls-level-crash", "bowls", "ffflcb", _TUNING, hidden=("bowls", "level")),
-    Recipe("zdt2-crash", "zdt2", "ffffb", _HELD_OUT, hidden=("slope",)),
-    Recipe("zdt3-crash", "zdt3", "ffiscb", _HELD_OUT, (), ("pocket", "level"), flip=True),
-    Recipe("dtlz2-crash", "dtlz2", "fflib", _HELD_OUT, ("imply",), ("slope",)),
-    Recipe(
-        "bowls-server",
-        "bowls",
-        "fffcllbcb",
-        _HELD_OUT,
-        ("order", "imply", "exclusive"),
-        ("bowls", "level"),
+RECIPES: tuple[MultiRecipe, ...] = (
+    MultiRecipe("zdt2-crash", "zdt2", "ffffb", hidden=("slope",)),
+    MultiRecipe("zdt3-crash", "zdt3", "ffiscb", (), ("pocket", "level"), flip=True),
+    MultiRecipe("dtlz2-crash", "dtlz2", "fflib", ("imply",), ("slope",)),
+    MultiRecipe(
+        "bowls-server", "bowls", "fffcllbcb", ("order", "imply", "exclusive"), ("bowls", "level")
     ),
-    Recipe("zdt1", "zdt1", "ffff", _TUNING),
-    Recipe("dtlz2-mixed", "dtlz2", "fflib", _TUNING, flip=True),
-    Recipe("zdt2-mixed", "zdt2", "fflib", _HELD_OUT, flip=True),
+    MultiRecipe("zdt2-mixed", "zdt2", "fflib", flip=True),
 )
+"""The held-out problems."""
 
 
-def entries() -> tuple[ProblemEntry, ...]:
-    """The two-objective problems' places in the registry."""
+def entries(
+    recipes: Iterable[MultiRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.HELD_OUT
+) -> tuple[ProblemEntry, ...]:
+    """Return the places of two-objective problems in the registry."""
     return tuple(
-        ProblemEntry(recipe.name, recipe.family, recipe.problem_set, partial(build, recipe))
-        for recipe in RECIPES
+        ProblemEntry(recipe.name, recipe.family, problem_set, partial(build, recipe))
+        for recipe in recipes
     )
 
 
-def build(recipe: Recipe, instance: int) -> Problem:
+def build(recipe: MultiRecipe, instance: int) -> Problem:
     """Build an instance of a recipe."""
     if recipe.shape == "bowls":
         return _build_bowls(recipe, instance)
@@ -171,8 +156,8 @@ BOWL_SCALE = 6.0
 """Each bowl's value is exp(scale × squared distance): about three orders of magnitude."""
 
 
-def _build_bowls(recipe: Recipe, instance: int) -> Problem:
-    """Two bowls with centres at v = ±a along the floats; choices and counts add to both.
+def _build_bowls(recipe: MultiRecipe, instance: int) -> Problem:
+    """Build two bowls with centres at v = ±a along the floats; choices and counts add to both.
 
     The crash region lies beyond a plane parallel to the segment between the centres.
     """
@@ -189,7 +174,7 @@ def _build_bowls(recipe: Recipe, instance: int) -> Problem:
     centre = np.zeros(len(floats))
     centre[floats] = setting.rng.normal(size=int(floats.sum()))
     centre *= 0.25 / np.linalg.norm(centre)
-    beyond = _beside_segment(setting, centre, reach)
+    beyond = _along_segment(setting, centre, reach)
     inner_check = crash_check(setting)
 
     def check(params: dict[str, Value]) -> None:
@@ -211,8 +196,8 @@ def _build_bowls(recipe: Recipe, instance: int) -> Problem:
     return _assemble(recipe, instance, setting, check, objectives, front)
 
 
-def _beside_segment(setting: Setting, centre: FloatArray, reach: FloatArray) -> Region:
-    """A region beyond a plane parallel to the segment between the centres ±a, of a fair size."""
+def _along_segment(setting: Setting, centre: FloatArray, reach: FloatArray) -> Region:
+    """Return a fair-sized region beyond a plane parallel to the segment between the centres ±a."""
     rng = setting.rng
     drawn = [random_configuration(setting.axes, rng) for _ in range(N_SHARE_SAMPLES)]
     offsets = np.array([setting.offset(params) for params in drawn])
@@ -230,14 +215,14 @@ def _is_beyond(normal: FloatArray, offset: FloatArray) -> bool:
 
 
 def _assemble(
-    recipe: Recipe,
+    recipe: MultiRecipe,
     instance: int,
     setting: Setting,
     check: Callable[[dict[str, Value]], None],
     objectives: Callable[[Mapping[str, Value]], Pair],
     front: list[Pair],
 ) -> Problem:
-    """A problem from its parts, with the default of median attainable hypervolume."""
+    """Build a problem from its parts, with the default of median attainable hypervolume."""
     sign = -1.0 if recipe.flip else 1.0
     front_points = np.array(front)
 

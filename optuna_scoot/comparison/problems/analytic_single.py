@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from optuna.distributions import IntDistribution
 
 from optuna_scoot.comparison.problems.axes import FloatArray
 from optuna_scoot.comparison.problems.axes import random_configuration
@@ -18,7 +18,6 @@ from optuna_scoot.comparison.problems.instances import Setting
 from optuna_scoot.comparison.problems.instances import crash_check
 from optuna_scoot.comparison.problems.instances import make_setting
 from optuna_scoot.comparison.problems.instances import middling_default
-from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Evaluation
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
@@ -27,15 +26,14 @@ from optuna_scoot.comparison.problems.problem import ProblemSet
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SingleRecipe:
     """How a single-objective problem is made.
 
     Attributes:
         name: Its name.
-        function: The function, see `make_function`.
-        dimension: The function's number of variables, the first of `kinds`.
+        function: The function, see ``make_function``.
+        dimension: The function's number of variables, the first of ``kinds``.
         kinds: Kinds of the parameters; those beyond the function's add a quadratic bowl each.
-        problem_set: For development or held out.
         known: Known rules.
         hidden: Hidden crash rules.
     """
@@ -44,78 +42,45 @@ class Recipe:
     function: str
     dimension: int
     kinds: str
-    problem_set: ProblemSet
     known: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
     @property
     def family(self) -> Family:
-        """Crash-prone or plain."""
+        """Return the family: crash-prone or plain."""
         return Family.CRASH_ANALYTIC if self.known or self.hidden else Family.PLAIN
 
 
-_TUNING = ProblemSet.TUNING
-_HELD_OUT = ProblemSet.HELD_OUT
-
-# The nine parameters of the *-server problems are of the kinds of an engine's: two choices, three
-# logarithmic counts, a float and three flags.
-RECIPES: tuple[Recipe, ...] = (
-    Recipe("branin-crash", "branin", 2, "ffb", _TUNING, hidden=("slope",)),
-    Recipe("hartmann-crash", "hartmann", 6, "ffffff", _TUNING, hidden=("slope",)),
-    Recipe("ackley-crash", "ackley", 5, "flicb", _TUNING, ("imply",), ("corner", "level")),
-    Recipe("levy-crash", "levy", 5, "ffllb", _TUNING, ("order",), ("corner", "pocket")),
-    Recipe(
-        "ellipsoid-server",
-        "ellipsoid",
-        6,
-        "clflsbcbb",
-        _TUNING,
-        ("order", "imply", "exclusive"),
-        ("corner", "level"),
+# The nine parameters of dixon-server are of the kinds of an engine's: two choices, three counts,
+# of which two are logarithmic, a float and three flags.
+RECIPES: tuple[SingleRecipe, ...] = (
+    SingleRecipe("camel-crash", "camel", 2, "ffc", hidden=("corner", "level")),
+    SingleRecipe("rosenbrock-crash", "rosenbrock", 4, "ffli", ("sum",), ("pocket",)),
+    SingleRecipe("styblinski-crash", "styblinski", 4, "fffcb", ("sum",), ("level",)),
+    SingleRecipe("zakharov-crash", "zakharov", 5, "fgllb", ("order",), ("slope",)),
+    SingleRecipe("hartmann3-crash", "hartmann", 3, "fflb", ("imply",), ("corner",)),
+    SingleRecipe(
+        "dixon-server", "dixon", 5, "lflscbcbb", ("order", "imply", "exclusive"), ("slope",)
     ),
-    Recipe("griewank-crash", "griewank", 6, "fliscb", _TUNING, ("imply",), ("slope",)),
-    Recipe("branin-mixed-crash", "branin", 2, "flcb", _TUNING, hidden=("corner",)),
-    Recipe("hartmann-mixed-crash", "hartmann", 6, "fffllib", _TUNING, ("imply",), ("corner",)),
-    Recipe("ackley-order-crash", "ackley", 4, "fgllb", _TUNING, ("order",), ("slope",)),
-    Recipe("levy-level-crash", "levy", 4, "fficb", _TUNING, hidden=("slope", "level")),
-    Recipe("ellipsoid-crash", "ellipsoid", 5, "ffllbcb", _TUNING, ("order",), ("pocket",)),
-    Recipe("camel-crash", "camel", 2, "ffc", _HELD_OUT, hidden=("corner", "level")),
-    Recipe("rosenbrock-crash", "rosenbrock", 4, "ffli", _HELD_OUT, ("sum",), ("pocket",)),
-    Recipe("styblinski-crash", "styblinski", 4, "fffcb", _HELD_OUT, ("sum",), ("level",)),
-    Recipe("zakharov-crash", "zakharov", 5, "fgllb", _HELD_OUT, ("order",), ("slope",)),
-    Recipe("hartmann3-crash", "hartmann", 3, "fflb", _HELD_OUT, ("imply",), ("corner",)),
-    Recipe(
-        "dixon-server",
-        "dixon",
-        5,
-        "lflscbcbb",
-        _HELD_OUT,
-        ("order", "imply", "exclusive"),
-        ("slope",),
-    ),
-    Recipe("branin", "branin", 2, "ff", _TUNING),
-    Recipe("hartmann", "hartmann", 6, "ffffff", _TUNING),
-    Recipe("ackley-mixed", "ackley", 5, "flicb", _TUNING),
-    Recipe("camel", "camel", 2, "ff", _HELD_OUT),
-    Recipe("rosenbrock", "rosenbrock", 4, "ffff", _HELD_OUT),
-    Recipe("levy-mixed", "levy", 6, "ffgscb", _HELD_OUT),
-    Recipe("styblinski-mixed", "styblinski", 4, "flib", _HELD_OUT),
+    SingleRecipe("camel", "camel", 2, "ff"),
+    SingleRecipe("rosenbrock", "rosenbrock", 4, "ffff"),
+    SingleRecipe("levy-mixed", "levy", 6, "ffgscb"),
+    SingleRecipe("styblinski-mixed", "styblinski", 4, "flib"),
 )
+"""The held-out problems."""
 
 N_SCALE_SAMPLES = 128
 """Random configurations from which a function's typical height is taken."""
 
 
-def entries() -> tuple[ProblemEntry, ...]:
-    """The single-objective problems' places in the registry."""
-    toy = ProblemEntry(
-        "toy-crash", Family.CRASH_ANALYTIC, _TUNING, lambda _: toy_crash(), has_instances=False
+def entries(
+    recipes: Iterable[SingleRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.HELD_OUT
+) -> tuple[ProblemEntry, ...]:
+    """Return the places of single-objective problems in the registry."""
+    return tuple(
+        ProblemEntry(recipe.name, recipe.family, problem_set, partial(build, recipe))
+        for recipe in recipes
     )
-    made = tuple(
-        ProblemEntry(recipe.name, recipe.family, recipe.problem_set, partial(build, recipe))
-        for recipe in RECIPES
-    )
-    return (toy, *made)
 
 
 class _ShiftedFunction:
@@ -135,14 +100,14 @@ class _ShiftedFunction:
             self._extra_weights[:] = self._typical_height() / len(self._extra_weights)
 
     def _typical_height(self) -> float:
-        """Median of the function above its minimum over the box."""
+        """Return the median over the box of the function above its minimum."""
         rng = self._setting.rng
         drawn = [random_configuration(self._setting.axes, rng) for _ in range(N_SCALE_SAMPLES)]
         values = [self(params) - self._function.minimum for params in drawn]
         return float(np.median(values))
 
     def __call__(self, params: Mapping[str, Any]) -> float:
-        """Value of a configuration."""
+        """Return the value of a configuration."""
         offset = self._setting.offset(dict(params))
         n = self._function.dimension
         z: FloatArray = self._function.minimiser.copy()
@@ -150,7 +115,7 @@ class _ShiftedFunction:
         return self._function.value(z) + float(self._extra_weights @ offset[n:] ** 2)
 
 
-def build(recipe: Recipe, instance: int) -> Problem:
+def build(recipe: SingleRecipe, instance: int) -> Problem:
     """Build an instance of a recipe."""
     function = make_function(recipe.function, recipe.dimension)
     setting = make_setting(
@@ -178,25 +143,4 @@ def build(recipe: Recipe, instance: int) -> Problem:
         front=((function.minimum,),),
         known_constraints=setting.known,
         optimal=setting.best,
-    )
-
-
-def toy_crash() -> Problem:
-    """Maximise x + y over 0..9; it crashes when x + y > 10. The optimum is 10."""
-
-    def evaluate(params: Mapping[str, Any]) -> Evaluation:
-        total = params["x"] + params["y"]
-        if total > 10:
-            raise Crash("sum")
-        return Evaluation((float(total),))
-
-    return Problem(
-        name="toy-crash",
-        family=Family.CRASH_ANALYTIC,
-        space={"x": IntDistribution(0, 9), "y": IntDistribution(0, 9)},
-        default={"x": 0, "y": 0},
-        directions=("maximize",),
-        evaluate=evaluate,
-        front=((10.0,),),
-        optimal={"x": 4, "y": 6},
     )

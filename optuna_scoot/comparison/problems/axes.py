@@ -46,23 +46,23 @@ class Axis:
 
     @property
     def kind(self) -> str:
-        """The letter of `make_axes`."""
+        """Return the letter of ``make_axes``."""
         return self.name[0]
 
     @property
     def is_number(self) -> bool:
-        """Whether the parameter is ordered."""
+        """Return whether the parameter is ordered."""
         return not self.levels
 
     def unit(self, value: Value) -> float:
-        """The value's place on the unit interval."""
+        """Return the value's place on the unit interval."""
         if self.levels:
             return self.levels.index(value) / (len(self.levels) - 1)
         low, high = self._bounds()
         return (self._scale(float(value)) - low) / (high - low)
 
     def value(self, unit: float) -> Value:
-        """The parameter's value nearest to a place on the unit interval."""
+        """Return the parameter's value nearest to a place on the unit interval."""
         if self.levels:
             return self.levels[round(unit * (len(self.levels) - 1))]
         low, high = self._bounds()
@@ -89,7 +89,7 @@ class Axis:
 
 
 def make_axes(kinds: str, rng: np.random.Generator) -> tuple[Axis, ...]:
-    """Axes of the kinds asked for.
+    """Return axes of the kinds asked for.
 
     Args:
         kinds: One letter an axis: ``f`` float, ``g`` log float, ``i`` int, ``l`` log int, ``s``
@@ -122,15 +122,15 @@ def _make_axis(kind: str, index: int, rng: np.random.Generator) -> Axis:
 
 
 def units(axes: Sequence[Axis], params: Mapping[str, Any]) -> FloatArray:
-    """Places of a configuration on the unit intervals, shape ``(len(axes),)``."""
+    """Return the places of a configuration on the unit intervals, shape ``(len(axes),)``."""
     return np.array([axis.unit(params[axis.name]) for axis in axes])
 
 
 def configuration(axes: Sequence[Axis], places: FloatArray) -> dict[str, Value]:
-    """The configuration nearest to places on the unit intervals, shape ``(len(axes),)``."""
+    """Return the configuration nearest to places on the unit intervals, shape ``(len(axes),)``."""
     return {axis.name: axis.value(float(place)) for axis, place in zip(axes, places, strict=True)}
 
 
 def random_configuration(axes: Sequence[Axis], rng: np.random.Generator) -> dict[str, Value]:
-    """A configuration drawn evenly from the unit cube."""
+    """Return a configuration drawn evenly from the unit cube."""
     return configuration(axes, rng.uniform(size=len(axes)))

@@ -1,7 +1,6 @@
-"""Problems with measured constraints (`trial.set_constraint`), alone and with crashes.
+"""Problems with measured constraints (``trial.set_constraint``), alone and with crashes.
 
-Gardner: J. Gardner et al., Bayesian optimization with inequality constraints (2014), second
-simulation. Townsend: A. Townsend, Constrained optimization in Chebfun (2014), in its shifted form.
+Townsend: A. Townsend, Constrained optimization in Chebfun (2014), in its shifted form.
 Gramacy: R. Gramacy et al., Modeling an augmented Lagrangian for blackbox constrained optimization
 (2016).
 
@@ -12,6 +11,7 @@ which adds a bowl with its own optimum; optimal value and constraints stay as pu
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,7 @@ class ConstrainedFunction:
     """A published constrained function of two variables.
 
     Attributes:
+        name: Its name.
         value: Objective at z, shape ``(2,)``, minimised.
         constraints: Constraint values at z; positive is violated.
         low: Lower bounds, shape ``(2,)``.
@@ -50,6 +51,7 @@ class ConstrainedFunction:
         height: Typical height of the objective, of which the added bowls are made.
     """
 
+    name: str
     value: Callable[[FloatArray], float]
     constraints: Callable[[FloatArray], tuple[float, ...]]
     low: FloatArray
@@ -69,16 +71,9 @@ def _gramacy_limits(z: FloatArray) -> tuple[float, float]:
     return float(wave), float(z @ z - 1.5)
 
 
-_FUNCTIONS: dict[str, ConstrainedFunction] = {
-    "gardner": ConstrainedFunction(
-        value=lambda z: float(np.sin(z[0]) + z[1]),
-        constraints=lambda z: (float(np.sin(z[0]) * np.sin(z[1]) + 0.95),),
-        low=np.array([0.0, 0.0]),
-        high=np.array([6.0, 6.0]),
-        minimiser=np.array([1.5 * np.pi, np.arcsin(0.95)]),
-        height=3.0,
-    ),
-    "townsend": ConstrainedFunction(
+FUNCTIONS: tuple[ConstrainedFunction, ...] = (
+    ConstrainedFunction(
+        name="townsend",
         value=lambda z: float(
             -(np.cos((z[0] - 0.1) * z[1]) ** 2) - z[0] * np.sin(3 * z[0] + z[1])
         ),
@@ -88,7 +83,8 @@ _FUNCTIONS: dict[str, ConstrainedFunction] = {
         minimiser=np.array([2.0052938, 1.1944509]),
         height=2.0,
     ),
-    "gramacy": ConstrainedFunction(
+    ConstrainedFunction(
+        name="gramacy",
         value=lambda z: float(z.sum()),
         constraints=_gramacy_limits,
         low=np.array([0.0, 0.0]),
@@ -96,7 +92,8 @@ _FUNCTIONS: dict[str, ConstrainedFunction] = {
         minimiser=np.array([0.1954, 0.4044]),
         height=0.5,
     ),
-}
+)
+"""The held-out ones."""
 
 _CHOICES = ("amber", "blue", "coral")
 _SPACE: dict[str, BaseDistribution] = {
@@ -107,31 +104,35 @@ _SPACE: dict[str, BaseDistribution] = {
 }
 
 
-def entries() -> tuple[ProblemEntry, ...]:
-    """The constrained problems' places in the registry, held out but for the first."""
-    found: list[ProblemEntry] = []
-    for name in _FUNCTIONS:
-        problem_set = ProblemSet.TUNING if name == "gardner" else ProblemSet.HELD_OUT
-        for crashes in (False, True):
-            full = f"{name}-constrained" + ("-crash" if crashes else "")
-            make = partial(build, name, crashes=crashes)
-            found.append(ProblemEntry(full, Family.CONSTRAINED, problem_set, make))
-    return tuple(found)
+def entries(
+    functions: Iterable[ConstrainedFunction] = FUNCTIONS,
+    problem_set: ProblemSet = ProblemSet.HELD_OUT,
+) -> tuple[ProblemEntry, ...]:
+    """Return the places in the registry of each function's two problems, one with crashes."""
+    return tuple(
+        ProblemEntry(
+            f"{function.name}-constrained" + ("-crash" if crashes else ""),
+            Family.CONSTRAINED,
+            problem_set,
+            partial(build, function, crashes=crashes),
+        )
+        for function in functions
+        for crashes in (False, True)
+    )
 
 
-def build(name: str, instance: int, *, crashes: bool) -> Problem:
+def build(function: ConstrainedFunction, instance: int, *, crashes: bool) -> Problem:
     """Build an instance of a constrained problem.
 
     Args:
-        name: ``"gardner"``, ``"townsend"`` or ``"gramacy"``.
+        function: The function with its constraints.
         instance: The instance.
-        crashes: Whether part of the space beside the optimum crashes.
+        crashes: Whether part of the space next to the optimum crashes.
 
     Returns:
         The problem.
     """
-    function = _FUNCTIONS[name]
-    rng = instance_rng(f"{name}-constrained", instance)
+    rng = instance_rng(f"{function.name}-constrained", instance)
     swapped, *mirrored = (bool(coin) for coin in rng.integers(2, size=3))
     best_count, best_colour = int(rng.integers(2, 9)), _CHOICES[rng.integers(3)]
     normal = _fair_normal(function, rng)
@@ -157,7 +158,7 @@ def build(name: str, instance: int, *, crashes: bool) -> Problem:
     optimal |= {"count": best_count, "colour": best_colour}
     suffix = "-crash" if crashes else ""
     return Problem(
-        name=f"{name}-constrained{suffix}#{instance}",
+        name=f"{function.name}-constrained{suffix}#{instance}",
         family=Family.CONSTRAINED,
         space=_SPACE,
         default=_default(evaluate, rng),
@@ -169,7 +170,7 @@ def build(name: str, instance: int, *, crashes: bool) -> Problem:
 
 
 def _fair_normal(function: ConstrainedFunction, rng: np.random.Generator) -> FloatArray:
-    """Direction in which it crashes, shape ``(2,)``, so that the region has a fair size."""
+    """Return a direction, shape ``(2,)``, such that the region beyond it is of a fair size."""
     target = (function.minimiser - function.low) / (function.high - function.low)
     offsets = rng.uniform(size=(N_SHARE_SAMPLES, 2)) - target
     for _ in range(N_REGION_DRAWS):
@@ -183,7 +184,7 @@ def _fair_normal(function: ConstrainedFunction, rng: np.random.Generator) -> Flo
 def _default(
     evaluate: Callable[[Mapping[str, Any]], Evaluation], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Of some random configurations that run and hold every limit, the one of median value."""
+    """Return, of some random configurations within every limit, the one of median value."""
     found: list[tuple[float, dict[str, Any]]] = []
     while len(found) < N_DEFAULT_CANDIDATES:
         params = {

@@ -56,12 +56,12 @@ class Setting:
     rng: np.random.Generator
 
     def offset(self, params: dict[str, Value]) -> FloatArray:
-        """V = u - u* of a configuration, shape ``(d,)``."""
+        """Return v = u - u* of a configuration, shape ``(d,)``."""
         return units(self.axes, params) - self.target
 
 
 def instance_rng(name: str, instance: int) -> np.random.Generator:
-    """The generator of an instance: the same on every machine."""
+    """Return the generator of an instance: the same on every machine."""
     return np.random.default_rng([zlib.crc32(name.encode()), instance])
 
 
@@ -80,9 +80,9 @@ def make_setting(
     Args:
         name: The problem's name, part of the seed.
         instance: The instance, the other part.
-        kinds: Kinds of the parameters, see `make_axes`.
-        known: Known rules, see `known_constraints`.
-        hidden: Hidden rules, see `hidden_region`.
+        kinds: Kinds of the parameters, see ``make_axes``.
+        known: Known rules, see ``known_constraints``.
+        hidden: Hidden rules, see ``hidden_region``.
         spread: How far from the middle of the unit interval the optimum may lie.
         region_axes: The axes that the crash regions are made of.
 
@@ -110,7 +110,7 @@ def make_setting(
 def _fair_region(
     rule: str, axes: Sequence[Axis], offsets: FloatArray, rng: np.random.Generator
 ) -> Region:
-    """A region of a fair size; the last one drawn where none of many is."""
+    """Return a region of a fair size, or the last one drawn where none of many is."""
     for _ in range(N_REGION_DRAWS):
         region = hidden_region(rule, axes, rng)
         if is_of_fair_size(region, offsets):
@@ -121,7 +121,7 @@ def _fair_region(
 def crash_check(
     setting: Setting, region_axes: slice = slice(None)
 ) -> Callable[[dict[str, Value]], None]:
-    """A function that raises `Crash` for a configuration that does not run."""
+    """Return a function that raises ``Crash`` for a configuration that does not run."""
     known = KnownConstraints(setting.known)
 
     def check(params: dict[str, Value]) -> None:
@@ -140,11 +140,11 @@ def middling_default(
     check: Callable[[dict[str, Value]], None],
     merit: Callable[[dict[str, Value]], float],
 ) -> dict[str, Value]:
-    """The default configuration: of some random ones that run, the one of median merit.
+    """Return the default configuration: of some random ones that run, the one of median merit.
 
     Args:
         setting: The instance; its generator draws the candidates.
-        check: Raises `Crash` for what does not run.
+        check: Raises ``Crash`` for what does not run.
         merit: What is to be in the middle.
 
     Returns:

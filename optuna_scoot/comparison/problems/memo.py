@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS evaluations (
 
 
 def default_path() -> Path:
-    """Where evaluations are kept: ``$XDG_CACHE_HOME/optuna-scoot``, else ``~/.cache``."""
+    """Return where evaluations are kept: ``$XDG_CACHE_HOME/optuna-scoot``, else ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "optuna-scoot" / "evaluations.sqlite3"
 
@@ -54,11 +54,11 @@ class Memo:
         params: Mapping[str, Any],
         measure: Callable[[Mapping[str, Any]], tuple[float, ...]],
     ) -> tuple[float, ...]:
-        """The values of a configuration, measured only if nobody has yet.
+        """Return the values of a configuration, measured only if nobody has yet.
 
         Args:
             params: The configuration.
-            measure: Measures it; raises `Crash`.
+            measure: Measures it; raises ``Crash``.
 
         Returns:
             The values.
@@ -86,7 +86,7 @@ class Memo:
         return tuple(outcome["values"])
 
     def values(self) -> list[tuple[dict[str, Any], tuple[float, ...]]]:
-        """Every configuration that ran, with its values."""
+        """Return every configuration that ran, with its values."""
         with self._connection() as connection:
             rows = connection.execute(
                 "SELECT params, outcome FROM evaluations WHERE version=? AND problem=?", self._key
@@ -99,7 +99,7 @@ class Memo:
         ]
 
     def __len__(self) -> int:
-        """Number of evaluations, crashes included."""
+        """Return the number of evaluations, crashes included."""
         with self._connection() as connection:
             row = connection.execute(
                 "SELECT count(*) FROM evaluations WHERE version=? AND problem=?", self._key

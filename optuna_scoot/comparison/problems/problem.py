@@ -1,4 +1,4 @@
-"""What is compared on: a `Problem` is a space, an evaluation that may crash, and a known optimum.
+"""What samplers are compared on: a space, an evaluation that may crash, and a known optimum.
 
 Names
     A problem's name says what it is (``"levy-crash"``). Every analytic problem comes in as many
@@ -49,7 +49,7 @@ class ProblemSet(StrEnum):
 
 
 KNOWN_CONSTRAINT = "known_constraint"
-"""Reason of a crash that the known constraints would have foretold."""
+"""Reason of a crash that the known constraints would have predicted."""
 
 
 class Crash(Exception):
@@ -78,7 +78,7 @@ class Evaluation:
 
     @property
     def feasible(self) -> bool:
-        """Whether every measured constraint holds."""
+        """Return whether every measured constraint holds."""
         return all(value <= 0 for value in self.constraints.values())
 
 
@@ -92,7 +92,7 @@ class Problem:
         space: Distribution of every parameter.
         default: The default configuration; it runs, and is not optimal.
         directions: ``"minimize"`` or ``"maximize"`` for each objective.
-        evaluate: Parameters to `Evaluation`; raises `Crash`.
+        evaluate: Parameters to ``Evaluation``; raises ``Crash``.
         front: The optimum, shape ``(n_points, n_objectives)`` as nested tuples: one point for a
             single objective, points along the Pareto front for several.
         known_constraints: Expressions over parameter names that every configuration that runs
@@ -112,7 +112,7 @@ class Problem:
 
     @property
     def n_objectives(self) -> int:
-        """Number of objectives."""
+        """Return the number of objectives."""
         return len(self.directions)
 
 

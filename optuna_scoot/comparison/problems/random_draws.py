@@ -12,7 +12,7 @@ from optuna.distributions import IntDistribution
 
 
 def draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
-    """A value drawn evenly, a number on its (logarithmic) scale."""
+    """Return a value drawn evenly, a number on its (logarithmic) scale."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[rng.integers(len(distribution.choices))]
     return _number(distribution, rng.uniform())
@@ -30,7 +30,7 @@ def mutate(
         rng: Draws the change.
 
     Returns:
-        A choice drawn anew; a number moved by a normal step, an int at least to its neighbour.
+        A choice drawn again; a number moved by a normal step, an int at least to its neighbour.
     """
     if isinstance(distribution, CategoricalDistribution):
         return draw(distribution, rng)
@@ -43,7 +43,7 @@ def mutate(
 
 
 def _place(distribution: BaseDistribution, value: float) -> float:
-    """A number's place between its bounds, in [0, 1]."""
+    """Return a number's place between its bounds, in [0, 1]."""
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high = float(distribution.low), float(distribution.high)
     if distribution.log:
@@ -52,7 +52,7 @@ def _place(distribution: BaseDistribution, value: float) -> float:
 
 
 def _number(distribution: BaseDistribution, place: float) -> float | int:
-    """The number at a place between the bounds, on the distribution's grid."""
+    """Return the number at a place between the bounds, on the distribution's grid."""
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high = float(distribution.low), float(distribution.high)
     number = low * (high / low) ** place if distribution.log else low + place * (high - low)

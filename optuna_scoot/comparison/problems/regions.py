@@ -1,7 +1,7 @@
 """Known constraints and hidden crash regions of the analytic problems.
 
 Every rule is placed relative to the optimum so that the optimum itself runs and lies a few
-hundredths of the unit interval inside the boundary: the good configurations are beside the
+hundredths of the unit interval inside the boundary: the good configurations are next to the
 crashes, as with a server whose fastest settings are those that nearly run out of memory.
 """
 
@@ -25,7 +25,7 @@ Region = Callable[[FloatArray], bool]
 def known_constraints(
     rules: Sequence[str], axes: Sequence[Axis], best: Mapping[str, Any]
 ) -> tuple[str, ...] | None:
-    """Known constraints that the optimum satisfies.
+    """Return known constraints that the optimum satisfies.
 
     Args:
         rules: ``"order"`` (one log int at most the other), ``"imply"`` (without a flag, a log int
@@ -87,7 +87,7 @@ _KNOWN_RULES: dict[str, Callable[[Sequence[Axis], Mapping[str, Any]], str | None
 
 
 def hidden_region(rule: str, axes: Sequence[Axis], rng: np.random.Generator) -> Region:
-    """A crash region beside the optimum.
+    """Return a crash region next to the optimum.
 
     Args:
         rule: ``"slope"`` (beyond an oblique plane), ``"corner"`` (two numbers large together,
@@ -107,14 +107,14 @@ SHARE = (0.08, 0.5)
 
 
 def is_of_fair_size(region: Region, offsets: FloatArray) -> bool:
-    """Whether a region takes a fair share of the space.
+    """Return whether a region takes a fair share of the space.
 
     Args:
         region: The region.
         offsets: Offsets v of configurations drawn evenly, shape ``(n, d)``.
 
     Returns:
-        Whether the share of them in the region lies within `SHARE`.
+        Whether the share of them in the region lies within ``SHARE``.
     """
     share = np.mean([region(offset) for offset in offsets])
     return bool(SHARE[0] <= share <= SHARE[1])

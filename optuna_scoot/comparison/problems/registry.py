@@ -5,7 +5,10 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import cache
+from functools import lru_cache
 
+from optuna_scoot.comparison.checkout import has_development
 from optuna_scoot.comparison.problems import analytic_multi
 from optuna_scoot.comparison.problems import analytic_single
 from optuna_scoot.comparison.problems import constrained
@@ -14,22 +17,26 @@ from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.problem import ProblemEntry
-from optuna_scoot.comparison.problems.problem import ProblemSet
 
 
-def registry() -> dict[str, ProblemEntry]:
-    """Every problem there is, by name."""
+@cache
+def registry() -> Mapping[str, ProblemEntry]:
+    """Return every problem there is, by name; a checkout also has those of the tuning set."""
     entries = (
         *services.entries(),
         *analytic_single.entries(),
         *analytic_multi.entries(),
         *constrained.entries(),
     )
+    if has_development():
+        from optuna_scoot.comparison.development.problems import tuning_entries
+
+        entries += tuning_entries()
     return {entry.name: entry for entry in entries}
 
 
 def select_problems(patterns: Sequence[str]) -> list[str]:
-    """The names of the problems that any of the patterns selects.
+    """Return the names of the problems that any of the patterns selects.
 
     Args:
         patterns: Names (``"levy-crash"``, ``"levy-crash#7"``), shell patterns (``"*-crash"``),
@@ -47,9 +54,10 @@ def select_problems(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         matched = _matches(pattern, entries)
         if not matched:
+            sets = dict.fromkeys(entry.problem_set for entry in entries.values())
             msg = (
                 f"No problem is called {pattern!r}. There are: {', '.join(entries)}; families "
-                f"{', '.join(Family)}; sets {', '.join(ProblemSet)}; all."
+                f"{', '.join(Family)}; sets {', '.join(sets)}; all."
             )
             raise CompareError(msg)
         chosen.update(dict.fromkeys(matched))
@@ -57,7 +65,7 @@ def select_problems(patterns: Sequence[str]) -> list[str]:
 
 
 def _matches(pattern: str, entries: Mapping[str, ProblemEntry]) -> list[str]:
-    """Names in the registry that a pattern selects; instances are kept."""
+    """Return the names in the registry that a pattern selects; instances are kept."""
     stem, _, instance = pattern.partition("#")
     if instance:
         return [pattern] if stem in entries and instance.isdigit() else []
@@ -70,6 +78,7 @@ def _matches(pattern: str, entries: Mapping[str, ProblemEntry]) -> list[str]:
     ]
 
 
+@lru_cache(maxsize=1024)
 def make_problem(name: str, seed: int) -> Problem:
     """Build a problem.
 
@@ -92,12 +101,12 @@ def make_problem(name: str, seed: int) -> Problem:
 
 
 def family_of(name: str) -> Family:
-    """The family of a problem, by its name with or without an instance."""
+    """Return the family of a problem, by its name with or without an instance."""
     return registry()[name.partition("#")[0]].family
 
 
 def may_crash(name: str) -> bool:
-    """Whether an evaluation of the problem may crash."""
+    """Return whether an evaluation of the problem may crash."""
     family = family_of(name)
     if family is Family.CONSTRAINED:
         return name.partition("#")[0].endswith("-crash")

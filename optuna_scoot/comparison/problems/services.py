@@ -1,8 +1,8 @@
 """The simulated services as problems: the paper's applications, machines and models.
 
-The optimum of a service is not known by formula. It comes from a long search
-(`reference_search`) and is kept in ``reference/services.json`` beside this module;
-``optuna-scoot compare --make-references`` makes it again.
+The optimum of a service is not known by formula. It comes from a long search and is kept in
+``optima.json`` next to this module. In a checkout
+``python -m optuna_scoot.comparison.development references`` searches again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -41,19 +42,8 @@ if TYPE_CHECKING:
     import optuna
 
 
-REFERENCE_FILE = Path(__file__).parent / "reference" / "services.json"
-
-TUNING_SERVICES = (
-    "sql-2xa100-7b",
-    "sql-4xa10-13b",
-    "bot-2xa100-13b",
-    "bot-4xa10-7b",
-    "cls-2xa10-7b",
-    "cls-4xa100-13b",
-    "rec-2xa100-7b",
-    "rec-4xa10-13b",
-)
-"""Services that may be looked at while a sampler is developed."""
+OPTIMA_FILE = Path(__file__).with_name("optima.json")
+"""What the searches for the held-out services' optima found."""
 
 HELD_OUT_SERVICES = (
     "sql-2xa10-13b",
@@ -67,14 +57,14 @@ HELD_OUT_SERVICES = (
 )
 """Services for the figures that are reported."""
 
-_SEARCH = "optuna-scoot compare --make-references 2000 --problems"
+_SEARCH = "python -m optuna_scoot.comparison.development references"
 
 N_PROBES = 8
 """Configurations by which a version of a service is told from another."""
 
 
 @dataclass(frozen=True)
-class Reference:
+class FoundOptimum:
     """What a long search found.
 
     Attributes:
@@ -90,23 +80,37 @@ class Reference:
     configurations: tuple[dict[str, Any], ...]
 
 
-def entries() -> tuple[ProblemEntry, ...]:
-    """The services' places in the registry."""
-    sets = ((ProblemSet.TUNING, TUNING_SERVICES), (ProblemSet.HELD_OUT, HELD_OUT_SERVICES))
+def entries(
+    names: Iterable[str] = HELD_OUT_SERVICES,
+    problem_set: ProblemSet = ProblemSet.HELD_OUT,
+    optima_file: Path = OPTIMA_FILE,
+) -> tuple[ProblemEntry, ...]:
+    """Return the places of services in the registry.
+
+    Args:
+        names: The services.
+        problem_set: The set that they belong to.
+        optima_file: Where their optima are kept.
+    """
     return tuple(
-        ProblemEntry(name, Family.SERVICE, which, partial(_build, name), has_instances=False)
-        for which, names in sets
+        ProblemEntry(
+            name,
+            Family.SERVICE,
+            problem_set,
+            partial(_build, name, optima_file),
+            has_instances=False,
+        )
         for name in names
     )
 
 
-def _build(name: str, instance: int) -> Problem:
-    return build(name)
+def _build(name: str, optima_file: Path, instance: int) -> Problem:
+    return build(name, optima_file)
 
 
 @cache
 def service_version(name: str) -> str:
-    """Digest of what a service measures on some configurations, drawn by a fixed seed.
+    """Return a digest of what a service measures on configurations drawn by a fixed seed.
 
     Whatever changes in the simulated engine, a trace or a metric changes it; renaming or
     rewriting what computes the same does not.
@@ -132,7 +136,7 @@ def service_version(name: str) -> str:
 
 @cache
 def memo_of(name: str) -> Memo:
-    """The remembered evaluations of a service."""
+    """Return the remembered evaluations of a service."""
     return Memo(default_path(), service_version(name), name)
 
 
@@ -144,27 +148,31 @@ def _objective(name: str) -> ServingObjective:
 
 
 @cache
-def build(name: str) -> Problem:
-    """A service as a problem.
+def build(name: str, optima_file: Path = OPTIMA_FILE) -> Problem:
+    """Build a service as a problem.
+
+    Args:
+        name: The service.
+        optima_file: Where its optimum is kept.
 
     Raises:
         CompareError: If its optimum has never been searched for.
     """
-    reference = read_references().get(name)
-    if reference is None:
-        msg = f"The optimum of {name} is unknown; search for it: {_SEARCH} {name}"
+    found = read_optima(optima_file).get(name)
+    if found is None:
+        msg = f"The optimum of {name} is unknown; search for it in a checkout: {_SEARCH} {name}"
         raise CompareError(msg)
-    if reference.version != service_version(name):
+    if found.version != service_version(name):
         warnings.warn(
             f"The optimum of {name} was found with another version of the simulated engine; "
-            f"search again: {_SEARCH} {name}",
+            f"search again in a checkout: {_SEARCH} {name}",
             stacklevel=2,
         )
-    return make_service(name, reference.front)
+    return make_service(name, found.front)
 
 
 def make_service(name: str, front: tuple[tuple[float, ...], ...]) -> Problem:
-    """A service as a problem with a given optimum."""
+    """Return a service as a problem with a given optimum."""
     objective = _objective(name)
     memo = memo_of(name)
     directions: tuple[Direction, ...] = tuple(
@@ -187,7 +195,7 @@ def make_service(name: str, front: tuple[tuple[float, ...], ...]) -> Problem:
 
 
 def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[float, ...]:
-    """Metrics of a configuration that its objective optimises, over the requests that completed.
+    """Return the metrics that an objective optimises, over the requests that completed.
 
     A study takes the few that timed out, at most a twentieth, for the latest answers; published
     runs and optima go without them, and only stay comparable as long as this does.
@@ -207,35 +215,19 @@ def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[fl
     return tuple(float(metrics[target.metric]) for target in TARGETS[objective.mode])
 
 
-def read_references() -> dict[str, Reference]:
-    """What the long searches found, by service."""
-    if not REFERENCE_FILE.exists():
-        return {}
-    data = json.loads(REFERENCE_FILE.read_text())
+@cache
+def read_optima(path: Path) -> dict[str, FoundOptimum]:
+    """Return what the searches found, by service.
+
+    Args:
+        path: The file of optima.
+    """
     return {
-        name: Reference(
+        name: FoundOptimum(
             entry["version"],
             entry["evaluations"],
             tuple(tuple(point) for point in entry["front"]),
             tuple(entry["configurations"]),
         )
-        for name, entry in data.items()
+        for name, entry in json.loads(path.read_text()).items()
     }
-
-
-def write_reference(name: str, reference: Reference) -> None:
-    """Add what a search found to the file."""
-    found = {**read_references(), name: reference}
-    data = {
-        key: {
-            "version": entry.version,
-            "evaluations": entry.evaluations,
-            "front": entry.front,
-            "configurations": entry.configurations,
-        }
-        for key, entry in sorted(found.items())
-    }
-    REFERENCE_FILE.parent.mkdir(exist_ok=True)
-    temporary = REFERENCE_FILE.with_suffix(".tmp")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    temporary.replace(REFERENCE_FILE)

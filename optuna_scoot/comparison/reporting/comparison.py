@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from optuna_scoot.comparison.peers.scoot import is_scoot
 from optuna_scoot.comparison.reporting.statistics import Paired
-from optuna_scoot.comparison.reporting.statistics import compare
+from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import Entry
 from optuna_scoot.comparison.reporting.summary import best_modes
 from optuna_scoot.comparison.reporting.summary import summarize
 from optuna_scoot.comparison.running.runs import Run
-from optuna_scoot.comparison.samplers.peers import is_scoot
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Comparison:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """Every sampler in every mode, by family."""
+        """Return every sampler in every mode, by family."""
         return sorted(
             summarize(self.runs).values(),
             key=lambda entry: (entry.group, entry.sampler, entry.batch, entry.mode),
@@ -37,20 +37,32 @@ class Comparison:
 
     @cached_property
     def best(self) -> dict[tuple[str, str, int], Entry]:
-        """The best mode of each sampler in each family, best sampler first."""
+        """Return the best mode of each sampler in each family, best sampler first."""
         return best_modes(self.entries)
+
+    def shown(self, *, by_problem: bool = False, all_modes: bool = False) -> list[Entry]:
+        """Return the entries of a table.
+
+        Args:
+            by_problem: One group a problem rather than a family.
+            all_modes: Every mode, not the best of each sampler alone.
+        """
+        if not by_problem:
+            return self.entries if all_modes else list(self.best.values())
+        entries = list(summarize(self.runs, by_problem=True).values())
+        return entries if all_modes else list(best_modes(entries).values())
 
     @property
     def groups(self) -> list[str]:
-        """The families that were run, in their order."""
+        """Return the families that were run, in their order."""
         return list(dict.fromkeys(group for group, _, _ in self.best))
 
     def subject_entry(self, group: str, batch: int = 1) -> Entry | None:
-        """The subject's runs in a family."""
+        """Return the subject's runs in a family."""
         return self.best.get((group, self.subject, batch))
 
     def peers(self, group: str) -> list[Entry]:
-        """The other samplers, one suggestion at a time, each in its best mode, best first."""
+        """Return the other samplers in their best modes, one suggestion at a time, best first."""
         return [
             entry
             for (family, sampler, batch), entry in self.best.items()
@@ -58,7 +70,7 @@ class Comparison:
         ]
 
     def variants(self, group: str) -> list[Entry]:
-        """The subject's variants and ablations, one suggestion at a time, best first."""
+        """Return the subject's variants and ablations, one suggestion at a time, best first."""
         return [
             entry
             for (family, sampler, batch), entry in self.best.items()
@@ -66,15 +78,15 @@ class Comparison:
         ]
 
     def pairs(self, group: str) -> list[Paired]:
-        """The subject against each peer in a family, best peer first."""
+        """Return the subject against each peer in a family, best peer first."""
         ours = self.subject_entry(group)
         if ours is None:
             return []
-        found = (compare(ours, theirs) for theirs in self.peers(group))
+        found = (paired(ours, theirs) for theirs in self.peers(group))
         return [pair for pair in found if pair is not None]
 
     def by_problem(self, group: str) -> dict[str, list[Entry]]:
-        """The family's entries problem by problem: subject first, then peers, best first.
+        """Return the family's entries problem by problem: subject first, then peers, best first.
 
         A peer's mode is the one that is best in the whole family.
         """

@@ -11,9 +11,10 @@ from importlib.metadata import version
 
 import numpy as np
 
+from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
-from optuna_scoot.comparison.reporting.statistics import compare
+from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import Entry
 
 
@@ -28,7 +29,8 @@ Written by `optuna-scoot compare`; do not edit by hand.
 one objective (default - best) / (default - optimum), with several the hypervolume of its points
 over the optimum's, the default's values being the reference point. 0 is the default, 1 is the
 optimum. Optima of analytic problems are known by formula; those of the simulated services come
-from a search of a thousand evaluations and more (`optuna-scoot compare --make-references`).
+from a search of a thousand evaluations and more, which a checkout can repeat
+(`python -m optuna_scoot.comparison.development references`).
 
 **Budget.** Every run evaluates the default configuration first and has the same number of trials.
 
@@ -40,24 +42,25 @@ drawn again, then replaced by a random valid one). Of the modes that the command
 one with the best mean score counts as the sampler's result in a family. TPE and NSGA-II look at
 the order of the values alone, for which `large` is the same as `penalty`.
 
-**HEBO** takes part where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a Python that
-has it: it needs older versions of NumPy and pymoo than this package, so it runs beside it. With
-several objectives it is HEBO's `GeneralBO`.
+**HEBO** takes part in a checkout where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a
+Python that has it: it needs older versions of NumPy and pymoo than this package, so it runs in a
+process of its own. With several objectives it is HEBO's `GeneralBO`.
 
-**Problems** of the set `tuning` are there for the development of `ScootSampler`, those of the set
-`held-out` for the figures that are reported. An analytic problem is shifted, mirrored and permuted
-anew for every seed (`optuna-scoot compare --list` names them all).
+**Problems** of the set `tuning` are there for the development of `ScootSampler`, in a checkout
+alone; those of the set `held-out` are for the figures that are reported. An analytic problem is
+shifted, mirrored and permuted differently for every seed (`optuna-scoot compare --list` names them
+all).
 
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
 
-**Seconds** a suggestion are those of the machine that happened to make a run, others beside it;
-`optuna-scoot compare --suggestion-time` measures samplers side by side.
+**Seconds** a suggestion are those of the machine that happened to make a run, often with others at
+the same time; `optuna-scoot compare --suggestion-time` measures samplers in turns.
 """
 
 
 def write_report(comparison: Comparison, commands: Sequence[str]) -> str:
-    """Write the page.
+    """Return the page.
 
     Args:
         comparison: The finished comparison.
@@ -80,7 +83,7 @@ def write_report(comparison: Comparison, commands: Sequence[str]) -> str:
 
 
 def _how(comparison: Comparison, commands: Sequence[str]) -> str:
-    """What was run, with which versions, and the commands."""
+    """Return what was run, with which versions, and the commands."""
     runs = list({id(run): run for _, run in comparison.runs}.values())
     seeds = sorted({run.key.seed for run in runs})
     budgets = sorted({run.key.n_trials for run in runs})
@@ -107,7 +110,7 @@ def _version(package: str) -> str | None:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """``[0, 1, 2, 7]`` as ``0-2, 7``."""
+    """Return ``[0, 1, 2, 7]`` as ``0-2, 7``."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][1] + 1:
@@ -118,14 +121,14 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column after the first is aligned to the right."""
+    """Return a Markdown table; every column after the first is aligned to the right."""
     ruler = ["---", *(["---:"] * (len(headings) - 1))]
     lines = [headings, ruler, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _results(comparison: Comparison) -> str:
-    """One table of scores and one of pairs for each family."""
+    """Return one table of scores and one of pairs for each family."""
     parts = ["## Results", ""]
     for group in comparison.groups:
         ours = comparison.subject_entry(group)
@@ -183,14 +186,14 @@ def _trial(trial: float) -> str:
 
 
 def _losses(comparison: Comparison) -> str:
-    """The problems on which some peer is ahead."""
+    """Return the problems on which some peer is ahead."""
     rows: list[tuple[str, ...]] = []
     for group in comparison.groups:
         for problem, entries in comparison.by_problem(group).items():
             if len(entries) < 2 or entries[0].sampler != comparison.subject:
                 continue
             ours, best = entries[0], entries[1]
-            pair = compare(ours, best)
+            pair = paired(ours, best)
             if pair is not None and best.final > ours.final:
                 name = f"{best.sampler} ({best.mode})"
                 score = f"{ours.final:.3f}"
@@ -202,7 +205,7 @@ def _losses(comparison: Comparison) -> str:
 
 
 def _problems(comparison: Comparison) -> str:
-    """Mean last scores, problem by problem."""
+    """Return the mean last scores, problem by problem."""
     parts = ["## Problem by problem", "", "Mean score after the last trial.", ""]
     for group in comparison.groups:
         table = comparison.by_problem(group)
@@ -221,12 +224,12 @@ def _final(entries: Sequence[Entry], sampler: str) -> str:
 
 
 def _variants(comparison: Comparison) -> str:
-    """What each ablation loses against the whole, family by family."""
+    """Return what each ablation loses against the whole, family by family."""
     rows: list[tuple[str, ...]] = []
     for group in comparison.groups:
         ours = comparison.subject_entry(group)
         for entry in comparison.variants(group):
-            pair = compare(entry, ours) if ours is not None else None
+            pair = paired(entry, ours) if ours is not None else None
             if pair is not None:
                 crashes = f"{entry.crashes.mean():.3f}"
                 score = f"{entry.final:.3f}"
@@ -235,15 +238,17 @@ def _variants(comparison: Comparison) -> str:
         return ""
     rows.sort(key=lambda row: row[0])
     headings = ("variant", "family", "score", f"less {comparison.subject}'s", "crash share")
-    return "## Ablations and variants\n\n" + markdown_table(headings, rows)
+    retired = sorted(RETIRED.keys() & {row[0] for row in rows})
+    note = f"No longer there to be run: {', '.join(retired)}.\n\n" if retired else ""
+    return "## Ablations and variants\n\n" + note + markdown_table(headings, rows)
 
 
 def _batches(comparison: Comparison) -> str:
-    """Several suggestions at a time against one, at the same number of observations."""
+    """Return several suggestions at a time against one, at equal numbers of observations."""
     rows: list[tuple[str, ...]] = []
     for (group, sampler, batch), entry in comparison.best.items():
         single = comparison.best.get((group, sampler, 1))
-        pair = compare(entry, single) if single is not None and batch > 1 else None
+        pair = paired(entry, single) if single is not None and batch > 1 else None
         if pair is not None:
             # The ratio is of common cases: one at a time was mostly run on more of them.
             score, ratio = f"{entry.final:.3f}", f"{pair.ratio:.3f}"
@@ -255,7 +260,7 @@ def _batches(comparison: Comparison) -> str:
 
 
 def _modes(comparison: Comparison) -> str:
-    """Every mode of every peer."""
+    """Return every mode of every peer."""
     rows = [
         (
             entry.sampler,

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import html
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
-import plotly.io
 
+from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
 from optuna_scoot.comparison.reporting.summary import Entry
+
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f")
 N_BAND_RESAMPLES = 1000
 
 
+def require_plotly() -> None:
+    """Refuse to go on without Plotly, which only the plots need.
+
+    Raises:
+        CompareError: If it is not installed.
+    """
+    if find_spec("plotly") is None:
+        raise CompareError("Plots need Plotly: pip install 'optuna-scoot[plots]'.")
+
+
 def write_plots(comparison: Comparison) -> str:
-    """Draw every plot.
+    """Return every plot on one page.
 
     Args:
         comparison: The finished comparison.
@@ -26,7 +41,13 @@ def write_plots(comparison: Comparison) -> str:
     Returns:
         An HTML page: for each family the mean score over the trials with its 95 % band, the crash
         share, the seconds of a suggestion, and the subject's win rates.
+
+    Raises:
+        CompareError: If Plotly is not installed.
     """
+    require_plotly()
+    import plotly.io
+
     figures: list[go.Figure] = []
     for group in comparison.groups:
         ours = comparison.subject_entry(group)
@@ -48,7 +69,9 @@ def write_plots(comparison: Comparison) -> str:
 
 
 def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
-    """Mean score (best so far, or hypervolume) after each trial, with its 95 % band."""
+    """Return the mean score (best so far, or hypervolume) over the trials, with its 95 % band."""
+    import plotly.graph_objects as go
+
     figure = go.Figure()
     for index, entry in enumerate(entries):
         colour = COLOURS[index % len(COLOURS)]
@@ -86,7 +109,9 @@ def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
 
 
 def _bars(title: str, entries: list[Entry], field: str) -> go.Figure:
-    """Bars of the mean of one of an entry's arrays, with its 95 % interval."""
+    """Return bars of the mean of one of an entry's arrays, with its 95 % interval."""
+    import plotly.graph_objects as go
+
     intervals = [bootstrap_mean(getattr(entry, field)) for entry in entries]
     figure = go.Figure(
         go.Bar(
@@ -107,7 +132,9 @@ def _bars(title: str, entries: list[Entry], field: str) -> go.Figure:
 
 
 def wins_figure(comparison: Comparison, group: str) -> go.Figure:
-    """The subject's paired win rate against each peer, with its 95 % interval."""
+    """Return the subject's paired win rate against each peer, with its 95 % interval."""
+    import plotly.graph_objects as go
+
     pairs = comparison.pairs(group)
     figure = go.Figure(
         go.Scatter(

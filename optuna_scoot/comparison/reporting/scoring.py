@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runs import Run
+from optuna_scoot.pareto import hypervolume
 
 
 FloatArray = NDArray[np.float64]
@@ -36,22 +36,22 @@ class Scale:
 
     @property
     def optimum(self) -> float:
-        """Hypervolume, or gain, of the optimum over the default, in the problem's own units."""
+        """Return the optimum's hypervolume, or gain, over the default in the problem's units."""
         return self._best
 
     def score(self, values: FloatArray) -> float:
-        """Score of a set of points, shape ``(n, n_objectives)``."""
+        """Return the score of a set of points, shape ``(n, n_objectives)``."""
         return hypervolume(self._signs * values, self._reference) / self._best
 
 
 @lru_cache(maxsize=4096)
 def scale_of(problem: str, seed: int) -> Scale:
-    """The scale of the problem that a run of that name and seed meets."""
+    """Return the scale of the problem that a run of that name and seed meets."""
     return Scale(make_problem(problem, seed))
 
 
 def score_curve(run: Run) -> FloatArray:
-    """Score after each trial of a run, shape ``(key.n_trials,)``.
+    """Return the score after each trial of a run, shape ``(key.n_trials,)``.
 
     A run that its sampler ended early keeps its last score.
     """
@@ -69,12 +69,12 @@ def score_curve(run: Run) -> FloatArray:
 
 
 def crash_share(run: Run) -> float:
-    """Share of the suggested trials (the default is not one) that crashed."""
+    """Return the share of the suggested trials (the default is not one) that crashed."""
     suggested = run.trials[1:]
     return float(np.mean([trial.crash is not None for trial in suggested])) if suggested else 0.0
 
 
 def suggestion_seconds(run: Run) -> float:
-    """Mean seconds of a suggestion of a run, the default's left out."""
+    """Return the mean seconds of a suggestion of a run, the default's left out."""
     suggested = run.trials[1:]
     return float(np.mean([trial.seconds for trial in suggested])) if suggested else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 from optuna_scoot.comparison.reporting.summary import Entry
 
@@ -20,6 +21,8 @@ TIE = 1e-9
 """Scores closer than this are equal."""
 
 N_RESAMPLES = 10_000
+MAX_DRAWS_AT_A_TIME = 2_000_000
+"""Bounds the memory of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Interval:
 def bootstrap_mean(
     samples: FloatArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> Interval:
-    """Mean with its percentile bootstrap interval.
+    """Return a mean with its percentile bootstrap interval.
 
     Args:
         samples: Independent samples, shape ``(n,)``, n at least 1.
@@ -47,24 +50,22 @@ def bootstrap_mean(
     Returns:
         The mean and the 2.5th and 97.5th percentiles of the resamples' means.
     """
-    rng = np.random.default_rng(seed)
-    n = len(samples)
-    means = np.concatenate(
-        [
-            samples[rng.integers(n, size=(size, n))].mean(axis=1)
-            for size in _chunks(n_resamples, max(1, 2_000_000 // n))
-        ]
-    )
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(samples.mean()), float(low), float(high))
-
-
-def _chunks(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]
+    mean = float(samples.mean())
+    if len(samples) == 1:
+        return Interval(mean, mean, mean)
+    found = bootstrap(
+        (samples,),
+        np.mean,
+        n_resamples=n_resamples,
+        batch=max(1, MAX_DRAWS_AT_A_TIME // len(samples)),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(found.low), float(found.high))
 
 
 def wilson(successes: float, n: int) -> Interval:
-    """A share with its Wilson score interval (E. Wilson, 1927).
+    """Return a share with its Wilson score interval (E. Wilson, 1927).
 
     Args:
         successes: Number of successes; halves (ties) are allowed.
@@ -81,7 +82,7 @@ def wilson(successes: float, n: int) -> Interval:
 
 
 def win_rate(ours: FloatArray, theirs: FloatArray) -> Interval:
-    """Share of the pairs that the first wins; a tie counts half to each.
+    """Return the share of the pairs that the first wins; a tie counts half to each.
 
     Args:
         ours: Scores, shape ``(n,)``.
@@ -93,7 +94,7 @@ def win_rate(ours: FloatArray, theirs: FloatArray) -> Interval:
 
 
 def trials_to_reach(curves: FloatArray, targets: FloatArray) -> FloatArray:
-    """The first trial, counted from 1, at which each run reaches its target.
+    """Return the first trial, counted from 1, at which each run reaches its target.
 
     Args:
         curves: Score after each trial, shape ``(n, n_trials)``.
@@ -133,8 +134,8 @@ class Paired:
     curve_trial: float
 
 
-def compare(ours: Entry, theirs: Entry) -> Paired | None:
-    """Compare two entries on the cases that both have; None if there is no common case."""
+def paired(ours: Entry, theirs: Entry) -> Paired | None:
+    """Compare two entries on the cases that both have; return None if there is no common case."""
     rows = {case: index for index, case in enumerate(theirs.cases)}
     common = [(index, rows[case]) for index, case in enumerate(ours.cases) if case in rows]
     if not common:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.registry import family_of
 from optuna_scoot.comparison.reporting.scoring import crash_share
 from optuna_scoot.comparison.reporting.scoring import score_curve
 from optuna_scoot.comparison.reporting.scoring import suggestion_seconds
 from optuna_scoot.comparison.running.runs import Run
-from optuna_scoot.comparison.samplers.modes import ALL_MODES
 
 
 FloatArray = NDArray[np.float64]
@@ -55,11 +55,11 @@ class Entry:
 
     @property
     def final(self) -> float:
-        """Mean score after the last trial."""
+        """Return the mean score after the last trial."""
         return float(self.curves[:, -1].mean())
 
     def at(self, trial: int) -> float:
-        """Mean score after a trial, counted from 1; the last one's beyond the end."""
+        """Return the mean score after a trial, counted from 1; beyond the end the last one's."""
         return float(self.curves[:, min(trial, self.curves.shape[1]) - 1].mean())
 
 
@@ -101,9 +101,9 @@ def summarize(
 
 
 def best_modes(entries: Iterable[Entry]) -> dict[tuple[str, str, int], Entry]:
-    """The best mode of each sampler in each group, by the mean score at the end.
+    """Return the best mode of each sampler in each group, by the mean score at the end.
 
-    Of modes that score the same, the first of `ALL_MODES`.
+    Of modes that score the same, the first of ``ALL_MODES``.
 
     Returns:
         Entries by group, sampler and batch, best first within a group.

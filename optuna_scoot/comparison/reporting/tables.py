@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from optuna_scoot.comparison.peers.contestants import contestants
+from optuna_scoot.comparison.problems.registry import registry
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.summary import Entry
 
@@ -55,7 +58,34 @@ def print_pairs(console: Console, comparison: Comparison) -> None:
         console.print(table)
 
 
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+def print_names(console: Console) -> None:
+    """Print the problems by family and set, and the samplers that can be run with their modes."""
+    table = _table(None, ("problem", "family", "set"))
+    for entry in registry().values():
+        table.add_row(entry.name, str(entry.family), str(entry.problem_set))
+    console.print(table)
+    table = _table(None, ("sampler", "modes"))
+    for contestant in contestants().values():
+        if contestant.missing is None:
+            table.add_row(contestant.name, " ".join(map(str, contestant.modes)))
+    console.print(table)
+
+
+def print_suggestion_times(console: Console, times: Mapping[str, Mapping[str, float]]) -> None:
+    """Print the seconds of one suggestion next to GPSampler's.
+
+    Args:
+        console: Where to print.
+        times: Median seconds by study and sampler, ``"gp"`` among them.
+    """
+    table = _table(None, ("case", "sampler"), ("median seconds", "over GPSampler's"))
+    for case, seconds in times.items():
+        for name, median in seconds.items():
+            table.add_row(case, name, f"{median:.3f}", f"{median / seconds['gp']:.2f}")
+    console.print(table)
+
+
+def _table(title: str | None, left: Sequence[str], right: Sequence[str] = ()) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in left:
         table.add_column(heading, no_wrap=True)

@@ -1,36 +1,15 @@
-"""What a comparison runs."""
+"""Which runs a comparison is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from optuna_scoot.comparison.peers.contestants import find_contestant
+from optuna_scoot.comparison.peers.modes import Mode
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.problems.registry import may_crash
 from optuna_scoot.comparison.running.runs import RunKey
-from optuna_scoot.comparison.samplers.modes import Mode
-from optuna_scoot.comparison.samplers.peers import find_contestant
-
-
-def split(text: str) -> list[str]:
-    """The words of a list with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def parse_numbers(text: str) -> list[int]:
-    """``"0-2,7"`` as ``[0, 1, 2, 7]``.
-
-    Raises:
-        CompareError: If it is no such list.
-    """
-    numbers: list[int] = []
-    for part in split(text):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            msg = f"{text!r} is no list of whole numbers; write for example 0-4 or 0,3,1000-1009."
-            raise CompareError(msg)
-        numbers.extend(range(int(first), int(last or first) + 1))
-    return numbers
 
 
 def plan(
@@ -42,7 +21,7 @@ def plan(
     batches: Sequence[int] = (1,),
     n_trials: int = 30,
 ) -> list[tuple[str, RunKey]]:
-    """What is to be run, each with the mode that it stands for.
+    """Return what is to be run, each with the mode that it stands for.
 
     Args:
         problems: Names of problems.

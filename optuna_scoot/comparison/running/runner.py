@@ -13,15 +13,15 @@ from pathlib import Path
 
 import optuna
 
+from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.modes import Mode
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
 from optuna_scoot.comparison.running.runs import append_run
-from optuna_scoot.comparison.running.session import Session
+from optuna_scoot.comparison.running.study import RunningStudy
 from optuna_scoot.comparison.running.workers import limit_threads
 from optuna_scoot.comparison.running.workers import worker_pool
-from optuna_scoot.comparison.samplers.modes import Mode
-from optuna_scoot.comparison.samplers.peers import make_sampler
 
 
 def execute(key: RunKey) -> Run:
@@ -48,7 +48,7 @@ def execute(key: RunKey) -> Run:
         directions=list(problem.directions), sampler=sampler, study_name=f"compare-{key.seed}"
     )
     study.enqueue_trial(dict(problem.default), user_attrs={"default_configuration": True})
-    session = Session(problem, mode, study)
+    session = RunningStudy(problem, mode, study)
     error = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -84,7 +84,7 @@ def run_all(
 
 
 def _executed(keys: Sequence[RunKey], jobs: int) -> Iterator[Run]:
-    """Runs as they end."""
+    """Yield runs as they end."""
     if jobs == 1:
         limit_threads()
         yield from map(execute, keys)

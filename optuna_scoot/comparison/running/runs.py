@@ -23,7 +23,7 @@ class RunKey:
     Attributes:
         problem: The problem's name, as given.
         sampler: The sampler's name.
-        mode: How crashes are told, see `Mode`.
+        mode: How crashes are told, see ``Mode``.
         seed: Seed of the sampler, and instance of the problem where its name fixes none.
         batch: Trials suggested before any of them is told, at least 1.
         n_trials: Budget, the default configuration included.
@@ -94,7 +94,7 @@ def append_run(path: Path, run: Run) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's."""
+    """Return NumPy scalars as Python's."""
     if hasattr(value, "item"):
         return value.item()
     msg = f"{type(value).__name__} cannot be written to a results file."
@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_runs(paths: Iterable[Path]) -> dict[RunKey, Run]:
-    """The runs in results files; the last one of a key counts.
+    """Return the runs in results files; the last one of a key counts.
 
     Args:
         paths: Results files, compressed ones by the ending ``.gz``; those that do not exist are
@@ -134,12 +134,12 @@ def read_runs(paths: Iterable[Path]) -> dict[RunKey, Run]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a results file is read with gzip, and thus cannot be appended to."""
+    """Return whether a results file is read with gzip, and thus cannot be appended to."""
     return path.suffix == ".gz"
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a results file."""
+    """Return the lines of a results file."""
     try:
         data = gzip.decompress(path.read_bytes()) if is_compressed(path) else path.read_bytes()
         return data.decode().splitlines()

@@ -10,46 +10,43 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from optuna_scoot.comparison.problems.analytic_multi import RECIPES as MULTI_RECIPES
-from optuna_scoot.comparison.problems.analytic_multi import build as build_multi
-from optuna_scoot.comparison.problems.analytic_single import RECIPES as SINGLE_RECIPES
-from optuna_scoot.comparison.problems.analytic_single import build as build_single
+from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.modes import FAIL
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.random_draws import draw
-from optuna_scoot.comparison.running.session import Session
+from optuna_scoot.comparison.problems.registry import make_problem
+from optuna_scoot.comparison.running.study import RunningStudy
 from optuna_scoot.comparison.running.workers import limit_threads
-from optuna_scoot.comparison.samplers.modes import FAIL
-from optuna_scoot.comparison.samplers.peers import make_sampler
 from optuna_scoot.constraints.known import KnownConstraints
 
 
 @dataclass(frozen=True)
-class Case:
+class TimedStudy:
     """A study of nine parameters under way.
 
     Attributes:
         name: What it is.
-        multi: Two objectives rather than one.
+        problem: A problem of nine mixed parameters with known constraints and crashes.
         n_trials: Length of the history at the suggestion in the middle.
         n_repeats: Suggestions that are timed, one after another; the median counts.
     """
 
     name: str
-    multi: bool
+    problem: str
     n_trials: int
     n_repeats: int
 
 
-CASES = (
-    Case("one objective, 30 trials", False, 30, 11),
-    Case("two objectives, 30 trials", True, 30, 11),
-    Case("one objective, 200 trials", False, 200, 5),
-    Case("two objectives, 200 trials", True, 200, 5),
+TIMED_STUDIES = (
+    TimedStudy("one objective, 30 trials", "dixon-server", 30, 11),
+    TimedStudy("two objectives, 30 trials", "bowls-server", 30, 11),
+    TimedStudy("one objective, 200 trials", "dixon-server", 200, 5),
+    TimedStudy("two objectives, 200 trials", "bowls-server", 200, 5),
 )
 
 
-def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
+def measure(study: TimedStudy, samplers: Iterable[str]) -> dict[str, float]:
     """Time the suggestions of some samplers.
 
     Each sampler has a study of its own that begins with the same history; then they take turns
@@ -58,7 +55,7 @@ def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
     which imports, is left out.
 
     Args:
-        case: The study.
+        study: The study.
         samplers: Names of samplers.
 
     Returns:
@@ -66,34 +63,25 @@ def measure(case: Case, samplers: Iterable[str]) -> dict[str, float]:
     """
     limit_threads()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = problem_of(case, 0)
-    past = history(problem, case.n_trials - case.n_repeats // 2 - 1, 0)
-    sessions = {name: _session(name, problem, past) for name in samplers}
+    problem = make_problem(study.problem, 0)
+    past = history(problem, study.n_trials - study.n_repeats // 2 - 1, 0)
+    studies = {name: _started(name, problem, past) for name in samplers}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in range(case.n_repeats + 1):
-            for session in sessions.values():
-                session.step(1)
+        for _ in range(study.n_repeats + 1):
+            for running in studies.values():
+                running.step(1)
     return {
-        name: float(np.median([record.seconds for record in session.records[1:]]))
-        for name, session in sessions.items()
+        name: float(np.median([record.seconds for record in running.records[1:]]))
+        for name, running in studies.items()
     }
 
 
-def _session(name: str, problem: Problem, past: list[optuna.trial.FrozenTrial]) -> Session:
+def _started(name: str, problem: Problem, past: list[optuna.trial.FrozenTrial]) -> RunningStudy:
     sampler = make_sampler(name, problem, FAIL, 0)
     study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
     study.add_trials(past)
-    return Session(problem, FAIL, study)
-
-
-def problem_of(case: Case, instance: int) -> Problem:
-    """A problem of nine mixed parameters with known constraints and crashes."""
-    if case.multi:
-        recipe = next(recipe for recipe in MULTI_RECIPES if recipe.name == "bowls-server")
-        return build_multi(recipe, instance)
-    single = next(recipe for recipe in SINGLE_RECIPES if recipe.name == "ellipsoid-server")
-    return build_single(single, instance)
+    return RunningStudy(problem, FAIL, study)
 
 
 CRASHED_SHARE = 0.2
@@ -101,7 +89,7 @@ CRASHED_SHARE = 0.2
 
 
 def history(problem: Problem, n_trials: int, seed: int) -> list[optuna.trial.FrozenTrial]:
-    """The default, then random configurations that hold the known constraints; a fifth crashed."""
+    """Return the default, then random valid configurations, of which a fifth crashed."""
     rng = np.random.default_rng(seed)
     known = KnownConstraints(problem.known_constraints)
     crashes_left = round(CRASHED_SHARE * n_trials)

@@ -16,7 +16,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def worker_pool(jobs: int) -> ProcessPoolExecutor:
-    """A pool of fresh processes with one thread of numerics each.
+    """Return a pool of fresh processes with one thread of numerics each.
 
     A worker ends as soon as this process does, however that happens: a worker of an ordinary
     pool whose parent is killed finishes its work and then waits for ever.
@@ -32,7 +32,7 @@ def worker_pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def limit_threads() -> None:
-    """One thread of numerics in this process: the processes already fill the cores."""
+    """Keep to one thread of numerics in this process: the processes already fill the cores."""
     import torch
 
     torch.set_num_threads(1)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 from click.testing import Result
 
 from optuna_scoot.cli.compare import compare_command
+from optuna_scoot.comparison.reporting import plots
 from optuna_scoot.comparison.running.runs import read_runs
 
 
@@ -81,10 +84,8 @@ def test_lists_problems_and_samplers() -> None:
         (["--results", "nowhere/r.jsonl"], "There is no folder nowhere"),
         (["--results", "r.jsonl.gz"], "cannot be compressed"),
         (["--baseline", "nowhere.jsonl"], "nowhere.jsonl' does not exist"),
-        (
-            ["--make-references", "3", "--problems", "branin"],
-            "None of these problems is a service",
-        ),
+        (["--samplers", "scoot-no-covering", "--problems", "camel"], "can no longer be run"),
+        (["--report", "nowhere/page.md"], "There is no folder nowhere"),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:
@@ -92,3 +93,23 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: P
     result = _compare(*given)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_plots_without_plotly_say_what_to_install_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    results = tmp_path / "r.jsonl"
+    words = ["--problems", "toy-crash", "--samplers", "random", "--results", str(results)]
+    result = _compare(*words, "--plots", str(tmp_path / "p.html"))
+    assert result.exit_code == 2
+    assert "pip install 'optuna-scoot[plots]'" in " ".join(result.output.split())
+    assert not results.exists()
+
+
+def test_listing_does_not_import_torch() -> None:
+    code = (
+        "import sys; from optuna_scoot.cli.main import run; code = run(['compare', '--list']); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,10 +11,15 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
+from optuna_scoot.comparison.development import hebo_server
 from optuna_scoot.comparison.development.hebo_peer import HeboSampler
 from optuna_scoot.comparison.development.hebo_peer import decode
 from optuna_scoot.comparison.development.hebo_peer import encode
 from optuna_scoot.comparison.development.hebo_peer import record
+from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.modes import FAIL
+from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.problems.registry import make_problem
 
 
 CASES: list[tuple[BaseDistribution, Any, dict[str, Any], Any]] = [
@@ -118,3 +123,15 @@ def test_the_server_finds_the_standard_library_and_answers_with_numbers_alone(
 
     # Medians of (0, 8) and of (0, 8, 4).
     assert [trial.params["x"] for trial in study.trials] == [8.0, 4.0, 4.0]
+
+
+def test_nothing_next_to_the_server_stands_in_for_a_standard_module() -> None:
+    # A script's folder comes first in its search path.
+    neighbours = {path.stem for path in Path(hebo_server.__file__).parent.glob("*.py")}
+    assert not neighbours & sys.stdlib_module_names - {"__main__"}
+
+
+def test_hebo_without_its_python_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPTUNA_SCOOT_HEBO_PYTHON", raising=False)
+    with pytest.raises(CompareError, match="set OPTUNA_SCOOT_HEBO_PYTHON"):
+        make_sampler("hebo", make_problem("camel-crash", 0), FAIL, 0)

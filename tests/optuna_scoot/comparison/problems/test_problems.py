@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
 from optuna_scoot.comparison.problems.problem import KNOWN_CONSTRAINT
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
@@ -18,6 +17,7 @@ from optuna_scoot.comparison.problems.registry import registry
 from optuna_scoot.comparison.problems.registry import select_problems
 from optuna_scoot.comparison.reporting.scoring import Scale
 from optuna_scoot.constraints.known import KnownConstraints
+from optuna_scoot.pareto import hypervolume
 
 
 ANALYTIC = [name for name, entry in registry().items() if entry.family is not Family.SERVICE]
@@ -71,7 +71,7 @@ class TestAnalyticProblem:
         # The declared fronts of several objectives are fine polygons, not curves.
         assert scale.score(np.array([*found, *problem.front])) <= 1 + 1e-3
 
-    def test_known_constraints_foretell_their_crashes(self, name: str, instance: int) -> None:
+    def test_known_constraints_predict_their_crashes(self, name: str, instance: int) -> None:
         problem = make_problem(name, instance)
         known = KnownConstraints(problem.known_constraints)
         rng = np.random.default_rng(1)
@@ -101,7 +101,7 @@ def test_instances_differ(name: str) -> None:
     "name", [n for n in ANALYTIC if may_crash(n) and registry()[n].has_instances]
 )
 def test_crashes_are_common_and_close_to_the_optimum(name: str) -> None:
-    beside = 0
+    close = 0
     for instance in range(3):
         problem = make_problem(name, instance)
         rng = np.random.default_rng(2)
@@ -114,9 +114,9 @@ def test_crashes_are_common_and_close_to_the_optimum(name: str) -> None:
             try:
                 problem.evaluate(_near_optimal(problem, rng))
             except Crash:
-                beside += 1
+                close += 1
         assert 0.04 <= crashed / 200 <= 0.97
-    assert beside / 600 >= 0.02
+    assert close / 600 >= 0.02
 
 
 def test_zdt1_front_is_the_formula() -> None:

@@ -6,17 +6,23 @@ import numpy as np
 import pytest
 
 from objectives.simulated_services import service_names
+from optuna_scoot.comparison.development.problems import TUNING_OPTIMA_FILE
+from optuna_scoot.comparison.development.problems import TUNING_SERVICES
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.problems.services import HELD_OUT_SERVICES
-from optuna_scoot.comparison.problems.services import TUNING_SERVICES
-from optuna_scoot.comparison.problems.services import read_references
+from optuna_scoot.comparison.problems.services import OPTIMA_FILE
+from optuna_scoot.comparison.problems.services import read_optima
 from optuna_scoot.comparison.problems.services import service_version
 from optuna_scoot.comparison.reporting.scoring import Scale
 from optuna_scoot.constraints.known import KnownConstraints
 
 
-CHECKED = ("cls-2xa10-7b", "sql-2xa100-7b")
+CHECKED = {
+    "cls-2xa10-7b": TUNING_OPTIMA_FILE,
+    "sql-2xa100-7b": TUNING_OPTIMA_FILE,
+    "bot-2xa10-7b": OPTIMA_FILE,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -24,21 +30,21 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def test_references_are_of_the_comparisons_services() -> None:
-    names = {*TUNING_SERVICES, *HELD_OUT_SERVICES}
-    assert set(TUNING_SERVICES) <= set(read_references()) <= names
-    assert names <= set(service_names())
+def test_optima_are_of_the_comparisons_services() -> None:
+    assert set(read_optima(OPTIMA_FILE)) == set(HELD_OUT_SERVICES)
+    assert set(read_optima(TUNING_OPTIMA_FILE)) == set(TUNING_SERVICES)
+    assert {*TUNING_SERVICES, *HELD_OUT_SERVICES} <= set(service_names())
     assert not set(TUNING_SERVICES) & set(HELD_OUT_SERVICES)
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_reference_is_of_this_simulator_and_reached(name: str) -> None:
-    reference = read_references()[name]
-    assert reference.version == service_version(name), "make the references again"
+def test_optimum_is_of_this_simulator_and_reached(name: str) -> None:
+    optimum = read_optima(CHECKED[name])[name]
+    assert optimum.version == service_version(name), "search for the optima again"
     problem = make_problem(name, 0)
     known = KnownConstraints(problem.known_constraints)
     assert Scale(problem).optimum > 0
-    for params, values in zip(reference.configurations[:3], reference.front[:3], strict=False):
+    for params, values in zip(optimum.configurations[:3], optimum.front[:3], strict=False):
         assert known.satisfied(params)
         assert problem.evaluate(params).values == pytest.approx(values)
 

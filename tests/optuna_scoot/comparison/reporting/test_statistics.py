@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
-from optuna_scoot.comparison.reporting.statistics import compare
+from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.statistics import trials_to_reach
 from optuna_scoot.comparison.reporting.statistics import wilson
 from optuna_scoot.comparison.reporting.statistics import win_rate
@@ -68,7 +68,7 @@ def test_trials_to_reach_counts_from_one_and_may_never_end() -> None:
 def test_pairs_on_common_cases_whatever_their_order() -> None:
     ours = _entry([("a", 0), ("a", 1), ("b", 0)], [[0.0, 0.6], [0.0, 0.9], [0.0, 1.0]])
     theirs = _entry([("b", 0), ("a", 0)], [[0.0, 0.7], [0.0, 0.8]])
-    pair = compare(ours, theirs)
+    pair = paired(ours, theirs)
     assert pair is not None
     assert pair.n_cases == 2
     # (0.6 - 0.8) and (1.0 - 0.7); the case that only one has is left out.
@@ -81,4 +81,4 @@ def test_pairs_on_common_cases_whatever_their_order() -> None:
 
 
 def test_nothing_in_common_is_no_comparison() -> None:
-    assert compare(_entry([("a", 0)], [[0.0]]), _entry([("a", 1)], [[0.0]])) is None
+    assert paired(_entry([("a", 0)], [[0.0]]), _entry([("a", 1)], [[0.0]])) is None

@@ -55,7 +55,7 @@ def test_batches_have_the_same_number_of_observations(batch: int) -> None:
 
 
 def test_a_sampler_that_raises_ends_the_run_and_is_recorded() -> None:
-    run = execute(RunKey("toy-crash", "scoot:startup_share='few'", "fail", 0, n_trials=12))
+    run = execute(RunKey("toy-crash", "scoot:startup.share='few'", "fail", 0, n_trials=12))
     assert run.error is not None
     assert "Error" in run.error
     assert 1 <= len(run.trials) < 12

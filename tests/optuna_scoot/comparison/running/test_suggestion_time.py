@@ -2,25 +2,28 @@ from __future__ import annotations
 
 from optuna.trial import TrialState
 
-from optuna_scoot.comparison.running.suggestion_time import CASES
-from optuna_scoot.comparison.running.suggestion_time import Case
+from optuna_scoot.comparison.problems.problem import ProblemSet
+from optuna_scoot.comparison.problems.registry import make_problem
+from optuna_scoot.comparison.problems.registry import registry
+from optuna_scoot.comparison.running.suggestion_time import TIMED_STUDIES
+from optuna_scoot.comparison.running.suggestion_time import TimedStudy
 from optuna_scoot.comparison.running.suggestion_time import history
 from optuna_scoot.comparison.running.suggestion_time import measure
-from optuna_scoot.comparison.running.suggestion_time import problem_of
 from optuna_scoot.constraints.known import KnownConstraints
 
 
 def test_the_cases_are_those_promised() -> None:
-    sizes = {(case.multi, case.n_trials) for case in CASES}
-    assert sizes == {(multi, n) for multi in (False, True) for n in (30, 200)}
-    for case in CASES:
-        problem = problem_of(case, 0)
+    sizes = []
+    for study in TIMED_STUDIES:
+        problem = make_problem(study.problem, 0)
         assert len(problem.space) == 9
-        assert problem.n_objectives == 1 + case.multi
+        assert registry()[study.problem].problem_set is ProblemSet.HELD_OUT
+        sizes.append((problem.n_objectives, study.n_trials))
+    assert sorted(sizes) == [(1, 30), (1, 200), (2, 30), (2, 200)]
 
 
 def test_the_history_is_valid_and_begins_with_the_default() -> None:
-    problem = problem_of(CASES[0], 1)
+    problem = make_problem(TIMED_STUDIES[0].problem, 1)
     trials = history(problem, 30, 0)
     known = KnownConstraints(problem.known_constraints)
     assert len(trials) == 30
@@ -30,6 +33,6 @@ def test_the_history_is_valid_and_begins_with_the_default() -> None:
 
 
 def test_every_sampler_is_timed() -> None:
-    seconds = measure(Case("short", False, 5, 1), ["random", "tpe"])
+    seconds = measure(TimedStudy("short", "dixon-server", 5, 1), ["random", "tpe"])
     assert list(seconds) == ["random", "tpe"]
     assert all(0 < value < 60 for value in seconds.values())

@@ -39,7 +39,7 @@ class Mode:
 
     @classmethod
     def parse(cls, text: str) -> Mode:
-        """A mode from its name.
+        """Return a mode from its name.
 
         Raises:
             CompareError: If there is no such mode.
@@ -51,7 +51,7 @@ class Mode:
         return cls(CrashHandling(crash), bool(known))
 
     def on(self, problem: Problem, *, may_crash: bool = True) -> Mode:
-        """The mode that does the same on a problem and is run in its place.
+        """Return the mode that does the same on a problem and is run in its place.
 
         Without known constraints there is nothing to give; where nothing crashes, it does not
         matter what would be told of a crash.

@@ -11,24 +11,24 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.peers.modes import Mode
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Evaluation
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.running.runs import TrialRecord
-from optuna_scoot.comparison.samplers.modes import CrashHandling
-from optuna_scoot.comparison.samplers.modes import Mode
 from optuna_scoot.constraints.known import KnownConstraints
 
 
 LARGE_FACTOR = 10.0
-"""`CrashHandling.LARGE`: this many times the default's magnitude is added to the default."""
+"""``CrashHandling.LARGE``: this many times the default's magnitude is added to the default."""
 
 CRASH_CONSTRAINT = "crash"
-"""Name of the constraint by which `CrashHandling.CONSTRAINT` tells of a crash."""
+"""Name of the constraint by which ``CrashHandling.CONSTRAINT`` tells of a crash."""
 
 
 @dataclass
-class Session:
+class RunningStudy:
     """A study under way, told of crashes in one way.
 
     Attributes:
@@ -98,11 +98,11 @@ class Session:
         self.study.tell(trial, self._penalty())
 
     def _worst_constraint(self, name: str) -> float:
-        """A violated value of a measured constraint, which a crash leaves unmeasured."""
+        """Return a violated value of a measured constraint, which a crash leaves unmeasured."""
         return max(1.0, *(evaluation.constraints[name] for evaluation in self.evaluations))
 
     def _penalty(self) -> list[float]:
-        """Objective values told for a crash."""
+        """Return the objective values told for a crash."""
         penalties: list[float] = []
         for index, direction in enumerate(self.problem.directions):
             sign = 1.0 if direction == "minimize" else -1.0

@@ -8,13 +8,13 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.peers.modes import Mode
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Evaluation
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
-from optuna_scoot.comparison.running.session import Session
-from optuna_scoot.comparison.samplers.modes import CrashHandling
-from optuna_scoot.comparison.samplers.modes import Mode
+from optuna_scoot.comparison.running.study import RunningStudy
 
 
 def _evaluate(params: Mapping[str, Any]) -> Evaluation:
@@ -40,7 +40,7 @@ def _told(handling: CrashHandling) -> list[optuna.trial.FrozenTrial]:
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=RandomSampler(seed=0))
     for x in (1, 7, 2):
         study.enqueue_trial({"x": x})
-    session = Session(PROBLEM, Mode(handling, known=False), study)
+    session = RunningStudy(PROBLEM, Mode(handling, known=False), study)
     for _ in range(3):
         session.step(1)
     assert [record.crash for record in session.records] == [None, None, "two"]
@@ -88,7 +88,7 @@ class _Counting(RandomSampler):
 def test_a_batch_is_suggested_before_any_of_it_is_told() -> None:
     sampler = _Counting()
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    session = Session(PROBLEM, Mode(CrashHandling.FAIL, known=False), study)
+    session = RunningStudy(PROBLEM, Mode(CrashHandling.FAIL, known=False), study)
     for size in (1, 4, 3):
         session.step(size)
     assert sampler.finished == [0, 1, 1, 1, 1, 5, 5, 5]

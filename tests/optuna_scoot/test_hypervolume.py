@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from optuna_scoot.comparison.problems.hypervolume import hypervolume
-from optuna_scoot.comparison.problems.hypervolume import non_dominated
+from optuna_scoot.pareto import hypervolume
 
 
 def _count_cells(points: np.ndarray, reference: np.ndarray) -> int:
@@ -37,6 +36,5 @@ def test_points_beyond_the_reference_add_nothing() -> None:
     assert hypervolume(np.array([[-100.0, 5.0], [5.0, -100.0]]), np.array([4.0, 4.0])) == 0.0
 
 
-def test_non_dominated_keeps_each_best_point_once() -> None:
-    points = np.array([[1.0, 3.0], [2.0, 1.0], [3.0, 3.5], [1.0, 3.0], [1.0, 4.0]])
-    assert non_dominated(points).tolist() == [[1.0, 3.0], [2.0, 1.0]]
+def test_no_points_have_no_volume() -> None:
+    assert hypervolume(np.empty((0, 2)), np.array([4.0, 4.0])) == 0.0

@@ -52,13 +52,13 @@ class RejectingSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The whole space: a configuration is accepted or rejected as one."""
+        """Return the whole space: a configuration is accepted or rejected as one."""
         return self._search_space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A configuration of the inner sampler that holds the constraints, or a random one.
+        """Return a configuration of the inner sampler that holds the constraints, or a random one.
 
         Raises:
             RuntimeError: If no random configuration is valid either.
@@ -81,11 +81,11 @@ class RejectingSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A parameter outside the space; the inner sampler's."""
+        """Return a value of a parameter outside the space, drawn by the inner sampler."""
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Passed on."""
+        """Pass it on."""
         self._sampler.before_trial(study, trial)
 
     def after_trial(
@@ -95,11 +95,11 @@ class RejectingSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Passed on."""
+        """Pass it on."""
         self._sampler.after_trial(study, trial, state, values)
 
     def _draw(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> dict[str, Any]:
-        """One whole configuration, the way a trial draws it: relative first, then the rest."""
+        """Return one whole configuration, drawn as a trial does: relative first, then the rest."""
         inner_space = sampler.infer_relative_search_space(study, trial)
         relative = sampler.sample_relative(study, trial, inner_space)
         return {

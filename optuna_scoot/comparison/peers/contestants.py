@@ -1,0 +1,168 @@
+"""The samplers of the comparison: Optuna's, and ScootSampler with its variants.
+
+A label after ``@`` does nothing but keep results apart, for example those of two versions of the
+code: ``scoot@before``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from optuna.samplers import BaseSampler
+from optuna.samplers import GPSampler
+from optuna.samplers import NSGAIISampler
+from optuna.samplers import QMCSampler
+from optuna.samplers import RandomSampler
+from optuna.samplers import TPESampler
+
+from optuna_scoot.comparison.checkout import has_development
+from optuna_scoot.comparison.peers.modes import ALL_MODES
+from optuna_scoot.comparison.peers.modes import FAIL
+from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.scoot import ABLATIONS
+from optuna_scoot.comparison.peers.scoot import RETIRED
+from optuna_scoot.comparison.peers.scoot import Variant
+from optuna_scoot.comparison.peers.scoot import make_scoot
+from optuna_scoot.comparison.peers.scoot import parse_settings
+from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.problems.problem import Problem
+
+
+SamplerFactory = Callable[[Problem, int], BaseSampler]
+"""Problem and seed to sampler."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A sampler of the comparison.
+
+    Attributes:
+        name: Its name.
+        make: Makes it for a problem and a seed.
+        modes: The ways in which it is run.
+        n_draws: With known constraints: suggestions drawn before a random valid one is taken.
+        takes_known: Whether it takes the known constraints itself.
+        missing: What it lacks to be run here; None where it lacks nothing. Its finished runs are
+            reported in any case.
+    """
+
+    name: str
+    make: SamplerFactory
+    modes: tuple[Mode, ...]
+    n_draws: int = 50
+    takes_known: bool = False
+    missing: str | None = None
+
+
+_BLIND_MODES = (FAIL, Mode(CrashHandling.FAIL, known=True))
+"""For samplers that look at no result, what is told of a crash makes no difference."""
+
+_RANK_MODES = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.LARGE)
+"""For samplers that look at the order of the values alone, large is the same as penalty."""
+
+
+def _botorch(problem: Problem, seed: int) -> BaseSampler:
+    from optuna_integration import BoTorchSampler  # type: ignore[import-untyped]
+
+    sampler: BaseSampler = BoTorchSampler(seed=seed)
+    return sampler
+
+
+def contestants() -> dict[str, Contestant]:
+    """Return every sampler by name, those that cannot be run here included."""
+    found = [
+        Contestant("random", lambda _, seed: RandomSampler(seed=seed), _BLIND_MODES),
+        Contestant("qmc", lambda _, seed: QMCSampler(seed=seed, scramble=True), _BLIND_MODES),
+        Contestant("tpe", lambda _, seed: TPESampler(seed=seed), _RANK_MODES),
+        Contestant(
+            "nsga2", lambda _, seed: NSGAIISampler(seed=seed, population_size=10), _RANK_MODES
+        ),
+        # A model's maximum hardly moves when it is drawn again, and each draw costs a search.
+        Contestant("gp", lambda _, seed: GPSampler(seed=seed), ALL_MODES, n_draws=5),
+        Contestant("botorch", _botorch, ALL_MODES, n_draws=3, missing=_missing_integration()),
+    ]
+    if has_development():
+        from optuna_scoot.comparison.development.hebo_peer import hebo_contestant
+
+        found.append(hebo_contestant())
+    found += [_scoot_contestant(name, variant) for name, variant in ABLATIONS.items()]
+    found += [
+        dataclasses.replace(_scoot_contestant(name, Variant()), missing=why)
+        for name, why in RETIRED.items()
+    ]
+    return {contestant.name: contestant for contestant in found}
+
+
+def _missing_integration() -> str | None:
+    # Once imported it has no spec any more.
+    if "optuna_integration" in sys.modules or find_spec("optuna_integration") is not None:
+        return None
+    return "botorch is BoTorchSampler of optuna-integration: pip install 'optuna-scoot[peers]'."
+
+
+def _scoot_contestant(name: str, variant: Variant) -> Contestant:
+    return Contestant(
+        name,
+        lambda problem, seed: make_scoot(variant, problem, seed),
+        (FAIL,),
+        takes_known=True,
+    )
+
+
+def find_contestant(name: str) -> Contestant:
+    """Return the sampler of a name, which may be a variant or labelled.
+
+    Args:
+        name: ``"tpe"``, ``"scoot@label"``, ``"scoot:pof_weight=0.5"``, ...
+
+    Raises:
+        CompareError: If there is none.
+    """
+    plain, _, _ = name.partition("@")
+    stem, _, settings = plain.partition(":")
+    known = contestants()
+    if stem not in known or (settings and stem not in ("scoot", "scoot-paper")):
+        msg = f"No sampler is called {name!r}. There are: {', '.join(known)}."
+        raise CompareError(msg)
+    if not settings:
+        return dataclasses.replace(known[stem], name=name)
+    variant = dataclasses.replace(ABLATIONS[stem], method=parse_settings(settings))
+    return _scoot_contestant(name, variant)
+
+
+def make_sampler(name: str, problem: Problem, mode: Mode, seed: int) -> BaseSampler:
+    """Return a sampler, wrapped by rejection where the mode gives it the known constraints.
+
+    Args:
+        name: Its name.
+        problem: What it is to solve.
+        mode: How it is told of a crash.
+        seed: Its seed.
+
+    Raises:
+        CompareError: If there is no such sampler, it cannot be run here, or a variant changes an
+            option that does not exist.
+    """
+    from optuna_scoot.comparison.peers.rejection import RejectingSampler
+
+    contestant = find_contestant(name)
+    if contestant.missing is not None:
+        raise CompareError(contestant.missing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sampler = contestant.make(problem, seed)
+    if not mode.known or contestant.takes_known:
+        return sampler
+    return RejectingSampler(
+        sampler,
+        problem.space,
+        problem.known_constraints,
+        n_draws=contestant.n_draws,
+        seed=seed,
+    )

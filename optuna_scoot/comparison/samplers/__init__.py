@@ -1,1 +1,0 @@
-"""The samplers that are compared, and how each is told of a crash."""

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from optuna_scoot.comparison.peers import contestants as contestants_module
+from optuna_scoot.comparison.peers.contestants import find_contestant
+from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.modes import FAIL
+from optuna_scoot.comparison.peers.scoot import RETIRED
+from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.problems.registry import make_problem
+from optuna_scoot.comparison.running.runner import execute
+from optuna_scoot.comparison.running.runs import RunKey
+
+
+@pytest.mark.parametrize("name", ["botorch", "scoot", "scoot-paper"])
+def test_model_based_samplers_run(name: str) -> None:
+    run = execute(RunKey("branin-crash", name, "fail", 0, n_trials=13))
+    assert run.error is None
+    assert len(run.trials) == 13
+
+
+@pytest.mark.parametrize("name", ["scoot@old", "scoot:pof_weight=0.0/kernel.warp=True", "tpe@x"])
+def test_labels_and_variants_keep_their_name(name: str) -> None:
+    assert find_contestant(name).name == name
+
+
+@pytest.mark.parametrize("name", ["nobody", "tpe:a=1", "scoot-nothing"])
+def test_unknown_samplers_are_refused(name: str) -> None:
+    with pytest.raises(CompareError, match="No sampler is called"):
+        find_contestant(name)
+
+
+@pytest.mark.parametrize("name", list(RETIRED))
+def test_what_can_no_longer_be_run_is_still_known(name: str) -> None:
+    contestant = find_contestant(name)
+    assert contestant.missing is not None
+    with pytest.raises(CompareError, match="can no longer be run"):
+        make_sampler(name, make_problem("camel-crash", 0), FAIL, 0)
+
+
+def test_botorch_without_optuna_integration_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "optuna_integration", raising=False)
+    monkeypatch.setattr(contestants_module, "find_spec", lambda name: None)
+    with pytest.raises(CompareError, match=r"pip install 'optuna-scoot\[peers\]'"):
+        make_sampler("botorch", make_problem("camel-crash", 0), FAIL, 0)
