@@ -20,6 +20,8 @@ from optuna_scoot.comparison.reporting.tables import print_entries
 from optuna_scoot.comparison.reporting.tables import print_names
 from optuna_scoot.comparison.reporting.tables import print_pairs
 from optuna_scoot.comparison.reporting.tables import print_suggestion_times
+from optuna_scoot.comparison.running.planning import parse_numbers
+from optuna_scoot.comparison.running.planning import split
 from optuna_scoot.comparison.running.runs import Run
 
 
@@ -93,27 +95,6 @@ class Options:
     plots: Path | None
     suggestion_time: bool
     list_names: bool
-
-
-def split(text: str) -> list[str]:
-    """Return the words of a list with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def parse_numbers(text: str) -> list[int]:
-    """Return ``"0-2,7"`` as ``[0, 1, 2, 7]``.
-
-    Raises:
-        CompareError: If it is no such list.
-    """
-    numbers: list[int] = []
-    for part in split(text):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            msg = f"{text!r} is no list of whole numbers; write for example 0-4 or 0,3,1000-1009."
-            raise CompareError(msg)
-        numbers.extend(range(int(first), int(last or first) + 1))
-    return numbers
 
 
 def _dispatch(console: Console, options: Options) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -51,3 +53,22 @@ def test_nothing_dominates_nothing() -> None:
     assert is_non_dominated(np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]])).tolist() == [
         *(True, True, False),
     ]
+
+
+def _count_cells(points: np.ndarray, reference: np.ndarray) -> int:
+    """Return how many unit cells some integer point dominates, one by one."""
+    cells = itertools.product(*(range(int(bound)) for bound in reference))
+    return sum(
+        any(all(p <= c for p, c in zip(point, cell, strict=True)) for point in points)
+        for cell in cells
+    )
+
+
+@pytest.mark.parametrize("n_objectives", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_hypervolume_is_the_number_of_dominated_cells(n_objectives: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 8, size=(6, n_objectives)).astype(float)
+    reference = np.full(n_objectives, 6.0)
+
+    assert hypervolume(points, reference) == pytest.approx(_count_cells(points, reference))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from optuna_scoot.cli.compare import parse_numbers
-from optuna_scoot.cli.compare import split
 from optuna_scoot.comparison.peers.modes import Mode
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import select_problems
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.markdown import write_report
+from optuna_scoot.comparison.running.planning import parse_numbers
 from optuna_scoot.comparison.running.planning import plan
+from optuna_scoot.comparison.running.planning import split
 from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
 
