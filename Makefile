@@ -106,7 +106,7 @@ $(SETUP): pyproject.toml
 	$(VENV)/bin/python -m pip install -q -c $(VENV)/constraints.txt -e ".[dev]"
 	@touch $@
 
-# torchvision and its kin come as CUDA builds that fail beside a CPU torch, and text needs none.
+# torchvision and its kin come as CUDA builds that fail next to a CPU torch, and text needs none.
 $(VLLM_SETUP):
 	$(call install_torch,$(VLLM_VENV))
 	$(VLLM_VENV)/bin/python -m pip install -q -c $(VLLM_VENV)/constraints.txt \

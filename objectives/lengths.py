@@ -49,7 +49,7 @@ def parse_tokens(text: str | int) -> int | None:
         if number >= 1:
             return number
     raise LengthError(
-        f"{word!r} is no number of tokens: write 8192, 8k (8000), 8K (8192), or auto"
+        f"{word!r} is not a number of tokens: write 8192, 8k (8000), 8K (8192), or auto"
     )
 
 

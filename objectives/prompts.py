@@ -137,7 +137,7 @@ def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
         for old, new in zip(trace.requests, requests, strict=True)
     )
     notes = (
-        (f"{n_other} of {len(texts)} texts counted anew by the model's tokenizer",)
+        (f"{n_other} of {len(texts)} texts counted again by the model's tokenizer",)
         if n_other
         else ()
     )

@@ -52,7 +52,9 @@ def check_port(host: str, port: int) -> None:
             f"this user may not listen on port {port}: choose one from 1024",
         )
     if refusal == errno.EADDRNOTAVAIL:
-        raise ExternalFailure(ExternalReason.ENVIRONMENT, f"{host} is no address of this machine")
+        raise ExternalFailure(
+            ExternalReason.ENVIRONMENT, f"{host} is not an address of this machine"
+        )
     if refusal:
         raise ExternalFailure(
             ExternalReason.PORT_TAKEN,

@@ -69,7 +69,7 @@ class Expression:
             then read as a whole. In backticks they always are.
 
     Raises:
-        ConstraintError: When the text is no expression, uses anything that is not allowed, or
+        ConstraintError: When the text is not an expression, uses anything that is not allowed, or
             names no parameter.
     """
 
@@ -102,7 +102,7 @@ class Expression:
             raise ConstraintError(f"The known constraint {text!r} names no parameter.")
         if not _is_condition(self._tree):
             raise ConstraintError(
-                f"The known constraint {text!r} is no condition; write a comparison such as "
+                f"The known constraint {text!r} is not a condition; write a comparison such as "
                 "'a <= b', or a Boolean parameter."
             )
 
@@ -140,7 +140,7 @@ class Expression:
         """Measure how far the values are from satisfying the expression.
 
         A comparison counts the difference of its sides as a share of their size, ``and`` adds up,
-        ``or`` takes the least; what is no number counts one.
+        ``or`` takes the least; what is not a number counts one.
 
         Args:
             values: As of a call.

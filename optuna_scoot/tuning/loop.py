@@ -109,7 +109,7 @@ def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> N
                 too_late = EngineCrash(CrashReason.UNMEASURABLE, error.detail)
                 _note_crash(trial, too_late)
                 raise too_late from error
-            # Whatever this is, it is no crash of the engine's, and nothing to learn from.
+            # Whatever this is, it is not a crash of the engine, and nothing to learn from.
             mark_external(trial, error)
             raise
 

@@ -51,7 +51,7 @@ def check_output_dir(path: Path) -> None:
     """
     existing = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
     if not existing.is_dir():
-        raise InputError(f"`output` {path}: {existing} is no folder")
+        raise InputError(f"`output` {path}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"`output` {path}: files cannot be written in {existing}")
     check_room(existing, f"`output` {path}")

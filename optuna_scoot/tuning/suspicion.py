@@ -132,7 +132,7 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
         if machine_of(t) == machine_of(suspected)
     ]
     for trial in alike:
-        # As Optuna itself retries: what a retry lists in its history is no crash to the sampler.
+        # As Optuna itself retries: what a retry lists in its history does not count as a crash.
         retry = optuna.trial.create_trial(
             state=TrialState.WAITING,
             system_attrs={FIXED_PARAMS_ATTR: trial.params, RETRY_HISTORY_ATTR: [trial.number]},

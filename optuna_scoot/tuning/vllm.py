@@ -149,7 +149,7 @@ def _model_length(
 
     Raises:
         InputError: Nobody tells it, and the user says what to do with longer requests.
-        LengthError: What the user says is no number of tokens.
+        LengthError: What the user says is not a number of tokens.
     """
     stated = stated_length(engine.engine_args, engine.command)
     length = stated or capabilities.max_model_len

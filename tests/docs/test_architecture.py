@@ -115,6 +115,19 @@ def test_every_module_that_the_table_names_is_there() -> None:
     assert named - _modules().keys() == set()
 
 
+def test_arrays_stay_apart_from_optuna() -> None:
+    """Of the sampler only the rooms of trials and of distributions know Optuna."""
+    above = {"tuning", "comparison", "command"}
+    knowing = {
+        _room_of(module)
+        for module, path in _modules().items()
+        if module.startswith("optuna_scoot")
+        and re.search(r"^ *(import|from) optuna\b", path.read_text(), flags=re.MULTILINE)
+    }
+
+    assert knowing - above == {"sampler", "trials", "space", "constraints"}
+
+
 def _cited() -> set[str]:
     """Return the sections, equations, figures and algorithms that the code cites."""
     text = " ".join(path.read_text() for path in _modules().values())

@@ -36,7 +36,7 @@ def test_lengths_are_read_as_vllm_reads_them(text: str | int, tokens: int | None
     ["", "0", "-2", "8kk", "8Ki", "8 k", "1.5K", "1.5", "1e4", "0x10", "٣", "True", "9" * 5000],
 )
 def test_what_is_no_length_is_refused(text: str) -> None:
-    with pytest.raises(LengthError, match="is no number of tokens: write 8192, 8k"):
+    with pytest.raises(LengthError, match="is not a number of tokens: write 8192, 8k"):
         parse_tokens(text)
 
 

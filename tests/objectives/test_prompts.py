@@ -199,7 +199,7 @@ def test_a_count_of_another_tokenizer_is_corrected_and_told(tokenizer: Tokenizer
     requests = [TraceRequest(n, 1, prompt=text) for n in (3, right, 300, 0)]
     trace = count_tokens(Trace("t", (*requests, TraceRequest(7, 1)), ("read so",)), tokenizer)
     assert [request.prompt_tokens for request in trace.requests] == [right] * 4 + [7]
-    assert trace.notes == ("read so", "2 of 4 texts counted anew by the model's tokenizer")
+    assert trace.notes == ("read so", "2 of 4 texts counted again by the model's tokenizer")
 
 
 def test_a_text_with_fewer_tokens_than_its_request_is_refused(tokenizer: Tokenizer) -> None:

@@ -32,7 +32,7 @@ def cli() -> None:
 def references(problems: tuple[str, ...], evaluations: int, jobs: int | None) -> None:
     """Search for the optima of services and keep them.
 
-    PROBLEMS are names, families or sets; what is no service is left out.
+    PROBLEMS are names, families or sets; what is not a service is left out.
     """
     try:
         services = services_among(select_problems(problems))

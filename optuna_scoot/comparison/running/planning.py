@@ -21,13 +21,15 @@ def parse_numbers(text: str) -> list[int]:
     """Return ``"0-2,7"`` as ``[0, 1, 2, 7]``.
 
     Raises:
-        CompareError: If it is no such list.
+        CompareError: If it is not such a list.
     """
     numbers: list[int] = []
     for part in split(text):
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
-            msg = f"{text!r} is no list of whole numbers; write for example 0-4 or 0,3,1000-1009."
+            msg = (
+                f"{text!r} is not a list of whole numbers; write for example 0-4 or 0,3,1000-1009."
+            )
             raise CompareError(msg)
         numbers.extend(range(int(first), int(last or first) + 1))
     return numbers

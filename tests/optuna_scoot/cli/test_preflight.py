@@ -71,7 +71,7 @@ def left_behind() -> set[str]:
             ],
             "'block_size' is given twice",
         ),
-        (["--engine-command", "./serve", "--output", "t.jsonl/out"], "t.jsonl is no folder"),
+        (["--engine-command", "./serve", "--output", "t.jsonl/out"], "t.jsonl is not a folder"),
         (["--engine-command", "./serve", "--storage", "sqlite:///no/x.db"], "unable to open"),
         (["--engine-command", "./serve", "--model", "/models/m"], "no /models/m on this machine"),
     ],

@@ -111,9 +111,9 @@ def test_no_constraint_is_made_of_a_length_that_nobody_tells(folder: Path) -> No
 
 
 def test_a_length_that_is_none_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="max-model-len: '8x' is no number of tokens"):
+    with pytest.raises(InputError, match="max-model-len: '8x' is not a number of tokens"):
         task("./serve", engine_args={"max_model_len": "8x"})
-    with pytest.raises(InputError, match="--max-model-len: 'long' is no number of tokens"):
+    with pytest.raises(InputError, match="--max-model-len: 'long' is not a number of tokens"):
         task("./serve --max-model-len long")
 
 
@@ -152,7 +152,7 @@ def test_counts_of_another_tokenizer_are_told(folder: Path) -> None:
     Path("trace.jsonl").write_text(json.dumps(row))
     made = task("./serve")
     assert {r.request.prompt_tokens for r in made.objective.workload.requests} == {3}
-    assert "1 of 1 texts counted anew" in made.title
+    assert "1 of 1 texts counted again" in made.title
 
 
 def test_a_load_is_described_with_its_notes() -> None:
