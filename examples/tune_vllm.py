@@ -14,6 +14,7 @@ import argparse
 
 from optuna.samplers import TPESampler
 
+from optuna_scoot.tuning import Load
 from optuna_scoot.tuning import tune
 from optuna_scoot.tuning import vllm_task
 
@@ -34,10 +35,12 @@ def main() -> None:
 
     task = vllm_task(
         arguments.model,
-        arguments.trace,
-        rate=arguments.rate,
-        duration=arguments.duration,
-        too_long="clip",
+        Load(
+            arguments.trace,
+            rate=arguments.rate,
+            duration=arguments.duration,
+            too_long="clip",
+        ),
         python=arguments.python,
         engine_args={
             "max_model_len": arguments.max_model_len,

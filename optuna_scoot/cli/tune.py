@@ -51,16 +51,17 @@ if TYPE_CHECKING:
 
 # Options that are arguments of the library, under the same names and with its defaults.
 LOAD_OPTIONS = (
-    "objective",
+    "trace",
     "rate",
     "duration",
     "burstiness",
     "replay",
     "trace_time_unit",
     "too_long",
-    "workload_seed",
 )
 ENGINE_OPTIONS = (
+    "model",
+    "objective",
     "python",
     "engine_command",
     "engine_args",
@@ -188,14 +189,11 @@ def make_task(
         values = {name: getattr(options, name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
-    load = given(*LOAD_OPTIONS)
+    load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
     if options.engine == "simulated":
-        return tuning.simulated_task(**given("service", "trace"), **load)
+        return tuning.simulated_task(load=load, **given("service", "objective"))
     return tuning.vllm_task(
-        **given("model", "trace", *ENGINE_OPTIONS),
-        **load,
-        log_dir=log_dir,
-        on_progress=on_progress,
+        load=load, log_dir=log_dir, on_progress=on_progress, **given(*ENGINE_OPTIONS)
     )
 
 

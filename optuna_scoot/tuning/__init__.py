@@ -1,8 +1,8 @@
 """Tune an LLM engine from Python: what the command ``optuna-scoot tune`` does, as a library.
 
-    from optuna_scoot.tuning import tune, vllm_task
+    from optuna_scoot.tuning import Load, tune, vllm_task
 
-    task = vllm_task("meta-llama/Llama-3.1-8B-Instruct", "bot", rate=5.0)
+    task = vllm_task("meta-llama/Llama-3.1-8B-Instruct", Load("bot", rate=5.0))
     result = tune(task, n_trials=30, storage="sqlite:///scoot.db", study_name="chat")
     result.best.params, result.best.values, result.default.values, result.crashes
     result.save("runs/chat")
@@ -25,6 +25,7 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.errors import TuningError
 from optuna_scoot.tuning.errors import TuningInterrupted
+from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.report import Metric
 from optuna_scoot.tuning.report import Report
@@ -38,6 +39,7 @@ from optuna_scoot.tuning.vllm import vllm_task
 
 __all__ = [
     "InputError",
+    "Load",
     "Metric",
     "Observer",
     "Report",

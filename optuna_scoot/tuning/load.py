@@ -10,6 +10,7 @@ from typing import Any
 from objectives.traces import Trace
 from objectives.traces import load_trace
 from objectives.workload import build_workload
+from optuna_scoot.tuning.errors import InputError
 
 
 if TYPE_CHECKING:
@@ -24,30 +25,43 @@ DEFAULT_DURATION = 100.0
 
 @dataclass(frozen=True)
 class Load:
-    """A trace and how its requests arrive.
+    """A trace, and how its requests arrive in every trial.
 
-    Attributes as the arguments of ``vllm_task``; ``time_unit`` is that of the trace, ``seed`` the
-    workload's.
+    Attributes:
+        trace: "sql", "bot", "cls" or "rec" (bundled), a .jsonl or .csv file of requests, or a
+            trace in memory; None is that of a simulated service.
+        rate: Requests a second that arrive, needed unless ``replay``; None is that of a simulated
+            service.
+        duration: Seconds of arrivals.
+        burstiness: 1 is Poisson, less comes in bursts.
+        replay: Take the arrival times of the trace.
+        trace_time_unit: What the times of the trace count, where its format does not tell it.
+        too_long: What becomes of requests too long for the model; None refuses them, or clips
+            them for a simulated service.
+        seed: Of arrivals and prompts.
     """
 
-    trace: str | Path | Trace
-    rate: float | None
-    duration: float
-    burstiness: float
-    replay: bool
-    time_unit: TimeUnit | None
-    too_long: TooLong
-    seed: int
+    trace: str | Path | Trace | None = None
+    rate: float | None = None
+    duration: float = DEFAULT_DURATION
+    burstiness: float = 1.0
+    replay: bool = False
+    trace_time_unit: TimeUnit | None = None
+    too_long: TooLong | None = None
+    seed: int = 0
 
     def read(self) -> Trace:
         """Return the trace.
 
         Raises:
             TraceError: There is no such trace, or it cannot be read.
+            InputError: None is named.
         """
+        if self.trace is None:
+            raise InputError("`trace` is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
         if isinstance(self.trace, Trace):
             return self.trace
-        return load_trace(self.trace, self.time_unit)
+        return load_trace(self.trace, self.trace_time_unit)
 
     def schedule(self, trace: Trace, max_model_len: int | None) -> Workload:
         """Return the workload of a trace.
@@ -67,14 +81,14 @@ class Load:
             seed=self.seed,
             replay=self.replay,
             max_model_len=max_model_len,
-            too_long=self.too_long,
+            too_long=self.too_long or "refuse",
         )
 
     def settings(self, workload: Workload) -> dict[str, Any]:
         """Return what determines the load, by names for a person."""
         return {
             **workload_settings(workload),
-            "trace time unit": self.time_unit,
+            "trace time unit": self.trace_time_unit,
             "rate": self.rate,
             "burstiness": self.burstiness,
             "replay": self.replay,

@@ -17,7 +17,6 @@ from objectives.lengths import stated_length
 from objectives.serving import ServingObjective
 from objectives.spaces import vllm_space
 from optuna_scoot.tuning.errors import InputError
-from optuna_scoot.tuning.load import DEFAULT_DURATION
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.task import TuningTask
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from objectives.loadgen import Progress
     from objectives.serving import Mode
     from objectives.spaces import EngineSpace
-    from objectives.trace_formats.stamps import TimeUnit
-    from objectives.traces import Trace
     from objectives.workload import TooLong
 
 
@@ -40,16 +37,9 @@ LOG_FOLDER = Path("runs") / "engine-logs"
 
 def vllm_task(
     model: str,
-    trace: str | Path | Trace,
+    load: Load,
     *,
     objective: Mode = "ttft-tpot",
-    rate: float | None = None,
-    duration: float = DEFAULT_DURATION,
-    burstiness: float = 1.0,
-    replay: bool = False,
-    trace_time_unit: TimeUnit | None = None,
-    too_long: TooLong | None = None,
-    workload_seed: int = 0,
     python: str | Path | None = None,
     engine_command: str | Sequence[str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
@@ -59,20 +49,12 @@ def vllm_task(
     log_dir: str | Path = LOG_FOLDER,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TuningTask:
-    """Return the task of tuning a vLLM on a trace. Asks the installed vLLM what it takes.
+    """Return the task of tuning a vLLM under a load. Asks the installed vLLM what it takes.
 
     Args:
         model: Folder or hub name of the model.
-        trace: "sql", "bot", "cls" or "rec" (bundled), a .jsonl or .csv file of requests, or a
-            trace in memory.
+        load: What the engine faces in every trial.
         objective: What is to improve.
-        rate: Requests a second that arrive; needed unless ``replay``.
-        duration: Seconds of arrivals in each trial.
-        burstiness: 1 is Poisson, less comes in bursts.
-        replay: Take the arrival times of the trace.
-        trace_time_unit: What the times of the trace count, where its format does not tell it.
-        too_long: What becomes of requests too long for the model; None refuses them.
-        workload_seed: Seed of arrivals and prompts; the same in all trials.
         python: Interpreter of the environment that has vLLM; by default the command ``vllm``,
             else this interpreter.
         engine_command: A whole command that starts vLLM instead, up to the model's name.
@@ -87,16 +69,6 @@ def vllm_task(
         InputError: Something does not exist, cannot be read, or does not fit together.
     """
     engine_args = dict(engine_args or {})
-    load = Load(
-        trace,
-        rate=rate,
-        duration=duration,
-        burstiness=burstiness,
-        replay=replay,
-        time_unit=trace_time_unit,
-        too_long=too_long or "refuse",
-        seed=workload_seed,
-    )
     with input_errors():
         requests = load.read()
         engine = VllmEngine(
@@ -115,7 +87,7 @@ def vllm_task(
         if n_gpus is not None and 0 < capabilities.n_devices < n_gpus:
             raise InputError(f"`n_gpus` {n_gpus}: the engine sees {capabilities.n_devices}")
         requests = engine.count_texts(requests)
-        length = _model_length(engine, capabilities, too_long)
+        length = _model_length(engine, capabilities, load.too_long)
         workload = load.schedule(requests, length)
         space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
         _check_tuned_once(engine, space)

@@ -58,8 +58,8 @@ def test_importing_the_tuning_library_loads_neither_command_nor_torch() -> None:
 
 def test_tuning_with_a_sampler_of_optunas_loads_no_torch() -> None:
     statement = (
-        "import optuna; from optuna_scoot.tuning import simulated_task, tune\n"
-        "task = simulated_task('sql-2xa10-7b', duration=2)\n"
+        "import optuna; from optuna_scoot.tuning import Load, simulated_task, tune\n"
+        "task = simulated_task('sql-2xa10-7b', Load(duration=2))\n"
         "tune(task, n_trials=2, sampler=optuna.samplers.RandomSampler(seed=0))"
     )
 

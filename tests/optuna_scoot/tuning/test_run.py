@@ -24,6 +24,7 @@ from objectives.simulated_services import ready_service
 from objectives.spaces import EngineSpace
 from optuna_scoot import tuning
 from optuna_scoot.tuning import InputError
+from optuna_scoot.tuning import Load
 from optuna_scoot.tuning import StoppedError
 from optuna_scoot.tuning import TuningInterrupted
 from optuna_scoot.tuning import TuningTask
@@ -35,7 +36,7 @@ from tests.optuna_scoot.tuning.notes import Notes
 
 @pytest.fixture(scope="module")
 def task() -> TuningTask:
-    return simulated_task("sql-2xa10-7b", duration=5)
+    return simulated_task("sql-2xa10-7b", Load(duration=5))
 
 
 def random(seed: int = 0) -> optuna.samplers.RandomSampler:
@@ -111,7 +112,9 @@ def test_a_study_on_a_database_is_gone_on_with(task: TuningTask, tmp_path: Path)
     assert notes.began == [t.number for t in notes.ended] == [3, 4]
     assert more.counted == 5
     with pytest.raises(InputError, match=r"was tuned differently \(requests .*`study_name`"):
-        tune(simulated_task("sql-2xa10-7b", duration=9), n_trials=5, sampler="random", **place)
+        tune(
+            simulated_task("sql-2xa10-7b", Load(duration=9)), n_trials=5, sampler="random", **place
+        )
 
 
 def test_a_storage_of_the_users_own_takes_the_study(task: TuningTask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from objectives.traces import TraceRequest
 from objectives.workload import build_workload
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning import InputError
+from optuna_scoot.tuning import Load
 from optuna_scoot.tuning import TuningTask
 from optuna_scoot.tuning import vllm_task
 from optuna_scoot.tuning.load import describe_load
@@ -37,9 +39,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def task(command: str, trace: str = "trace.jsonl", **more: Any) -> TuningTask:
-    arguments = {"rate": None if more.get("replay") else 10, "duration": 20, **more}
-    return vllm_task("./model", trace, engine_command=command, **arguments)
+def task(
+    command: str,
+    trace: str = "trace.jsonl",
+    engine_args: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> TuningTask:
+    arrivals = {"rate": None if more.get("replay") else 10, "duration": 20, **more}
+    load = Load(trace, **arrivals)
+    return vllm_task("./model", load, engine_command=command, engine_args=engine_args)
 
 
 def longest(made: TuningTask) -> int:
@@ -159,3 +167,8 @@ def test_a_load_is_described_with_its_notes() -> None:
     trace = Trace("t", (TraceRequest(5, 2),), ("one thing", "another"))
     text = describe_load(build_workload(trace, rate=10, duration=1), trace.notes)
     assert text.endswith("requests/s); one thing; another")
+
+
+def test_a_load_without_a_trace_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="`trace` is missing"):
+        vllm_task("./model", Load(rate=1.0), engine_command="./serve")
