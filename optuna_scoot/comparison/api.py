@@ -1,5 +1,7 @@
 """The comparison as one call: plan, run what is missing, summarise."""
 
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import os
@@ -7,6 +9,11 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
+
+from optuna_scoot.own_objectives import require_own_objectives
+
+
+require_own_objectives()
 
 from optuna_scoot.comparison.peers.contestants import find_contestant
 from optuna_scoot.comparison.peers.modes import Mode

@@ -85,8 +85,13 @@ def test_the_installed_package_is_taken_over_one_imported_before(folder: Path) -
 
 
 @pytest.mark.parametrize("before", ["", "import objectives\n"], ids=["hidden", "imported"])
-def test_a_program_is_told_which_file_hides_the_package(before: str, folder: Path) -> None:
-    done = start(["-c", f"{before}import optuna_scoot.tuning"], folder)
+@pytest.mark.parametrize(
+    "library", ["import optuna_scoot.tuning", "from optuna_scoot.comparison import compare"]
+)
+def test_a_program_is_told_which_file_hides_the_package(
+    library: str, before: str, folder: Path
+) -> None:
+    done = start(["-c", f"{before}{library}"], folder)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"ImportError: {folder}/objectives")
