@@ -79,7 +79,7 @@ def test_lists_problems_and_samplers() -> None:
         (["--problems", "nothing"], "No problem is called 'nothing'"),
         (["--samplers", "nobody"], "No sampler is called 'nobody'"),
         (["--modes", "hope"], "No mode is called 'hope'"),
-        (["--seeds", "few"], "no list of whole numbers"),
+        (["--seeds", "few"], "not a list of whole numbers"),
         (["--batch", "0"], "at least 1"),
         (["--results", "nowhere/r.jsonl"], "There is no folder nowhere"),
         (["--results", "r.jsonl.gz"], "cannot be compressed"),
