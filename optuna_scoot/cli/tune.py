@@ -92,12 +92,11 @@ def tune(**values: Any) -> int:
         try:
             result = command.run(interrupted)
         except tuning.TuningInterrupted as stop:
-            command.show(stop.result)
+            command.show_where_any(stop.result)
             command.say(f"interrupted; everything is kept: {GO_ON}")
             return EXIT_INTERRUPTED
         except tuning.TuningError as error:
-            if error.result is not None:
-                command.show(error.result)
+            command.show_where_any(error.result)
             raise
         command.show(result)
     return 0
@@ -151,6 +150,11 @@ class _Command:
             self.say(line)
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")
+
+    def show_where_any(self, result: tuning.Report | None) -> None:
+        """Show what was measured before an end that came too soon."""
+        if isinstance(result, tuning.TuningResult):
+            self.show(result)
 
     def say(self, line: str) -> None:
         """Print a line as it is."""

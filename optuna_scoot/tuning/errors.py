@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
-    from optuna_scoot.tuning.result import TuningResult
+    from optuna_scoot.tuning.report import Report
 
 
 class TuningError(Exception):
@@ -21,10 +21,11 @@ class TuningError(Exception):
         result: What the study holds so far.
 
     Attributes:
-        result: What the study holds so far; None where no trial was begun, or the storage failed.
+        result: What the study holds so far, a ``TuningResult``; None where no trial was begun, or
+            the storage failed.
     """
 
-    def __init__(self, message: str, result: TuningResult | None = None) -> None:
+    def __init__(self, message: str, result: Report | None = None) -> None:
         super().__init__(message)
         self.result = result
 
@@ -44,6 +45,6 @@ class TuningInterrupted(KeyboardInterrupt):
         result: What the study holds so far.
     """
 
-    def __init__(self, result: TuningResult) -> None:
+    def __init__(self, result: Report) -> None:
         super().__init__()
         self.result = result

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,11 @@ def test_picture_and_table_have_the_same_rooms() -> None:
 def test_no_arrow_leads_back() -> None:
     # A circle would make this recursion endless.
     assert all(room not in _below(room) for room in _rooms())
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    # Raises CycleError, which names the modules.
+    TopologicalSorter({module: set(_imports(module)) for module in _modules()}).prepare()
 
 
 def test_every_import_follows_the_arrows() -> None:

@@ -27,7 +27,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
-from optuna_scoot.comparison.peers.contestants import Contestant
+from optuna_scoot.comparison.peers.contestant import Contestant
 from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.peers.modes import CrashHandling
 from optuna_scoot.comparison.problems.problem import Problem

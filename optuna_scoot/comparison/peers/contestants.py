@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 
 from optuna.samplers import BaseSampler
@@ -21,6 +19,7 @@ from optuna.samplers import RandomSampler
 from optuna.samplers import TPESampler
 
 from optuna_scoot.comparison.checkout import has_development
+from optuna_scoot.comparison.peers.contestant import Contestant
 from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.peers.modes import FAIL
 from optuna_scoot.comparison.peers.modes import CrashHandling
@@ -32,32 +31,6 @@ from optuna_scoot.comparison.peers.scoot import make_scoot
 from optuna_scoot.comparison.peers.scoot import parse_settings
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Problem
-
-
-SamplerFactory = Callable[[Problem, int], BaseSampler]
-"""Problem and seed to sampler."""
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A sampler of the comparison.
-
-    Attributes:
-        name: Its name.
-        make: Makes it for a problem and a seed.
-        modes: The ways in which it is run.
-        n_draws: With known constraints: suggestions drawn before a random valid one is taken.
-        takes_known: Whether it takes the known constraints itself.
-        missing: What it lacks to be run here; None where it lacks nothing. Its finished runs are
-            reported in any case.
-    """
-
-    name: str
-    make: SamplerFactory
-    modes: tuple[Mode, ...]
-    n_draws: int = 50
-    takes_known: bool = False
-    missing: str | None = None
 
 
 _BLIND_MODES = (FAIL, Mode(CrashHandling.FAIL, known=True))
