@@ -1,1 +1,1 @@
-"""The command ``optuna-scoot``: the only place where sampler and objectives meet."""
+"""The command ``optuna-scoot``: parses and prints what ``tuning`` and ``comparison`` do."""

@@ -1,1 +1,7 @@
-"""The search space as the unit cube (paper, section III)."""
+"""The search space as the unit cube (paper, section III).
+
+dimension     one parameter: its values to an interval and back
+search_space  the box of all parameters, what the models see of it, Sobol points
+activity      conditional spaces: which parameters are asked for when
+points        when two points are the same
+"""
