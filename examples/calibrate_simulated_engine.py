@@ -26,8 +26,8 @@ from objectives.calibration.fit import processor_engine
 from objectives.calibration.measured_runs import CalibrationError
 from objectives.calibration.measured_runs import MeasuredRun
 from objectives.calibration.measured_runs import measure_runs
-from objectives.calibration.measured_runs import read_runs
-from objectives.calibration.measured_runs import write_runs
+from objectives.calibration.measured_runs import read_measured_runs
+from objectives.calibration.measured_runs import write_measured_runs
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.simulated.hardware import ModelShape
@@ -85,7 +85,7 @@ def measure(arguments: argparse.Namespace) -> None:
     runs: list[MeasuredRun] = []
     for run in measure_runs(vllm, load, settings):
         runs.append(run)
-        write_runs(arguments.runs, runs)
+        write_measured_runs(arguments.runs, runs)
         print(run.params, {metric: run.metrics[metric] for metric in COMPARED_METRICS}, flush=True)
 
 
@@ -122,7 +122,7 @@ def main() -> int:
             if arguments.model is None:
                 parser.error("--measure needs --model")
             measure(arguments)
-        report(read_runs(arguments.runs))
+        report(read_measured_runs(arguments.runs))
     except (CalibrationError, EngineCrash, ExternalFailure) as error:
         print(error, file=sys.stderr)
         return 2

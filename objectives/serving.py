@@ -171,9 +171,9 @@ class ServingObjective:
     def enqueue_default(self, study: optuna.Study) -> None:
         """Have the engine's default configuration run first, unless it was, is or waits to be.
 
-        It is what the tuned configurations are compared with, and ``ScootSampler`` takes its values
-        as reference point. One that failed for an outside reason, such as an interrupt, was not
-        run.
+        It is what the tuned configurations are compared with, and ``ScootSampler`` takes its
+        values as reference point. One that failed for an outside reason, such as an interrupt,
+        was not run.
         """
         trials = study.get_trials(deepcopy=False)
         marked = [trial for trial in trials if trial.user_attrs.get(DEFAULT_CONFIGURATION)]

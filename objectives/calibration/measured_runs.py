@@ -65,7 +65,7 @@ def measure_runs(
         yield MeasuredRun(params, workload, {name: round(v, 4) for name, v in metrics.items()})
 
 
-def write_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
+def write_measured_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
     """Write measured runs as JSON; a workload that several runs share is written once."""
     workloads: list[Workload] = []
     rows = []
@@ -83,8 +83,8 @@ def write_runs(path: Path, runs: Sequence[MeasuredRun]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def read_runs(path: Path) -> list[MeasuredRun]:
-    """Read what ``write_runs`` wrote.
+def read_measured_runs(path: Path) -> list[MeasuredRun]:
+    """Read what ``write_measured_runs`` wrote.
 
     Raises:
         CalibrationError: The file cannot be read or is of another form.

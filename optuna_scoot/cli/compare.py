@@ -14,7 +14,7 @@ from rich.console import Console
 
 from optuna_scoot.comparison import CompareError
 from optuna_scoot.comparison import Comparison
-from optuna_scoot.comparison import Mode
+from optuna_scoot.comparison import PeerMode
 from optuna_scoot.comparison import compare
 from optuna_scoot.comparison.reporting.tables import print_entries
 from optuna_scoot.comparison.reporting.tables import print_names
@@ -139,7 +139,9 @@ def _compare(console: Console, options: Options) -> Comparison:
             split(options.problems),
             split(options.samplers),
             results=options.results,
-            modes=None if options.modes is None else [Mode.parse(m) for m in split(options.modes)],
+            modes=None
+            if options.modes is None
+            else [PeerMode.parse(m) for m in split(options.modes)],
             seeds=parse_numbers(options.seeds),
             batches=parse_numbers(options.batch),
             n_trials=options.trials,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from objectives.loadgen import Progress as LoadProgress
+    from objectives.loadgen import Progress
     from optuna_scoot.tuning.report import Report
 
 
@@ -51,9 +51,9 @@ class LoadWatch:
     """Remembers how far the load of the running trial is; an engine's ``on_progress``."""
 
     def __init__(self) -> None:
-        self._latest: LoadProgress | None = None
+        self._latest: Progress | None = None
 
-    def __call__(self, progress: LoadProgress) -> None:
+    def __call__(self, progress: Progress) -> None:
         """Take the latest state."""
         self._latest = progress
 
@@ -90,7 +90,7 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-class Progress(Observer):
+class TrialsDisplay(Observer):
     """Shows the trials of a study as they end; a context manager.
 
     Args:

@@ -30,7 +30,7 @@ from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.progress import LoadWatch
-from optuna_scoot.cli.progress import Progress
+from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from objectives.loadgen import Progress as LoadProgress
+    from objectives.loadgen import Progress
 
 
 # Options that are arguments of the library, under the same names and with its defaults.
@@ -69,7 +69,7 @@ ENGINE_OPTIONS = (
     "port",
     "startup_timeout",
 )
-LOG_FOLDER = "engine-logs"
+LOGS_IN_OUTPUT = "engine-logs"
 GO_ON = "run the same command again to go on"
 
 
@@ -123,8 +123,8 @@ class _Command:
         check_output_dir(self._output)
         check_storage(options.storage)
         watch = LoadWatch()
-        task = make_task(options, self._output / LOG_FOLDER, watch)
-        with Progress(
+        task = make_task(options, self._output / LOGS_IN_OUTPUT, watch)
+        with TrialsDisplay(
             self._console,
             heading=self._heading(task),
             watch=watch,
@@ -176,7 +176,7 @@ class _Command:
 
 
 def make_task(
-    options: TuneOptions, log_dir: Path, on_progress: Callable[[LoadProgress], None] | None = None
+    options: TuneOptions, log_dir: Path, on_progress: Callable[[Progress], None] | None = None
 ) -> tuning.TuningTask:
     """Return what the options name to be tuned.
 

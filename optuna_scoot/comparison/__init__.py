@@ -13,18 +13,18 @@ from typing import Any
 if TYPE_CHECKING:
     from optuna_scoot.comparison.api import compare
     from optuna_scoot.comparison.peers.modes import CrashHandling
-    from optuna_scoot.comparison.peers.modes import Mode
+    from optuna_scoot.comparison.peers.modes import PeerMode
     from optuna_scoot.comparison.problems.problem import CompareError
     from optuna_scoot.comparison.reporting.comparison import Comparison
 
 
-__all__ = ["CompareError", "Comparison", "CrashHandling", "Mode", "compare"]
+__all__ = ["CompareError", "Comparison", "CrashHandling", "PeerMode", "compare"]
 
 _HOMES = {
     "CompareError": "optuna_scoot.comparison.problems.problem",
     "Comparison": "optuna_scoot.comparison.reporting.comparison",
     "CrashHandling": "optuna_scoot.comparison.peers.modes",
-    "Mode": "optuna_scoot.comparison.peers.modes",
+    "PeerMode": "optuna_scoot.comparison.peers.modes",
     "compare": "optuna_scoot.comparison.api",
 }
 

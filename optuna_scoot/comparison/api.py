@@ -16,7 +16,7 @@ from optuna_scoot.own_objectives import require_own_objectives
 require_own_objectives()
 
 from optuna_scoot.comparison.peers.contestants import find_contestant
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import select_problems
 from optuna_scoot.comparison.reporting.comparison import Comparison
@@ -33,7 +33,7 @@ def compare(
     samplers: Sequence[str] = ("scoot", "tpe", "random"),
     *,
     results: Path,
-    modes: Sequence[Mode] | None = None,
+    modes: Sequence[PeerMode] | None = None,
     seeds: Sequence[int] = range(5),
     batches: Sequence[int] = (1,),
     n_trials: int = 30,

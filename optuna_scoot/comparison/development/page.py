@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import select_problems
 from optuna_scoot.comparison.reporting.comparison import Comparison
@@ -29,7 +29,7 @@ def planned_by(command: str) -> list[tuple[str, RunKey]]:
     return plan(
         select_problems(split(options["--problems"])),
         split(options["--samplers"]),
-        [Mode.parse(mode) for mode in split(options["--modes"])],
+        [PeerMode.parse(mode) for mode in split(options["--modes"])],
         parse_numbers(options["--seeds"]),
         batches=parse_numbers(options.get("--batch", "1")),
     )

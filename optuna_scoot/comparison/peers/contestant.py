@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from optuna.samplers import BaseSampler
 
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import Problem
 
 
@@ -31,7 +31,7 @@ class Contestant:
 
     name: str
     make: SamplerFactory
-    modes: tuple[Mode, ...]
+    modes: tuple[PeerMode, ...]
     n_draws: int = 50
     takes_known: bool = False
     missing: str | None = None

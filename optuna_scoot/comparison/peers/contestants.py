@@ -23,7 +23,7 @@ from optuna_scoot.comparison.peers.contestant import Contestant
 from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.peers.modes import FAIL
 from optuna_scoot.comparison.peers.modes import CrashHandling
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.peers.scoot import ABLATIONS
 from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.peers.scoot import Variant
@@ -33,7 +33,7 @@ from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Problem
 
 
-_BLIND_MODES = (FAIL, Mode(CrashHandling.FAIL, known=True))
+_BLIND_MODES = (FAIL, PeerMode(CrashHandling.FAIL, known=True))
 """For samplers that look at no result, what is told of a crash makes no difference."""
 
 _RANK_MODES = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.LARGE)
@@ -109,7 +109,7 @@ def find_contestant(name: str) -> Contestant:
     return _scoot_contestant(name, variant)
 
 
-def make_sampler(name: str, problem: Problem, mode: Mode, seed: int) -> BaseSampler:
+def make_peer(name: str, problem: Problem, mode: PeerMode, seed: int) -> BaseSampler:
     """Return a sampler, wrapped by rejection where the mode gives it the known constraints.
 
     Args:

@@ -23,7 +23,7 @@ class CrashHandling(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Mode:
+class PeerMode:
     """One way of running a sampler.
 
     Attributes:
@@ -38,7 +38,7 @@ class Mode:
         return f"{self.crash}+known" if self.known else str(self.crash)
 
     @classmethod
-    def parse(cls, text: str) -> Mode:
+    def parse(cls, text: str) -> PeerMode:
         """Return a mode from its name.
 
         Raises:
@@ -50,7 +50,7 @@ class Mode:
             raise CompareError(msg)
         return cls(CrashHandling(crash), bool(known))
 
-    def on(self, problem: Problem, *, may_crash: bool = True) -> Mode:
+    def on(self, problem: Problem, *, may_crash: bool = True) -> PeerMode:
         """Return the mode that does the same on a problem and is run in its place.
 
         Without known constraints there is nothing to give; where nothing crashes, it does not
@@ -61,10 +61,10 @@ class Mode:
             may_crash: Whether an evaluation may crash.
         """
         crash = self.crash if may_crash else CrashHandling.FAIL
-        return Mode(crash, self.known and bool(problem.known_constraints))
+        return PeerMode(crash, self.known and bool(problem.known_constraints))
 
 
-ALL_MODES: tuple[Mode, ...] = tuple(
-    Mode(crash, known) for crash in CrashHandling for known in (False, True)
+ALL_MODES: tuple[PeerMode, ...] = tuple(
+    PeerMode(crash, known) for crash in CrashHandling for known in (False, True)
 )
-FAIL = Mode(CrashHandling.FAIL, known=False)
+FAIL = PeerMode(CrashHandling.FAIL, known=False)

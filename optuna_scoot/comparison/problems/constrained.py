@@ -71,7 +71,7 @@ def _gramacy_limits(z: FloatArray) -> tuple[float, float]:
     return float(wave), float(z @ z - 1.5)
 
 
-FUNCTIONS: tuple[ConstrainedFunction, ...] = (
+CONSTRAINED_FUNCTIONS: tuple[ConstrainedFunction, ...] = (
     ConstrainedFunction(
         name="townsend",
         value=lambda z: float(
@@ -105,7 +105,7 @@ _SPACE: dict[str, BaseDistribution] = {
 
 
 def entries(
-    functions: Iterable[ConstrainedFunction] = FUNCTIONS,
+    functions: Iterable[ConstrainedFunction] = CONSTRAINED_FUNCTIONS,
     problem_set: ProblemSet = ProblemSet.HELD_OUT,
 ) -> tuple[ProblemEntry, ...]:
     """Return the places in the registry of each function's two problems, one with crashes."""

@@ -11,7 +11,7 @@ from optuna_scoot.comparison.reporting.statistics import Paired
 from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import Entry
 from optuna_scoot.comparison.reporting.summary import best_modes
-from optuna_scoot.comparison.reporting.summary import summarize
+from optuna_scoot.comparison.reporting.summary import group_runs
 from optuna_scoot.comparison.running.runs import Run
 
 
@@ -20,7 +20,7 @@ class Comparison:
     """Runs, and the sampler that they are about.
 
     Attributes:
-        runs: Mode asked for, and run.
+        runs: PeerMode asked for, and run.
         subject: The sampler that is compared with the others.
     """
 
@@ -31,7 +31,7 @@ class Comparison:
     def entries(self) -> list[Entry]:
         """Return every sampler in every mode, by family."""
         return sorted(
-            summarize(self.runs).values(),
+            group_runs(self.runs).values(),
             key=lambda entry: (entry.group, entry.sampler, entry.batch, entry.mode),
         )
 
@@ -49,7 +49,7 @@ class Comparison:
         """
         if not by_problem:
             return self.entries if all_modes else list(self.best.values())
-        entries = list(summarize(self.runs, by_problem=True).values())
+        entries = list(group_runs(self.runs, by_problem=True).values())
         return entries if all_modes else list(best_modes(entries).values())
 
     @property
@@ -99,7 +99,7 @@ class Comparison:
             for mode, run in self.runs
             if (run.key.sampler, mode) in chosen and run.key.batch == 1
         ]
-        entries = list(summarize(wanted, by_problem=True).values())
+        entries = list(group_runs(wanted, by_problem=True).values())
         names = {problem for e in self.entries if e.group == group for problem, _ in e.cases}
         return {
             name: sorted(

@@ -81,13 +81,13 @@ def make_entry(group: str, mode: str, runs: Sequence[Run]) -> Entry:
     )
 
 
-def summarize(
+def group_runs(
     runs: Iterable[tuple[str, Run]], *, by_problem: bool = False
 ) -> dict[tuple[str, str, str, int], Entry]:
     """Group runs by family (or problem), sampler, mode and batch.
 
     Args:
-        runs: Mode asked for, and run. One run may stand for several modes.
+        runs: PeerMode asked for, and run. One run may stand for several modes.
         by_problem: Group by problem rather than by family.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optuna_scoot.comparison.peers.contestants import find_contestant
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.problems.registry import may_crash
@@ -38,7 +38,7 @@ def parse_numbers(text: str) -> list[int]:
 def plan(
     problems: Sequence[str],
     samplers: Sequence[str],
-    modes: Sequence[Mode] | None,
+    modes: Sequence[PeerMode] | None,
     seeds: Sequence[int],
     *,
     batches: Sequence[int] = (1,),
@@ -55,7 +55,7 @@ def plan(
         n_trials: Budget of each run.
 
     Returns:
-        Mode asked for and run, seeds outermost so that an interrupted comparison is even.
+        PeerMode asked for and run, seeds outermost so that an interrupted comparison is even.
 
     Raises:
         CompareError: If a problem or a sampler does not exist, or a batch is 0.

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import optuna
 
-from optuna_scoot.comparison.peers.contestants import make_sampler
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.contestants import make_peer
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
@@ -41,8 +41,8 @@ def execute(key: RunKey) -> Run:
         CompareError: If the problem, the sampler or the mode does not exist.
     """
     problem = make_problem(key.problem, key.seed)
-    mode = Mode.parse(key.mode)
-    sampler = make_sampler(key.sampler, problem, mode, key.seed)
+    mode = PeerMode.parse(key.mode)
+    sampler = make_peer(key.sampler, problem, mode, key.seed)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         directions=list(problem.directions), sampler=sampler, study_name=f"compare-{key.seed}"

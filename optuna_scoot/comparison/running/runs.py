@@ -23,7 +23,7 @@ class RunKey:
     Attributes:
         problem: The problem's name, as given.
         sampler: The sampler's name.
-        mode: How crashes are told, see ``Mode``.
+        mode: How crashes are told, see ``PeerMode``.
         seed: Seed of the sampler, and instance of the problem where its name fixes none.
         batch: Trials suggested before any of them is told, at least 1.
         n_trials: Budget, the default configuration included.

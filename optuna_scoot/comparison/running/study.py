@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from optuna_scoot.comparison.peers.modes import CrashHandling
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Evaluation
 from optuna_scoot.comparison.problems.problem import Problem
@@ -40,7 +40,7 @@ class RunningStudy:
     """
 
     problem: Problem
-    mode: Mode
+    mode: PeerMode
     study: optuna.Study
     records: list[TrialRecord] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)

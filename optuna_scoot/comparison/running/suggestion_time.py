@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.contestants import make_peer
 from optuna_scoot.comparison.peers.modes import FAIL
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Problem
@@ -78,7 +78,7 @@ def measure(study: TimedStudy, samplers: Iterable[str]) -> dict[str, float]:
 
 
 def _started(name: str, problem: Problem, past: list[optuna.trial.FrozenTrial]) -> RunningStudy:
-    sampler = make_sampler(name, problem, FAIL, 0)
+    sampler = make_peer(name, problem, FAIL, 0)
     study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
     study.add_trials(past)
     return RunningStudy(problem, FAIL, study)

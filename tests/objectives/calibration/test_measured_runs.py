@@ -8,9 +8,9 @@ import pytest
 from objectives.calibration.measured_runs import CalibrationError
 from objectives.calibration.measured_runs import MeasuredRun
 from objectives.calibration.measured_runs import measure_runs
+from objectives.calibration.measured_runs import read_measured_runs
 from objectives.calibration.measured_runs import read_model_shape
-from objectives.calibration.measured_runs import read_runs
-from objectives.calibration.measured_runs import write_runs
+from objectives.calibration.measured_runs import write_measured_runs
 from objectives.engines.base import EngineCrash
 from objectives.engines.simulated import SimulatedEngine
 from objectives.engines.simulated.hardware import A10
@@ -46,8 +46,8 @@ def test_a_setting_that_crashes_is_not_measured() -> None:
 
 def test_runs_survive_writing_and_reading(tmp_path: Path) -> None:
     runs = measured()
-    write_runs(tmp_path / "runs.json", runs)
-    again = read_runs(tmp_path / "runs.json")
+    write_measured_runs(tmp_path / "runs.json", runs)
+    again = read_measured_runs(tmp_path / "runs.json")
     assert [run.params for run in again] == [run.params for run in runs]
     assert [run.metrics for run in again] == [run.metrics for run in runs]
     assert again[0].workload is again[2].workload
@@ -64,7 +64,7 @@ def test_a_bad_file_is_explained(tmp_path: Path, text: str) -> None:
     path = tmp_path / "runs.json"
     path.write_text(text)
     with pytest.raises(CalibrationError, match="does not hold measured runs"):
-        read_runs(path)
+        read_measured_runs(path)
 
 
 def test_a_models_shape_is_read_from_its_configuration(tmp_path: Path) -> None:

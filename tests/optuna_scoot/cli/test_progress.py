@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from optuna_scoot.cli.progress import Progress
+from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import format_seconds
 from optuna_scoot.cli.progress import make_console
 from tests.optuna_scoot.tuning.studies import add
@@ -27,7 +27,7 @@ def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None
     study = two_objective_study()
     out = io.StringIO()
     clock = Clock()
-    progress = Progress(make_console(out), clock=clock)
+    progress = TrialsDisplay(make_console(out), clock=clock)
     progress.run_began(study, 4)
     with progress:
         progress.trial_began(0)
@@ -50,7 +50,7 @@ def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None
 def test_time_left_shrinks_while_a_trial_runs() -> None:
     study = two_objective_study()
     clock = Clock()
-    progress = Progress(make_console(io.StringIO()), clock=clock)
+    progress = TrialsDisplay(make_console(io.StringIO()), clock=clock)
     progress.run_began(study, 3)
     assert progress.seconds_left() is None
     progress.trial_began(0)
@@ -67,7 +67,7 @@ def test_live_display_shows_trial_time_left_best_and_crashes() -> None:
     clock = Clock()
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)
-    progress = Progress(console, clock=clock)
+    progress = TrialsDisplay(console, clock=clock)
     progress.run_began(study, 3)
     progress.trial_began(0)
     clock.now = 10.0
@@ -85,7 +85,7 @@ def test_live_display_shows_trial_time_left_best_and_crashes() -> None:
 def test_external_failure_is_told_and_leaves_the_estimate_alone() -> None:
     study = two_objective_study()
     out = io.StringIO()
-    progress = Progress(make_console(out), clock=Clock())
+    progress = TrialsDisplay(make_console(out), clock=Clock())
     progress.run_began(study, 3)
     progress.trial_began(0)
     progress.trial_ended(

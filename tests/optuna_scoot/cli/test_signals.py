@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from objectives.serving import is_external
-from optuna_scoot.cli.progress import Progress
+from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.tuning.loop import Objective
@@ -25,7 +25,7 @@ def study() -> optuna.Study:
 
 
 def run(study: optuna.Study, stop: threading.Event, objective: Objective, n_trials: int) -> None:
-    with Progress(make_console(), should_stop=stop.is_set) as progress:
+    with TrialsDisplay(make_console(), should_stop=stop.is_set) as progress:
         progress.run_began(study, n_trials)
         run_trials(study, objective, n_trials, progress)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optuna_scoot.comparison import CompareError
-from optuna_scoot.comparison import Mode
+from optuna_scoot.comparison import PeerMode
 from optuna_scoot.comparison import compare
 from optuna_scoot.comparison.checkout import has_development
 from optuna_scoot.comparison.running.runs import read_runs
@@ -20,7 +20,7 @@ def test_a_comparison_from_python_resumes(tmp_path: Path) -> None:
             ["toy-crash"],
             ["random", "tpe"],
             results=results,
-            modes=[Mode.parse("penalty")],
+            modes=[PeerMode.parse("penalty")],
             seeds=seeds,
             n_trials=4,
             subject="tpe",

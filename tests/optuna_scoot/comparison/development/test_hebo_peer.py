@@ -16,7 +16,7 @@ from optuna_scoot.comparison.development.hebo_peer import HeboSampler
 from optuna_scoot.comparison.development.hebo_peer import decode
 from optuna_scoot.comparison.development.hebo_peer import encode
 from optuna_scoot.comparison.development.hebo_peer import record
-from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.contestants import make_peer
 from optuna_scoot.comparison.peers.modes import FAIL
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import make_problem
@@ -134,4 +134,4 @@ def test_nothing_next_to_the_server_stands_in_for_a_standard_module() -> None:
 def test_hebo_without_its_python_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPTUNA_SCOOT_HEBO_PYTHON", raising=False)
     with pytest.raises(CompareError, match="set OPTUNA_SCOOT_HEBO_PYTHON"):
-        make_sampler("hebo", make_problem("camel-crash", 0), FAIL, 0)
+        make_peer("hebo", make_problem("camel-crash", 0), FAIL, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from optuna_scoot.comparison.peers import contestants as contestants_module
 from optuna_scoot.comparison.peers.contestants import find_contestant
-from optuna_scoot.comparison.peers.contestants import make_sampler
+from optuna_scoot.comparison.peers.contestants import make_peer
 from optuna_scoot.comparison.peers.modes import FAIL
 from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.problems.problem import CompareError
@@ -38,7 +38,7 @@ def test_what_can_no_longer_be_run_is_still_known(name: str) -> None:
     contestant = find_contestant(name)
     assert contestant.missing is not None
     with pytest.raises(CompareError, match="can no longer be run"):
-        make_sampler(name, make_problem("camel-crash", 0), FAIL, 0)
+        make_peer(name, make_problem("camel-crash", 0), FAIL, 0)
 
 
 def test_botorch_without_optuna_integration_says_what_to_install(
@@ -47,4 +47,4 @@ def test_botorch_without_optuna_integration_says_what_to_install(
     monkeypatch.delitem(sys.modules, "optuna_integration", raising=False)
     monkeypatch.setattr(contestants_module, "find_spec", lambda name: None)
     with pytest.raises(CompareError, match=r"pip install 'optuna-scoot\[peers\]'"):
-        make_sampler("botorch", make_problem("camel-crash", 0), FAIL, 0)
+        make_peer("botorch", make_problem("camel-crash", 0), FAIL, 0)

@@ -9,7 +9,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from optuna_scoot.comparison.peers.modes import CrashHandling
-from optuna_scoot.comparison.peers.modes import Mode
+from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Evaluation
 from optuna_scoot.comparison.problems.problem import Family
@@ -40,7 +40,7 @@ def _told(handling: CrashHandling) -> list[optuna.trial.FrozenTrial]:
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=RandomSampler(seed=0))
     for x in (1, 7, 2):
         study.enqueue_trial({"x": x})
-    session = RunningStudy(PROBLEM, Mode(handling, known=False), study)
+    session = RunningStudy(PROBLEM, PeerMode(handling, known=False), study)
     for _ in range(3):
         session.step(1)
     assert [record.crash for record in session.records] == [None, None, "two"]
@@ -88,7 +88,7 @@ class _Counting(RandomSampler):
 def test_a_batch_is_suggested_before_any_of_it_is_told() -> None:
     sampler = _Counting()
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    session = RunningStudy(PROBLEM, Mode(CrashHandling.FAIL, known=False), study)
+    session = RunningStudy(PROBLEM, PeerMode(CrashHandling.FAIL, known=False), study)
     for size in (1, 4, 3):
         session.step(size)
     assert sampler.finished == [0, 1, 1, 1, 1, 5, 5, 5]
@@ -96,4 +96,4 @@ def test_a_batch_is_suggested_before_any_of_it_is_told() -> None:
 
 @pytest.mark.parametrize("text", ["fail", "penalty+known", "large", "constraint+known"])
 def test_modes_have_names(text: str) -> None:
-    assert str(Mode.parse(text)) == text
+    assert str(PeerMode.parse(text)) == text
