@@ -14,10 +14,8 @@ applications, p95 latency for other online ones, throughput for periodic ones.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import Literal
 from typing import get_args
 
 from optuna.exceptions import TrialPruned
@@ -28,13 +26,22 @@ from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.goals import PRESETS
+from objectives.goals import Goal
+from objectives.goals import Limit
+from objectives.goals import Metric
+from objectives.goals import Mode
+from objectives.goals import goodput_slo
 from objectives.loadgen import blames_request
+from objectives.metrics import PERCENTILES
 from objectives.metrics import FailureKind
 from objectives.metrics import summarize
 from objectives.spaces import suggest
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import optuna
     from optuna.trial import FrozenTrial
 
@@ -46,33 +53,6 @@ if TYPE_CHECKING:
     from objectives.spaces import EngineSpace
     from objectives.workload import Workload
 
-
-Mode = Literal["ttft-tpot", "p95-latency", "throughput"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """One value of the objective.
-
-    Attributes:
-        metric: Flat name of the metric, as ``ServingMetrics.value`` takes it.
-        direction: Whether less or more of it is better.
-        name: Its name for a person, with the unit.
-    """
-
-    metric: str
-    direction: Literal["minimize", "maximize"]
-    name: str
-
-
-TARGETS: dict[str, tuple[Target, ...]] = {
-    "ttft-tpot": (
-        Target("ttft_ms_mean", "minimize", "TTFT mean (ms)"),
-        Target("tpot_ms_mean", "minimize", "TPOT mean (ms)"),
-    ),
-    "p95-latency": (Target("e2el_ms_p95", "minimize", "end-to-end latency p95 (ms)"),),
-    "throughput": (Target("request_throughput", "maximize", "throughput (requests/s)"),),
-}
 
 # User attributes of a trial.
 METRICS = "metrics"  # a mapping of all metrics of the run
@@ -109,13 +89,19 @@ class ServingObjective:
         workload: The same for every trial.
         space: The parameters to draw.
         mode: What is optimised; see the head of this module.
+        goals: What is optimised instead, one value each, as in
+            ``[Goal.parse("p99 ttft", "minimize")]``.
+        limits: What a configuration has to keep, as in ``[Limit.parse("p99 ttft <= 500 ms")]``.
+            Each becomes a constraint of the trial (``trial.set_constraint``), whose value is the
+            share of the limit by which it is missed, ≤ 0 where it is kept.
         min_completed_share: Share of the requests, in (0, 1], that has to complete. With fewer
             the trial has crashed. With as many, a failed request counts in the values as one that
             was answered as late as a request may be (``ServingMetrics.value``).
-        slo: Limits for the goodput among the metrics.
+        slo: Limits for the goodput among the metrics; by default those of ``limits``, each kept by
+            a request on its own.
 
     Raises:
-        ObjectiveError: When mode or share are out of range, or do not suit this workload.
+        ObjectiveError: When mode, goals or share are out of range, or do not suit this workload.
     """
 
     def __init__(
@@ -125,6 +111,8 @@ class ServingObjective:
         *,
         space: EngineSpace,
         mode: Mode = "ttft-tpot",
+        goals: Sequence[Goal] | None = None,
+        limits: Sequence[Limit] = (),
         min_completed_share: float = MIN_COMPLETED_SHARE,
         slo: GoodputSLO | None = None,
     ) -> None:
@@ -132,27 +120,25 @@ class ServingObjective:
             raise ObjectiveError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
         if not 0 < min_completed_share <= 1:
             raise ObjectiveError(f"min_completed_share is in (0, 1], not {min_completed_share}")
-        if mode == "ttft-tpot" and all(r.request.output_tokens < 2 for r in workload.requests):
-            raise ObjectiveError(
-                "every answer of this workload has one token, so that there is no time per "
-                "output token: choose another mode"
-            )
+        self.goals = PRESETS[mode] if goals is None else tuple(goals)
+        self.limits = tuple(limits)
+        self.slo = goodput_slo(limits) if slo is None else slo
+        self._check_metrics(workload)
         self.engine = engine
         self.workload = workload
         self.space = space
         self.mode = mode
         self.min_completed_share = min_completed_share
-        self.slo = slo
 
     @property
     def directions(self) -> list[str]:
         """Return the directions for ``optuna.create_study(directions=...)``."""
-        return [target.direction for target in TARGETS[self.mode]]
+        return [goal.direction for goal in self.goals]
 
     @property
     def metric_names(self) -> list[str]:
         """Return the names of the values, with their units."""
-        return [target.name for target in TARGETS[self.mode]]
+        return [goal.metric.label for goal in self.goals]
 
     def prepare(self, study: optuna.Study) -> None:
         """Set the names of the metrics on a study.
@@ -163,7 +149,7 @@ class ServingObjective:
         wanted = [StudyDirection[direction.upper()] for direction in self.directions]
         if study.directions != wanted:
             raise ObjectiveError(
-                f"study {study.study_name!r} has other directions than mode {self.mode!r}: create "
+                f"study {study.study_name!r} has other directions than {self._named()}: create "
                 f"it with directions={self.directions}"
             )
         study.set_metric_names(self.metric_names)
@@ -203,8 +189,39 @@ class ServingObjective:
         except BaseException as error:
             mark_external(trial, error)
             raise
-        values = tuple(metrics.value(target.metric) for target in TARGETS[self.mode])
+        for limit in self.limits:
+            trial.set_constraint(str(limit), limit.excess(metrics.value(limit.metric.flat)))
+        values = tuple(metrics.value(goal.metric.flat) for goal in self.goals)
         return values[0] if len(values) == 1 else values
+
+    def _named(self) -> str:
+        return ", ".join(f"{goal.direction} {goal.metric}" for goal in self.goals)
+
+    def _metrics(self) -> list[Metric]:
+        """Return every metric that goals and limits are about."""
+        return [goal.metric for goal in self.goals] + [limit.metric for limit in self.limits]
+
+    def _check_metrics(self, workload: Workload) -> None:
+        """Refuse goals and limits on what this workload does not define.
+
+        Raises:
+            ObjectiveError: Says which.
+        """
+        if not self.goals:
+            raise ObjectiveError("there is nothing to optimise: give a goal")
+        if len({goal.metric for goal in self.goals}) < len(self.goals):
+            raise ObjectiveError(f"a metric is there twice among the goals: {self._named()}")
+        names = {metric.name for metric in self._metrics()}
+        if "goodput" in names and self.slo is None:
+            raise ObjectiveError(
+                "goodput counts the requests that keep limits: give one on a latency, such as "
+                "'p99 ttft <= 500 ms'"
+            )
+        if names & {"tpot", "itl"} and all(r.request.output_tokens < 2 for r in workload.requests):
+            raise ObjectiveError(
+                "every answer of this workload has one token, so that there is no time per "
+                "output token: choose another mode"
+            )
 
     def _measure(self, trial: optuna.Trial, params: dict[str, Any]) -> ServingMetrics:
         """Run the workload on a fresh engine."""
@@ -213,7 +230,16 @@ class ServingObjective:
             result = running.serve(self.workload)
         check_measurement(result)
         check_completed(result, self.min_completed_share)
-        metrics = summarize(result.records, result.duration, self.slo, result.longest_s)
+        metrics = summarize(
+            result.records,
+            result.duration,
+            self.slo,
+            result.longest_s,
+            percentiles=sorted(
+                {m.percentile for m in self._metrics() if m.percentile is not None}
+                - set(PERCENTILES)
+            ),
+        )
         notes = {
             "max_lateness_s": result.max_lateness_s,
             "short_outputs": result.short_outputs,

@@ -23,9 +23,9 @@ from objectives.engines.simulated.hardware import GPUS
 from objectives.engines.simulated.hardware import MODELS
 from objectives.engines.simulated.hardware import ModelShape
 from objectives.engines.simulated.memory import minimum_gpus
+from objectives.goals import Mode
 from objectives.metrics import ServingMetrics
 from objectives.metrics import summarize
-from objectives.serving import Mode
 from objectives.serving import ServingObjective
 from objectives.spaces import EngineSpace
 from objectives.spaces import paper_space

@@ -74,6 +74,7 @@ class LatencySummary:
         p90: 90th percentile.
         p95: 95th percentile.
         p99: 99th percentile.
+        others: Further percentiles that were asked for, as in ``p99.9``.
     """
 
     mean: float
@@ -82,15 +83,29 @@ class LatencySummary:
     p90: float
     p95: float
     p99: float
+    others: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of_seconds(cls, values: Sequence[float]) -> LatencySummary | None:
-        """Summarise latencies given in seconds; None when there are none."""
+    def of_seconds(
+        cls, values: Sequence[float], others: Sequence[float] = ()
+    ) -> LatencySummary | None:
+        """Summarise latencies given in seconds; None when there are none.
+
+        Args:
+            values: The latencies.
+            others: Further percentiles, each within [0, 100].
+        """
         if not values:
             return None
         ms = np.asarray(values, dtype=float) * 1000
-        percentiles = (float(p) for p in np.percentile(ms, PERCENTILES))
-        return cls(float(np.mean(ms)), float(np.std(ms)), *percentiles)
+        p50, p90, p95, p99 = (float(p) for p in np.percentile(ms, PERCENTILES))
+        further = {f"p{p:g}": float(np.percentile(ms, p)) for p in others}
+        return cls(float(np.mean(ms)), float(np.std(ms)), p50, p90, p95, p99, further)
+
+    def by_name(self) -> dict[str, float]:
+        """Return every statistic by its name."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**own.pop("others"), **own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +154,7 @@ class ServingMetrics:
         for name in (each.name for each in fields(self) if each.name != "optimised"):
             value = getattr(self, name)
             if isinstance(value, LatencySummary):
-                flat.update((f"{name}_{s}", getattr(value, s)) for s in value.__slots__)
+                flat.update((f"{name}_{s}", number) for s, number in value.by_name().items())
             elif value is not None:
                 flat[name] = float(value)
         return flat
@@ -193,6 +208,7 @@ def summarize(
     duration: float | None = None,
     slo: GoodputSLO | None = None,
     longest_s: float | None = None,
+    percentiles: Sequence[float] = (),
 ) -> ServingMetrics:
     """Compute the metrics of a run.
 
@@ -203,6 +219,7 @@ def summarize(
         slo: Limits for the goodput.
         longest_s: Seconds that no answer could take longer than; by default the duration. What a
             failed request counts as in what is optimised.
+        percentiles: Percentiles of each latency beyond ``PERCENTILES``, each within [0, 100].
 
     Returns:
         The metrics. ``completed`` and ``failed`` show how much they rest on; whether that
@@ -224,13 +241,13 @@ def summarize(
     samples = _Samples()
     for record in done:
         samples.add(record)
-    plain = _metrics(samples, done, len(lost), duration, slo)
+    plain = _metrics(samples, done, len(lost), duration, slo, percentiles)
     if lost:
         longest = max(duration if longest_s is None else longest_s, *samples.e2el)
         for record in lost:
             samples.add_failed(record, longest)
         end = max(_latest_end(record, longest_s) for record in lost)
-        late = _metrics(samples, done, len(lost), max(duration, end), slo)
+        late = _metrics(samples, done, len(lost), max(duration, end), slo, percentiles)
     return replace(plain, optimised=(late if lost else plain).as_dict())
 
 
@@ -248,10 +265,11 @@ def _metrics(
     n_failed: int,
     duration: float,
     slo: GoodputSLO | None,
+    percentiles: Sequence[float],
 ) -> ServingMetrics:
     """Return the metrics of given latencies and of the tokens of the requests that completed."""
-    ttft = LatencySummary.of_seconds(samples.ttft)
-    e2el = LatencySummary.of_seconds(samples.e2el)
+    ttft = LatencySummary.of_seconds(samples.ttft, percentiles)
+    e2el = LatencySummary.of_seconds(samples.e2el, percentiles)
     assert ttft is not None
     assert e2el is not None
     n_input = sum(record.prompt_tokens for record in done)
@@ -267,7 +285,7 @@ def _metrics(
         total_token_throughput=(n_input + n_output) / duration,
         goodput=None if slo is None else sum(slo.met_by(r) for r in done) / duration,
         ttft_ms=ttft,
-        tpot_ms=LatencySummary.of_seconds(samples.tpot),
-        itl_ms=LatencySummary.of_seconds(samples.itl),
+        tpot_ms=LatencySummary.of_seconds(samples.tpot, percentiles),
+        itl_ms=LatencySummary.of_seconds(samples.itl, percentiles),
         e2el_ms=e2el,
     )

@@ -1,7 +1,8 @@
 """What the command says, and with which exit code it ends, when it cannot go on.
 
 Exit codes: 0 done; 2 something in the command, its files or its surroundings has to be changed
-first; 3 a trial failed for a reason that says nothing about its configuration; 130 interrupted.
+first; 3 a trial failed for a reason that says nothing about its configuration; 4 all trials were
+made and no configuration keeps the limits; 130 interrupted.
 Whatever the code, the finished trials are in the storage.
 """
 
@@ -12,6 +13,7 @@ import click
 
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
+EXIT_LIMITS_MISSED = 4
 EXIT_INTERRUPTED = 130
 
 

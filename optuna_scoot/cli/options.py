@@ -15,7 +15,7 @@ import yaml
 
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import parse_engine_arguments
-from objectives.serving import Mode
+from objectives.goals import Mode
 from objectives.trace_formats.stamps import UNITS
 from objectives.trace_formats.stamps import TimeUnit
 from objectives.workload import TooLong
@@ -43,6 +43,9 @@ class TuneOptions:
     trace: str | None
     trace_time_unit: TimeUnit | None
     objective: Mode | None
+    minimize: tuple[str, ...]
+    maximize: tuple[str, ...]
+    slo: tuple[str, ...]
     rate: float | None
     duration: float | None
     burstiness: float
@@ -112,7 +115,10 @@ def study_name(options: TuneOptions) -> str:
         what = f"simulated-{options.service or DEFAULT_SERVICE}"
     else:
         what = f"{Path(options.model or '').name}-{Path(options.trace or '').stem}"
-    return what if options.objective is None else f"{what}-{options.objective}"
+    if options.objective is not None:
+        return f"{what}-{options.objective}"
+    goals = [text.replace(" ", "-") for text in (*options.minimize, *options.maximize)]
+    return "-".join([what, *goals])
 
 
 def check_combination(options: TuneOptions) -> None:
@@ -121,6 +127,8 @@ def check_combination(options: TuneOptions) -> None:
     Raises:
         BadInput: Says which.
     """
+    if options.objective is not None and (options.minimize or options.maximize):
+        raise BadInput("--objective: not with --minimize or --maximize, which take its place")
     if options.engine == "simulated":
         given = {
             "--model": options.model,
@@ -172,6 +180,19 @@ _OPTIONS = [
         "--objective",
         type=click.Choice(OBJECTIVES),
         help=f"What is to improve.  [default: {OBJECTIVES[0]}, or the service's]",
+    ),
+    click.option(
+        "--minimize",
+        multiple=True,
+        metavar="METRIC",
+        help='What is to improve instead, as in "p99 ttft"; several give several objectives.',
+    ),
+    click.option("--maximize", multiple=True, metavar="METRIC", help="The same, as in goodput."),
+    click.option(
+        "--slo",
+        multiple=True,
+        metavar="LIMIT",
+        help='What a configuration has to keep, as in "p99 ttft <= 500 ms".',
     ),
     click.option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
     click.option(

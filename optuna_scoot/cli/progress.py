@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from objectives.loadgen import Progress
+    from optuna_scoot.constraints.known import KnownConstraints
     from optuna_scoot.tuning.report import Report
 
 
@@ -133,18 +134,20 @@ class TrialsDisplay(Observer):
         if self._live is not None:
             self._live.stop()
 
-    def run_began(self, study: Study, n_trials: int) -> None:
+    def run_began(self, study: Study, n_trials: int, known: KnownConstraints) -> None:
         """Write the heading, and begin the live line where there is a terminal.
 
         Args:
             study: Read after every trial.
             n_trials: The study's total of observations.
+            known: What every configuration that is recommended has to satisfy.
         """
         for line in self._heading:
             self.note(line)
         self._study = study
         self._n_trials = n_trials
-        self._report = make_report(study)
+        self._known = known
+        self._report = make_report(study, known)
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,
@@ -177,7 +180,7 @@ class TrialsDisplay(Observer):
         """
         seconds = self._clock() - self._began
         self._current = None
-        self._report = make_report(self._study)
+        self._report = make_report(self._study, self._known)
         if not is_external(trial):
             self._ended_here += 1
             self._spent_here += seconds

@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.serving import METRICS
+from optuna_scoot.tuning.report import keeps_limits
+from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
 
 
@@ -51,6 +53,7 @@ def report_lines(report: Report) -> list[str]:
     if report.crashes:
         reasons = ", ".join(f"{reason} {count}" for reason, count in report.crashes.items())
         lines.append(f"crashes by reason: {reasons}")
+    lines += _limit_lines(report)
     lines.append(_best_line(report))
     lines += _failed_lines(report)
     hidden = len(_front_without_default(report)) - len(_shown(report))
@@ -69,9 +72,31 @@ def _counts_line(report: Report) -> str:
     return ", ".join(parts)
 
 
+def _limit_lines(report: Report) -> list[str]:
+    """Return how many configurations keep the limits, and by how much the default misses them."""
+    if not report.limits:
+        return []
+    lines = [f"limits: {'; '.join(report.limits)}; kept by {report.kept} of {report.completed}"]
+    if report.default is not None and (missed := describe_missed(report.default)):
+        lines.append(f"the default configuration misses {missed}")
+    return lines
+
+
+def describe_missed(trial: FrozenTrial) -> str:
+    """Return which limits a trial misses and by how much; empty where it keeps all."""
+    missed = {name: excess for name, excess in limits_of(trial).items() if excess > 0.0}
+    return ", ".join(f"{name} by {100 * excess:.3g} %" for name, excess in missed.items())
+
+
 def _best_line(report: Report) -> str:
+    if report.nearest is not None:
+        return (
+            "no configuration keeps the limits; the nearest is trial"
+            f" {report.nearest.number}, which misses {describe_missed(report.nearest)}:"
+            " lower the rate, loosen a limit, or try more trials"
+        )
     if report.best is None:
-        return "no trial completed, so there is nothing to recommend"
+        return "no configuration that may be used completed, so there is nothing to recommend"
     if report.best is report.default:
         return "no configuration was better than the default in every objective"
     how = (
@@ -153,6 +178,8 @@ def _row(report: Report, trial: FrozenTrial) -> list[Text]:
     mark = BEST_MARK if trial is report.best else ""
     if is_default:
         mark = f"default, {mark}" if mark else "default"
+        if not keeps_limits(trial):
+            mark += ", misses limits"
         params = ""
     else:
         params = format_params(changed_params(trial, report.default))

@@ -23,6 +23,7 @@ from objectives.redaction import redact
 from objectives.redaction import without_secrets
 from optuna_scoot import tuning
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
+from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import Stopped
 from optuna_scoot.cli.options import TuneOptions
@@ -61,7 +62,6 @@ LOAD_OPTIONS = (
 )
 ENGINE_OPTIONS = (
     "model",
-    "objective",
     "python",
     "engine_command",
     "engine_args",
@@ -99,7 +99,7 @@ def tune(**values: Any) -> int:
             command.show_where_any(error.result)
             raise
         command.show(result)
-    return 0
+    return EXIT_LIMITS_MISSED if result.nearest is not None else 0
 
 
 class _Command:
@@ -194,10 +194,16 @@ def make_task(
         return {name: value for name, value in values.items() if value is not None}
 
     load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
+    aims: dict[str, Any] = {**given("objective"), "slo": options.slo}
+    if options.minimize or options.maximize:
+        aims["objective"] = [
+            *(f"minimize {metric}" for metric in options.minimize),
+            *(f"maximize {metric}" for metric in options.maximize),
+        ]
     if options.engine == "simulated":
-        return tuning.simulated_task(load=load, **given("service", "objective"))
+        return tuning.simulated_task(load=load, **given("service"), **aims)
     return tuning.vllm_task(
-        load=load, log_dir=log_dir, on_progress=on_progress, **given(*ENGINE_OPTIONS)
+        load=load, log_dir=log_dir, on_progress=on_progress, **given(*ENGINE_OPTIONS), **aims
     )
 
 

@@ -46,11 +46,15 @@ def check_configurations(configurations: Sequence[Mapping[str, Any]], space: Eng
         space: What is tuned.
 
     Raises:
-        InputError: One names an unknown parameter or value.
+        InputError: One names an unknown parameter or value, or violates a known constraint.
     """
+    known = KnownConstraints(space.known_constraints, names=space.parameters)
     for configuration in configurations:
         for name, value in configuration.items():
             _check_value(name, value, space)
+        violated = known.violated({**space.default, **configuration})
+        if violated:
+            raise InputError(f"`enqueue`: it violates {'; '.join(violated)}")
 
 
 def _check_value(name: str, value: object, space: EngineSpace) -> None:

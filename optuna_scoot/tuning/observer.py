@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+    from optuna_scoot.constraints.known import KnownConstraints
+
 
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
@@ -18,12 +20,13 @@ _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 class Observer:
     """Told of a run's trials; override what is of interest. This one logs the notes alone."""
 
-    def run_began(self, study: Study, n_trials: int) -> None:
+    def run_began(self, study: Study, n_trials: int, known: KnownConstraints) -> None:
         """Take note that everything was checked and trials follow.
 
         Args:
             study: Holds the trials of earlier runs, and those of this one as they end.
             n_trials: The study's total of observations.
+            known: What every configuration that is recommended has to satisfy.
         """
 
     def trial_began(self, number: int) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+    from optuna_scoot.constraints.known import KnownConstraints
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -49,9 +51,14 @@ class Report:
     Attributes:
         metrics: The objectives in the study's order.
         default: The trial of the default configuration, None before it ended.
-        front: The trials that no other completed trial dominates, by the first objective; with
-            one objective the best trial alone.
-        best: The trial to use, see ``best_trade_off``; None while nothing completed.
+        front: Of the trials that may be used, those that no other one dominates, by the first
+            objective; with one objective the best trial alone. A trial may be used when it
+            completed, keeps every limit that was measured, and the known constraints.
+        best: The trial to use, see ``best_trade_off``; None while none may be used.
+        limits: The limits that were measured, as in "p99 ttft <= 500 ms".
+        kept: How many completed trials keep all of them.
+        nearest: Where trials completed and none keeps the limits, the one that misses them least;
+            None otherwise.
         counted: Trials that completed or crashed.
         completed: Of these, trials that completed.
         crashes: Crashes by reason.
@@ -63,6 +70,9 @@ class Report:
     default: FrozenTrial | None
     front: tuple[FrozenTrial, ...]
     best: FrozenTrial | None
+    limits: tuple[str, ...]
+    kept: int
+    nearest: FrozenTrial | None
     counted: int
     completed: int
     crashes: Mapping[str, int]
@@ -82,22 +92,24 @@ class Report:
         return sum(self.crashes.values())
 
 
-def make_report(study: Study, trials: Sequence[FrozenTrial] | None = None) -> Report:
+def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
     """Return a summary of a study.
 
     Args:
         study: Any study; the default configuration is the trial with the user attribute
             ``default_configuration``.
-        trials: Its trials, when they are at hand; else they are read.
+        known: The known constraints that a configuration has to satisfy to be recommended.
     """
-    trials = not_retried(study.get_trials(deepcopy=False) if trials is None else trials)
+    trials = not_retried(study.get_trials(deepcopy=False))
     metrics = study_metrics(study)
     completed = [t for t in trials if t.state == TrialState.COMPLETE]
     default = find_default(trials)
     reference = None
     if default is not None and default.state == TrialState.COMPLETE:
         reference = default.values
-    front = pareto_front(completed, metrics)
+    allowed = [t for t in completed if known is None or known.satisfied(t.params)]
+    usable = [t for t in allowed if keeps_limits(t)]
+    front = pareto_front(usable, metrics)
     reasons = Counter(
         str(t.user_attrs.get(CRASH_REASON, "unknown")) for t in trials if is_crash(t)
     )
@@ -105,13 +117,31 @@ def make_report(study: Study, trials: Sequence[FrozenTrial] | None = None) -> Re
         metrics=metrics,
         default=default,
         front=front,
-        best=best_trade_off(front, completed, metrics, reference, default),
+        best=best_trade_off(front, usable, metrics, reference, default),
+        limits=tuple(sorted({name for t in completed for name in limits_of(t)})),
+        kept=sum(map(keeps_limits, completed)),
+        nearest=None if usable else min(allowed, key=largest_excess, default=None),
         counted=sum(counts(t) for t in trials),
         completed=len(completed),
         crashes=dict(reasons.most_common()),
         external=sum(is_external(t) for t in trials),
         running=sum(t.state == TrialState.RUNNING for t in trials),
     )
+
+
+def limits_of(trial: FrozenTrial) -> dict[str, float]:
+    """Return each measured limit with the share by which it is missed, ≤ 0 where it is kept."""
+    return {name: float(value) for name, value in dict(trial.constraints).items()}
+
+
+def keeps_limits(trial: FrozenTrial) -> bool:
+    """Return whether a completed trial keeps every limit that was measured."""
+    return all(excess <= 0.0 for excess in limits_of(trial).values())
+
+
+def largest_excess(trial: FrozenTrial) -> float:
+    """Return by how much a trial misses the limit that it misses most, as a share of it."""
+    return max(limits_of(trial).values(), default=0.0)
 
 
 def study_metrics(study: Study) -> tuple[Metric, ...]:
@@ -171,7 +201,7 @@ def single_point_hypervolume(
 
 def best_trade_off(
     front: Sequence[FrozenTrial],
-    completed: Sequence[FrozenTrial],
+    usable: Sequence[FrozenTrial],
     metrics: Sequence[Metric],
     reference: Sequence[float] | None,
     default: FrozenTrial | None,
@@ -179,15 +209,16 @@ def best_trade_off(
     """Return the trial to use: the best, or with several objectives the best trade-off (eq. 11).
 
     The reference point is the default configuration's values. Where none on the front is better
-    than the default in every objective, the default stays the best trade-off. Where the default
-    crashed or was never run, the worst values among the completed trials are the reference.
+    than the default in every objective, the default stays the best trade-off, if it may be used.
+    Where it may not, crashed or was never run, the worst values among the usable trials are the
+    reference.
     """
     if not front:
         return None
     if len(metrics) == 1:
         return front[0]
-    if reference is None:
-        columns = zip(*(gains(t.values, metrics) for t in completed), strict=True)
+    if reference is None or default not in usable:
+        columns = zip(*(gains(t.values, metrics) for t in usable), strict=True)
         worst = gains([min(column) for column in columns], metrics)
         return max(front, key=lambda t: single_point_hypervolume(t.values, worst, metrics))
     best = max(front, key=lambda t: single_point_hypervolume(t.values, reference, metrics))

@@ -24,6 +24,7 @@ from optuna_scoot.tuning.result_files import write_file
 if TYPE_CHECKING:
     from optuna.study import Study
 
+    from optuna_scoot.constraints.known import KnownConstraints
     from optuna_scoot.tuning.task import TuningTask
 
 
@@ -45,10 +46,15 @@ class TuningResult(Report):
 
     @classmethod
     def of(
-        cls, study: Study, task: TuningTask, options: Mapping[str, Any], seconds: float
+        cls,
+        study: Study,
+        task: TuningTask,
+        known: KnownConstraints,
+        options: Mapping[str, Any],
+        seconds: float,
     ) -> TuningResult:
-        """Return what a study holds now."""
-        report = vars(make_report(study))
+        """Return what a study holds now; ``known`` is what every recommendation satisfies."""
+        report = vars(make_report(study, known))
         return cls(**report, study=study, task=task, options=options, seconds=seconds)
 
     def save(self, output: str | Path, *, options: Mapping[str, Any] | None = None) -> list[Path]:

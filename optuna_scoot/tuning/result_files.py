@@ -23,6 +23,7 @@ from objectives.redaction import without_secrets
 from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import WORKER
 from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
 
 
@@ -148,8 +149,10 @@ def result_json(report: Report, facts: Mapping[str, Any]) -> str:
             "running": report.running,
         },
         "crashes": dict(report.crashes),
+        "limits": {"names": list(report.limits), "kept_by": report.kept},
         "default": _trial_json(report, report.default),
         "best": _trial_json(report, report.best),
+        "nearest": _trial_json(report, report.nearest),
         "front": [_trial_json(report, trial) for trial in report.front],
     }
     return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
@@ -170,6 +173,7 @@ def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | N
         "params": dict(trial.params),
         "values": values,
         "relative_change": change,
+        "limits_missed_by": limits_of(trial),
         "user_attrs": {k: v for k, v in trial.user_attrs.items() if k != WORKER},
     }
 
@@ -195,11 +199,13 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
     params = _ordered_keys(t.params for t in trials)
     attrs = _ordered_keys(_plain_attrs(t) for t in trials)
     attrs = [a for a in attrs if a != DEFAULT_CONFIGURATION]
+    limits = _ordered_keys(limits_of(t) for t in trials)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
         ["number", "state", "seconds", DEFAULT_CONFIGURATION, *metric_names]
         + [f"param:{name}" for name in params]
+        + [f"limit:{name}" for name in limits]
         + attrs
     )
     for trial in sorted(trials, key=lambda t: t.number):
@@ -210,6 +216,7 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
         writer.writerow(
             [trial.number, trial.state.name, seconds, default, *values]
             + [trial.params.get(name, "") for name in params]
+            + [limits_of(trial).get(name, "") for name in limits]
             + [plain.get(name, "") for name in attrs]
         )
     return buffer.getvalue()

@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage
 
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.bookkeeping import enqueue_wanted
 from optuna_scoot.tuning.demands import check_configurations
 from optuna_scoot.tuning.demands import constrained
@@ -95,6 +96,7 @@ def tune(
         check_storage(storage)
     space = constrained(task.objective.space, constraints)
     check_configurations(enqueue, space)
+    known = KnownConstraints(space.known_constraints, names=space.parameters)
     chosen = _sampler(sampler, space, seed, constraints)
     with storage_failures(storage):
         study = open_study(
@@ -116,9 +118,9 @@ def tune(
         }
 
         def result() -> TuningResult:
-            return TuningResult.of(study, task, options, time.monotonic() - began)
+            return TuningResult.of(study, task, known, options, time.monotonic() - began)
 
-        observer.run_began(study, n_trials)
+        observer.run_began(study, n_trials, known)
         try:
             task.objective.enqueue_default(study)
             enqueue_wanted(study, enqueue, space.default)

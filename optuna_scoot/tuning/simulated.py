@@ -12,12 +12,14 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.task import TuningTask
+from optuna_scoot.tuning.task import aim_settings
+from optuna_scoot.tuning.task import aims
 from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.task import serving_task
 
 
 if TYPE_CHECKING:
-    from objectives.serving import Mode
+    from collections.abc import Sequence
 
 
 DEFAULT_SERVICE = "bot-2xa100-13b"
@@ -27,14 +29,16 @@ def simulated_task(
     service: str = DEFAULT_SERVICE,
     load: Load = Load(),  # noqa: B008 (frozen)
     *,
-    objective: Mode | None = None,
+    objective: str | Sequence[str] | None = None,
+    slo: Sequence[str] = (),
 ) -> TuningTask:
     """Return the task of tuning a simulated service. A model of the engine predicts all times.
 
     Args:
         service: Application, GPUs and model, as in "bot-2xa100-13b".
         load: What the engine faces; trace and rate are the service's unless given.
-        objective: What is to improve; by default the service's.
+        objective: As for ``vllm_task``; by default the service's.
+        slo: As for ``vllm_task``.
 
     Raises:
         InputError: There is no such service or trace, or its default configuration cannot bear
@@ -57,8 +61,9 @@ def simulated_task(
                 f"the default configuration of service {found.name} cannot bear this load"
                 f" ({crash.detail}); lower `rate`"
             ) from None
+        objective = objective or found.mode
         return serving_task(
-            ServingObjective(engine, workload, space=found.space, mode=objective or found.mode),
+            ServingObjective(engine, workload, space=found.space, **aims(objective, slo)),
             load=describe_load(workload, requests.notes),
-            settings=load.settings(workload),
+            settings={**load.settings(workload), **aim_settings(objective, slo)},
         )

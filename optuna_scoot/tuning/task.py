@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.simulated.engine import SimulatedEngine
 from objectives.engines.vllm import VllmEngine
+from objectives.goals import GoalError
+from objectives.goals import Limit
+from objectives.goals import parse_goals
 from objectives.lengths import LengthError
 from objectives.prompts import PromptError
 from objectives.redaction import without_secrets
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 _USER_ERRORS = (
     EngineArgumentError,
+    GoalError,
     LengthError,
     ObjectiveError,
     PromptError,
@@ -110,6 +115,25 @@ def serving_task(
             serve_args=serve_args,
             flags=flags,
         )
+
+
+def aims(objective: str | Sequence[str], slo: Sequence[str]) -> dict[str, Any]:
+    """Return goals and limits in words as arguments of ``ServingObjective``.
+
+    Raises:
+        GoalError: Something is not a metric, goal or limit.
+    """
+    return {"goals": parse_goals(objective), "limits": [Limit.parse(text) for text in slo]}
+
+
+def aim_settings(objective: str | Sequence[str], slo: Sequence[str]) -> dict[str, Any]:
+    """Return what of goals and limits has to be the same for trials to be comparable."""
+    settings: dict[str, Any] = {}
+    if not isinstance(objective, str):  # modes are told apart by the study's name
+        settings["goals"] = ", ".join(f"{g.direction} {g.metric}" for g in parse_goals(objective))
+    if slo:
+        settings["limits"] = sorted(str(Limit.parse(text)) for text in slo)
+    return settings
 
 
 def _engine_settings(engine: Engine) -> dict[str, Any]:

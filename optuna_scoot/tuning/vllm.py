@@ -20,6 +20,8 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.task import TuningTask
+from optuna_scoot.tuning.task import aim_settings
+from optuna_scoot.tuning.task import aims
 from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.task import serving_task
 
@@ -27,7 +29,6 @@ from optuna_scoot.tuning.task import serving_task
 if TYPE_CHECKING:
     from objectives.engines.capabilities import EngineCapabilities
     from objectives.loadgen import Progress
-    from objectives.serving import Mode
     from objectives.spaces import EngineSpace
     from objectives.workload import TooLong
 
@@ -39,7 +40,8 @@ def vllm_task(
     model: str,
     load: Load,
     *,
-    objective: Mode = "ttft-tpot",
+    objective: str | Sequence[str] = "ttft-tpot",
+    slo: Sequence[str] = (),
     python: str | Path | None = None,
     engine_command: str | Sequence[str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
@@ -54,7 +56,9 @@ def vllm_task(
     Args:
         model: Folder or hub name of the model.
         load: What the engine faces in every trial.
-        objective: What is to improve.
+        objective: What is to improve: "ttft-tpot", "p95-latency", "throughput", or goals as in
+            ["minimize p99 ttft", "maximize goodput"].
+        slo: Limits that a configuration has to keep, as in ["p99 ttft <= 500 ms"].
         python: Interpreter of the environment that has vLLM; by default the command ``vllm``,
             else this interpreter.
         engine_command: A whole command that starts vLLM instead, up to the model's name.
@@ -92,9 +96,9 @@ def vllm_task(
         space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
         _check_tuned_once(engine, space)
         return serving_task(
-            ServingObjective(engine, workload, space=space, mode=objective),
+            ServingObjective(engine, workload, space=space, **aims(objective, slo)),
             load=f"model {model}, {describe_load(workload, requests.notes)}",
-            settings=load.settings(workload),
+            settings={**load.settings(workload), **aim_settings(objective, slo)},
         )
 
 

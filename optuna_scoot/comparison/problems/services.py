@@ -203,7 +203,6 @@ def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[fl
     from optuna.trial import FixedTrial
 
     from objectives.serving import METRICS
-    from objectives.serving import TARGETS
 
     # A fixed trial has all that an objective asks of a trial; Optuna types them apart.
     trial = cast("optuna.Trial", FixedTrial(dict(params)))
@@ -212,7 +211,7 @@ def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[fl
     except EngineCrash as crash:
         raise Crash(str(crash.reason)) from crash
     metrics = trial.user_attrs[METRICS]
-    return tuple(float(metrics[target.metric]) for target in TARGETS[objective.mode])
+    return tuple(float(metrics[goal.metric.flat]) for goal in objective.goals)
 
 
 @cache
