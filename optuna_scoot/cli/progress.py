@@ -25,6 +25,7 @@ from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
+from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import describe_values
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.report import make_report
@@ -249,6 +250,8 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
     """Return what became of a trial: its values, or why it has none."""
     if trial.state == TrialState.COMPLETE:
         mark = ", best so far" if report.best is not None and _same(report.best, trial) else ""
+        if missed := describe_missed(trial):
+            mark = f", misses {missed}"
         return describe_values(report, trial) + mark
     if is_external(trial):
         reason = trial.user_attrs.get(EXTERNAL_REASON, "a reason outside the configuration")

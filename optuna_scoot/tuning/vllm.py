@@ -74,6 +74,7 @@ def vllm_task(
     """
     engine_args = dict(engine_args or {})
     with input_errors():
+        wanted = aims(objective, slo)
         requests = load.read()
         engine = VllmEngine(
             model,
@@ -96,7 +97,7 @@ def vllm_task(
         space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
         _check_tuned_once(engine, space)
         return serving_task(
-            ServingObjective(engine, workload, space=space, **aims(objective, slo)),
+            ServingObjective(engine, workload, space=space, **wanted),
             load=f"model {model}, {describe_load(workload, requests.notes)}",
             settings={**load.settings(workload), **aim_settings(objective, slo)},
         )

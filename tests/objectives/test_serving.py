@@ -15,6 +15,7 @@ from typing import Any
 from typing import Self
 from typing import cast
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
@@ -25,6 +26,8 @@ from objectives.engines.base import Engine
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import RunningEngine
+from objectives.goals import Limit
+from objectives.goals import parse_goals
 from objectives.metrics import GoodputSLO
 from objectives.metrics import LoadResult
 from objectives.metrics import RequestRecord
@@ -413,3 +416,58 @@ def test_objective_pickles() -> None:
     objective = ServingObjective(Arithmetic(), make_workload(), space=SPACE, mode="throughput")
     copy = pickle.loads(pickle.dumps(objective))
     assert (copy.workload, copy.space, copy.mode) == (make_workload(), SPACE, "throughput")
+
+
+GOALS = parse_goals(["minimize p75 ttft", "maximize goodput"])
+
+
+def test_goals_take_the_place_of_a_mode() -> None:
+    limits = [Limit.parse("p99 ttft <= 100 ms")]
+    trial = run(Arithmetic(), goals=GOALS, limits=limits)
+    firsts = [1000 * first_token_s(i, 4) for i in range(N)]
+
+    ttft, goodput = trial.values
+    assert ttft == pytest.approx(np.percentile(firsts, 75))
+    # A request counts for goodput when it alone keeps the limit.
+    duration = trial.user_attrs["metrics"]["duration_s"]
+    assert goodput == pytest.approx(sum(first <= 100 for first in firsts) / duration)
+
+
+def test_limits_are_constraints_of_the_trial() -> None:
+    limits = [Limit.parse("p99 ttft <= 500 ms"), Limit.parse("throughput >= 2 /s")]
+    trial = run(Arithmetic(), limits=limits)
+    metrics = trial.user_attrs["metrics"]
+
+    assert dict(trial.constraints) == pytest.approx(
+        {
+            "p99 ttft <= 500 ms": metrics["ttft_ms_p99"] / 500 - 1,
+            "throughput >= 2 requests/s": 1 - metrics["request_throughput"] / 2,
+        }
+    )
+
+
+def test_a_failed_request_has_missed_a_limit() -> None:
+    limits = [Limit.parse("p99.9 ttft <= 1 s")]
+    kept, missed = (
+        run(Arithmetic(errors=errors), limits=limits, min_completed_share=0.9)
+        for errors in ({}, {N - 1: "timeout: no answer within 60 s"})
+    )
+
+    assert dict(kept.constraints)["p99.9 ttft <= 1000 ms"] <= 0.0
+    assert dict(missed.constraints)["p99.9 ttft <= 1000 ms"] > 0.0
+
+
+def test_goals_that_make_no_sense_are_refused() -> None:
+    workload, twice = make_workload(), parse_goals(["minimize p99 ttft"] * 2)
+    for goals, match in (
+        ([], "nothing to optimise"),
+        (twice, "there twice"),
+        (parse_goals("maximize goodput"), "give one on a latency"),
+    ):
+        with pytest.raises(ObjectiveError, match=match):
+            ServingObjective(Arithmetic(), workload, space=SPACE, goals=goals)
+    itl = [Limit.parse("p99 itl <= 9 ms")]
+    with pytest.raises(ObjectiveError, match="no time per output token"):
+        ServingObjective(
+            Arithmetic(), make_workload(1), space=SPACE, mode="throughput", limits=itl
+        )

@@ -103,6 +103,15 @@ def test_help_of_tune_tells_every_option(capsys: pytest.CaptureFixture[str]) -> 
         ([*SIMULATED, "--enqueue", "speed=7"], "'speed' is not tuned here"),
         ([*SIMULATED, "--enqueue", "block_size"], "is not name=value"),
         ([*SIMULATED, "--enqueue", "block_size=[1"], "has no plain value"),
+        ([*SIMULATED, "--enqueue", "max_num_seqs=512,max_num_batched_tokens=64"], "violates"),
+        ([*SIMULATED, "--minimize", "speed"], "'speed' is not a metric"),
+        ([*SIMULATED, "--minimize", "ttft"], "say which, as in 'mean ttft'"),
+        ([*SIMULATED, "--maximize", "p99 ttft"], "minimize it"),
+        ([*SIMULATED, "--maximize", "goodput"], "goodput counts the requests that keep limits"),
+        ([*SIMULATED, "--objective", "throughput", "--minimize", "p99 ttft"], "take its place"),
+        ([*SIMULATED, "--slo", "p99 ttft"], "is not a limit"),
+        ([*SIMULATED, "--slo", "p99 ttft <= 500"], "the unit is ms or s"),
+        ([*REAL, "--python", "/no/such/python", "--slo", "fast"], "is not a limit"),
         ([*SIMULATED, "--storage", "nosuch"], "not a storage URL"),
         ([*SIMULATED, "--storage", "sqlite:///no/dir/x.db"], "unable to open database file"),
         ([*SIMULATED, "--output", "/dev/null/out"], "--output /dev/null/out"),
@@ -356,3 +365,49 @@ def test_interrupt_keeps_everything_prints_the_table_and_resumes(number: signal.
     total = str(counted + 1)
     assert run([*SIMULATED, "--trials", total, "--sampler", "random", "--study", "s"]) == 0
     assert json.loads(Path("out/result.json").read_text())["trials"]["counted"] == counted + 1
+
+
+def test_limits_decide_what_is_recommended(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ["--trials", "6", "--sampler", "random", "--minimize", "p99 ttft"]
+    assert run([*SIMULATED, *wanted, "--slo", "p99 e2el <= 60 s"]) == 0
+    out = capsys.readouterr().out
+    assert "limits: p99 e2el <= 60000 ms; kept by" in out
+    document = json.loads(Path("out/result.json").read_text())
+    assert document["best"]["limits_missed_by"]["p99 e2el <= 60000 ms"] <= 0.0
+    rows = list(csv.DictReader(Path("out/trials.csv").open()))
+    assert all(row["limit:p99 e2el <= 60000 ms"] for row in rows if row["state"] == "COMPLETE")
+
+
+def test_where_nothing_keeps_the_limits_the_command_says_so_with_a_code_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wanted = ["--trials", "3", "--sampler", "random", "--slo", "p99 ttft <= 0.001 ms"]
+    assert run([*SIMULATED, *wanted]) == 4
+    out = capsys.readouterr().out
+    assert "no configuration keeps the limits; the nearest is trial" in out
+    assert "default, misses limits" in out
+    assert not Path("out/best.yaml").exists()
+    document = json.loads(Path("out/result.json").read_text())
+    assert document["best"] is None
+    assert document["nearest"]["limits_missed_by"]["p99 ttft <= 0.001 ms"] > 0.0
+
+
+def test_a_default_against_the_users_constraint_is_not_recommended() -> None:
+    wanted = ["--trials", "2", "--sampler", "random", "--constraint", "max_num_seqs != 256"]
+    assert run([*SIMULATED, *wanted]) == 0
+    document = json.loads(Path("out/result.json").read_text())
+    assert document["default"]["params"]["max_num_seqs"] == 256
+    assert document["best"] is None or document["best"]["params"]["max_num_seqs"] != 256
+
+
+def test_a_study_of_other_limits_or_goals_is_not_continued(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = [*SIMULATED, "--trials", "1", "--study", "s", "--minimize", "p99 ttft"]
+    assert run(first) == 0
+    for other in (
+        ["--minimize", "p95 ttft"],
+        ["--minimize", "p99 ttft", "--slo", "goodput >= 1 /s", "--slo", "p99 ttft <= 1 s"],
+    ):
+        assert run([*SIMULATED, "--trials", "2", "--study", "s", *other]) == 2
+        assert "was tuned differently" in capsys.readouterr().err

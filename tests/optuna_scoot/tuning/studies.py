@@ -37,6 +37,7 @@ def add(
     study: optuna.Study,
     values: tuple[float, ...] | None,
     user_attrs: dict[str, Any] | None = None,
+    constraints: dict[str, float] | None = None,
     **params: Any,
 ) -> FrozenTrial:
     """Add one finished trial; without values it failed."""
@@ -46,6 +47,7 @@ def add(
         params={**DEFAULT_PARAMS, **params},
         distributions=DISTRIBUTIONS,
         user_attrs=user_attrs or {},
+        constraints=constraints,
     )
     study.add_trial(trial)
     return study.trials[-1]

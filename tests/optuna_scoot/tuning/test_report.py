@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import optuna
 import pytest
 
 from optuna_scoot.cli.table import report_lines
+from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.report import Metric
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.report import pareto_front
@@ -136,3 +138,70 @@ def test_relative_change_has_the_sign_of_the_difference() -> None:
     assert relative_change(-1.0, -2.0) == pytest.approx(0.5)
     assert relative_change(1.0, 0.0) is None
     assert relative_change(math.inf, 2.0) is None
+
+
+LIMIT = "p99 ttft <= 500 ms"
+
+
+def _limited_study() -> optuna.Study:
+    """The default misses the limit, the best value misses it too, two others keep it."""
+    study = optuna.create_study()
+    study.set_metric_names(["TTFT"])
+    add(study, (90.0,), {"default_configuration": True}, {LIMIT: 0.2})  # 0
+    add(study, (10.0,), None, {LIMIT: 0.01}, max_num_seqs=1)  # 1
+    add(study, (60.0,), None, {LIMIT: -0.5}, max_num_seqs=2)  # 2
+    add(study, (50.0,), None, {LIMIT: 0.0}, max_num_seqs=3)  # 3
+    return study
+
+
+def test_the_best_keeps_every_limit() -> None:
+    report = make_report(_limited_study())
+
+    assert (report.limits, report.kept, report.completed) == ((LIMIT,), 2, 4)
+    assert report.best is not None
+    assert report.best.number == 3
+    assert [trial.number for trial in report.front] == [3]
+    assert report.nearest is None
+    lines = "\n".join(report_lines(report))
+    assert f"limits: {LIMIT}; kept by 2 of 4" in lines
+    assert f"the default configuration misses {LIMIT} by 20 %" in lines
+
+
+def test_where_nothing_keeps_the_limits_the_nearest_is_told() -> None:
+    study = optuna.create_study()
+    add(study, (1.0,), {"default_configuration": True}, {LIMIT: 0.5, "throughput >= 2": -0.1})
+    add(study, (2.0,), None, {LIMIT: 0.1, "throughput >= 2": 0.3})
+    add(study, (3.0,), None, {LIMIT: 0.25, "throughput >= 2": 0.2})
+    report = make_report(study)
+
+    assert report.best is None
+    assert report.front == ()
+    # What a configuration misses most decides: 0.5, 0.3, 0.25.
+    assert report.nearest is not None
+    assert report.nearest.number == 2
+    assert "nearest is trial 2, which misses" in report_lines(report)[-1]
+
+
+def test_what_violates_a_known_constraint_is_never_recommended() -> None:
+    study = tuned_study()
+    known = KnownConstraints(["max_num_seqs <= 64", "block_size <= 16"])
+    report = make_report(study, known)
+
+    # The default has 256 sequences; of the front trial 2 alone is allowed.
+    assert report.default is not None
+    assert [trial.number for trial in report.front] == [2]
+    assert report.best is not None
+    assert report.best.number == 2
+    assert make_report(study, KnownConstraints(["max_num_seqs > 9999"])).best is None
+
+
+def test_a_default_that_misses_a_limit_is_not_the_best_trade_off() -> None:
+    study = two_objective_study()
+    add(study, (1000.0, 100.0), {"default_configuration": True}, {LIMIT: 0.1})
+    add(study, (1200.0, 90.0), None, {LIMIT: -0.1}, max_num_seqs=2)
+    add(study, (900.0, 120.0), None, {LIMIT: -0.1}, max_num_seqs=3)
+    report = make_report(study)
+
+    # None is better than the default in both: without the limit it would stay.
+    assert report.best is not None
+    assert report.best.number in (1, 2)
