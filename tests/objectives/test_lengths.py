@@ -65,5 +65,5 @@ def test_the_length_is_found_in_a_shells_words() -> None:
 
 
 def test_a_wrong_length_is_named_with_its_argument() -> None:
-    with pytest.raises(LengthError, match="max-model-len: '8x' is no number"):
+    with pytest.raises(LengthError, match="max-model-len: '8x' is not a number"):
         stated_length({"max_model_len": "8x"})
