@@ -135,7 +135,9 @@ class TrialsDisplay(Observer):
         if self._live is not None:
             self._live.stop()
 
-    def run_began(self, study: Study, n_trials: int, known: KnownConstraints) -> None:
+    def run_began(
+        self, study: Study, n_trials: int, known: KnownConstraints | None = None
+    ) -> None:
         """Write the heading, and begin the live line where there is a terminal.
 
         Args:

@@ -22,6 +22,7 @@ from objectives.engines.simulated.engine import SimulatedEngine
 from objectives.serving import ServingObjective
 from objectives.simulated_services import ready_service
 from objectives.spaces import EngineSpace
+from optuna_scoot import KnownConstraints
 from optuna_scoot import tuning
 from optuna_scoot.tuning import InputError
 from optuna_scoot.tuning import Load
@@ -205,7 +206,7 @@ def test_an_observer_may_end_a_run_and_a_silent_one_prints_nothing(
     class Enough(Notes):
         study: optuna.Study
 
-        def run_began(self, study: optuna.Study, n_trials: int) -> None:
+        def run_began(self, study: optuna.Study, n_trials: int, known: KnownConstraints) -> None:
             self.study = study
 
         def should_stop(self) -> bool:
