@@ -65,6 +65,7 @@ class TuneOptions:
     port: int | None
     startup_timeout: float
     constraints: tuple[str, ...]
+    baseline: dict[str, Any] | Path | None
     enqueue: tuple[dict[str, Any], ...]
 
 
@@ -105,6 +106,17 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
         except yaml.YAMLError:
             raise click.BadParameter(f"{part!r} has no plain value", param=parameter) from None
     return params
+
+
+def baseline_flags(
+    _: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, Any] | Path | None:
+    """Return a baseline: a YAML file, or ``name=value,name=value``."""
+    if value is None:
+        return None
+    if "=" not in value or Path(value).suffix in (".yaml", ".yml"):
+        return Path(value)
+    return _configuration(value, parameter)
 
 
 def study_name(options: TuneOptions) -> str:
@@ -291,6 +303,13 @@ _OPTIONS = [
         multiple=True,
         metavar="EXPRESSION",
         help='What holds for every configuration, as in "max_num_seqs <= 64".',
+    ),
+    click.option(
+        "--baseline",
+        metavar="FILE|NAME=VALUE,...",
+        callback=baseline_flags,
+        help="The flags that the service has now, or their YAML file: measured first, and what "
+        "all is compared with.  [default: the engine's defaults]",
     ),
     click.option(
         "--enqueue",

@@ -167,6 +167,9 @@ class _Command:
             lines.append(
                 "SIMULATED: nothing is measured; a model of the engine predicts all times"
             )
+        if self._options.baseline is not None:
+            default = ", ".join(f"{k}={v}" for k, v in task.objective.space.default.items())
+            lines.append(f"baseline, instead of the engine's defaults: {default}")
         return [
             *lines,
             f"{len(parameters)} parameters: {', '.join(parameters)}",
@@ -194,7 +197,7 @@ def make_task(
         return {name: value for name, value in values.items() if value is not None}
 
     load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
-    aims: dict[str, Any] = {**given("objective"), "slo": options.slo}
+    aims: dict[str, Any] = {**given("objective", "baseline"), "slo": options.slo}
     if options.minimize or options.maximize:
         aims["objective"] = [
             *(f"minimize {metric}" for metric in options.minimize),
@@ -214,6 +217,11 @@ def public_options(options: TuneOptions) -> dict[str, Any]:
     if options.engine_command is not None:
         shown["engine_command"] = redact(shlex.split(options.engine_command))
     shown["output"] = None if options.output is None else str(options.output)
+    shown["baseline"] = (
+        str(options.baseline)
+        if isinstance(options.baseline, Path)
+        else without_secrets(options.baseline or {})
+    )
     public = without_secrets(options.engine_args)
     shown["engine_args"] = {name: public.get(name, MASK) for name in options.engine_args}
     return shown
