@@ -155,7 +155,7 @@ def result_json(report: Report, facts: Mapping[str, Any]) -> str:
         "nearest": _trial_json(report, report.nearest),
         "front": [_trial_json(report, trial) for trial in report.front],
     }
-    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+    return json.dumps(finite(document), indent=2, allow_nan=False) + "\n"
 
 
 def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | None:
@@ -178,14 +178,14 @@ def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | N
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the same with numbers that JSON lacks, such as inf, as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value
 
 

@@ -66,4 +66,7 @@ def simulated_task(
             ServingObjective(engine, workload, space=found.space, **aims(objective, slo)),
             load=describe_load(workload, requests.notes),
             settings={**load.settings(workload), **aim_settings(objective, slo)},
+            workloads=lambda number: own.order(number).schedule(
+                requests, found.model.max_model_len
+            ),
         )
