@@ -38,10 +38,10 @@ from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
 from optuna_scoot.cli.verdict import verify_and_show
+from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import mask_url
-from optuna_scoot.tuning.verify import objectives_by_order
 
 
 if TYPE_CHECKING:

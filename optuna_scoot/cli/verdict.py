@@ -20,11 +20,11 @@ from optuna_scoot.cli.table import format_params
 from optuna_scoot.cli.table import format_value
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
+from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.paired import summarise
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.verdict import Kind
 from optuna_scoot.tuning.verdict import describe_change
-from optuna_scoot.tuning.verify import verify
 
 
 if TYPE_CHECKING:

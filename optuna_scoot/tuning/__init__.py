@@ -27,6 +27,7 @@ from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.errors import TuningError
 from optuna_scoot.tuning.errors import TuningInterrupted
 from optuna_scoot.tuning.load import Load
+from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.report import Metric
 from optuna_scoot.tuning.report import Report
@@ -38,7 +39,6 @@ from optuna_scoot.tuning.task import serving_task
 from optuna_scoot.tuning.verdict import Measured
 from optuna_scoot.tuning.verdict import Verdict
 from optuna_scoot.tuning.verification import Verification
-from optuna_scoot.tuning.verify import verify
 from optuna_scoot.tuning.vllm import vllm_task
 
 

@@ -77,6 +77,8 @@ class Verification:
     def save(self, output: str | Path) -> list[Path]:
         """Write ``slo.json``, and ``best.yaml`` with what is recommended, where anything is.
 
+        ``best.yaml`` holds what differs from the default alone, with the default beside it.
+
         Args:
             output: Folder of the files, made where it is missing.
 
@@ -98,7 +100,9 @@ class Verification:
             if self.task.simulated:
                 heading.append("The figures behind it are of a simulated engine.")
             args, flags = self.task.serve_args, self.task.flags
-            texts[BEST_FILE] = best_yaml(chosen.params, args, heading, flags)
+            defaults = self.baseline.params
+            changed = self.changed(chosen)
+            texts[BEST_FILE] = best_yaml(changed, args, heading, flags, defaults=defaults)
         return [write_file(folder, name, text) for name, text in texts.items()]
 
     def slo_json(self) -> str:
@@ -129,6 +133,7 @@ class Verification:
             "trial": one.number,
             "params": dict(one.params),
             "changed": self.changed(one),
+            "simplifies": one.simplifies,
             "holds": one.holds,
             "crashes": {str(order): why for order, why in one.crashes.items()},
             "metrics": {m.name: self._metric_json(one, j) for j, m in enumerate(self.metrics)},

@@ -38,7 +38,7 @@ def test_tune_ends_with_a_verdict_and_verify_goes_on_from_it(
     assert sentence in out
     best = yaml.safe_load(Path("out/best.yaml").read_text())
     chosen = next(c for c in slo["configurations"] if c["name"] == slo["verdict"]["recommended"])
-    assert best["max-num-seqs"] == chosen["params"]["max_num_seqs"]
+    assert (best or {}) == {k.replace("_", "-"): v for k, v in chosen["changed"].items()}
 
     assert run(["verify", *TASK, "--orders", "3", "--finalists", "2"]) == 0
     again = capsys.readouterr().out

@@ -295,3 +295,40 @@ def test_finalists_need_not_beat_a_default_that_misses_a_limit() -> None:
     add(study, (3.0,), constraints={"x": -0.1}, max_num_seqs=2)
     add(study, (2.0,), constraints={"x": -0.1}, max_num_seqs=3)
     assert [t.number for t in choose_finalists(study, None, 3)] == [2, 1]
+
+
+def test_the_simplified_best_is_a_finalist_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, engine = small_task()
+    study = tuned(task, 16, 64)
+    simpler = {"max_num_seqs": 40}
+    monkeypatch.setattr("optuna_scoot.tuning.measurements.simplify", lambda *_: simpler)
+    found = verify(task, study, orders=3, finalists=2)
+    best, simplified = found.finalists
+    assert simplified.params == simpler
+    assert (simplified.name, simplified.simplifies) == (f"{best.name} simplified", best.name)
+    assert found.verdict.best is simplified  # 40 sequences are as good as more
+    assert len(engine.starts) == 9
+
+
+def test_a_finalist_that_is_the_simplified_best_is_measured_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task, engine = small_task()
+    study = tuned(task, 16, 64)
+    best, second = choose_finalists(study, None, 2)
+    monkeypatch.setattr("optuna_scoot.tuning.measurements.simplify", lambda *_: second.params)
+    found = verify(task, study, orders=3)
+    assert [one.name for one in found.finalists] == [f"trial {t.number}" for t in (best, second)]
+    assert found.finalists[1].simplifies == found.finalists[0].name
+    assert len(engine.starts) == 9
+
+
+def test_best_yaml_holds_overrides_alone_with_the_default_beside_them(tmp_path: Path) -> None:
+    task, _ = small_task()
+    found = verify(task, tuned(task, 16), orders=3)
+    won = replace(found.verdict, recommended=found.finalists[0])
+    replace(found, verdict=won).save(tmp_path)
+    assert "max-num-seqs: 16  # the default: 1\n" in (tmp_path / "best.yaml").read_text()
+    stayed = replace(found.verdict, recommended=found.baseline)
+    replace(found, verdict=stayed).save(tmp_path)
+    assert yaml.safe_load((tmp_path / "best.yaml").read_text()) is None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import optuna
@@ -39,6 +40,7 @@ from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import study_metrics
 from optuna_scoot.tuning.run import ended_by
+from optuna_scoot.tuning.simplify import simplify
 from optuna_scoot.tuning.storage import check_comparable
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import storage_failures
@@ -62,6 +64,8 @@ LEAST_ORDERS = 3
 DEFAULT_FINALISTS = 3
 MEASUREMENTS = "{}-verify"
 """Name of the study that holds the measurements, after that of the tuned study."""
+DEFAULT = "the default"
+"""Name of the baseline among the configurations."""
 VERDICT = "verdict"
 """Study attribute of the tuned study: kind, sentence and recommendation of the last verdict."""
 SAMPLER_SEED = 0
@@ -87,7 +91,8 @@ def verify(
         task: What the study was tuned with.
         study: Finished, as in ``tune(...).study``.
         orders: Arrival orders, at least 3.
-        finalists: The most configurations besides the default.
+        finalists: The most configurations besides the default: the best, its simplified version
+            (``simplify``) where there is one, and the next best.
         constraints: What holds for every configuration that is recommended, as for ``tune``.
         observer: Told of every measurement; its ``run_began`` gets the study of measurements.
 
@@ -177,9 +182,21 @@ def _plan(
         return Measured(name, params, empty, empty, limits, {}, number, allowed)
 
     chosen = choose_finalists(study, known, n_finalists)
-    plan = [configuration("the default", default)]
-    plan += [configuration(f"trial {trial.number}", trial) for trial in chosen]
-    return {one.name: one for one in plan}
+    plan = [configuration(f"trial {trial.number}", trial) for trial in chosen]
+    if plan and n_finalists > 1:
+        plan = _with_simpler(plan, simplify(study, space, known, plan[0].params))
+    return {one.name: one for one in (configuration(DEFAULT, default), *plan[:n_finalists])}
+
+
+def _with_simpler(plan: list[Measured], params: dict[str, Any] | None) -> list[Measured]:
+    """Return the finalists with the first one's simplified version after it, if there is one."""
+    if params is None:
+        return plan
+    best, *others = plan
+    simpler = replace(best, name=f"{best.name} simplified", params=params, number=None)
+    simpler = next((one for one in others if one.params == params), simpler)
+    others = [one for one in others if one.params != params]
+    return [best, replace(simpler, simplifies=best.name), *others]
 
 
 def _rounds(names: Sequence[str], orders: int) -> list[tuple[str, int]]:
