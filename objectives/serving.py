@@ -13,9 +13,11 @@ applications, p95 latency for other online ones, throughput for periodic ones.
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import Self
 from typing import get_args
 
 from optuna.exceptions import TrialPruned
@@ -129,6 +131,7 @@ class ServingObjective:
         self.space = space
         self.mode = mode
         self.min_completed_share = min_completed_share
+        self.label = "trial"
 
     @property
     def directions(self) -> list[str]:
@@ -139,6 +142,22 @@ class ServingObjective:
     def metric_names(self) -> list[str]:
         """Return the names of the values, with their units."""
         return [goal.metric.label for goal in self.goals]
+
+    def with_workload(self, workload: Workload, label: str = "trial") -> Self:
+        """Return the same objective on another workload.
+
+        Args:
+            workload: What its engines face.
+            label: What its runs are called, before the trial's number, in the names of files.
+
+        Raises:
+            ObjectiveError: Goals or limits do not suit it.
+        """
+        self._check_metrics(workload)
+        other = copy.copy(self)
+        other.workload = workload
+        other.label = label
+        return other
 
     def prepare(self, study: optuna.Study) -> None:
         """Set the names of the metrics on a study.
@@ -225,7 +244,7 @@ class ServingObjective:
 
     def _measure(self, trial: optuna.Trial, params: dict[str, Any]) -> ServingMetrics:
         """Run the workload on a fresh engine."""
-        with self.engine.start(params, f"trial-{trial.number}") as running:
+        with self.engine.start(params, f"{self.label}-{trial.number}") as running:
             _set_attrs(trial, running.info)
             result = running.serve(self.workload)
         check_measurement(result)

@@ -78,4 +78,7 @@ def simulated_task(
                 **aim_settings(objective, slo),
                 **({"baseline": given} if given else {}),
             },
+            workloads=lambda number: own.order(number).schedule(
+                requests, found.model.max_model_len
+            ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from optuna_scoot.tuning.load import workload_settings
 if TYPE_CHECKING:
     from objectives.engines.base import Engine
     from objectives.serving import ServingObjective
+    from objectives.workload import Workload
 
 
 _USER_ERRORS = (
@@ -61,6 +63,8 @@ class TuningTask:
         serve_args: Model and arguments that ``vllm serve`` needs besides the parameters; may hold
             secrets.
         flags: The options that the engine has; empty where it has none.
+        workloads: Makes the load of an arrival order, by its number from 1: other arrivals of the
+            same kind. None where only the one workload is known.
     """
 
     objective: ServingObjective
@@ -69,6 +73,7 @@ class TuningTask:
     simulated: bool = False
     serve_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     flags: frozenset[str] = frozenset()
+    workloads: Callable[[int], Workload] | None = field(default=None, repr=False)
 
     @property
     def title(self) -> str:
@@ -81,6 +86,7 @@ def serving_task(
     *,
     load: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    workloads: Callable[[int], Workload] | None = None,
 ) -> TuningTask:
     """Return the task of an objective of your own, with any engine, workload and space.
 
@@ -89,6 +95,7 @@ def serving_task(
         load: The load in words; by default those of the workload.
         settings: What else than the engine has to be the same for trials to be comparable; by
             default what can be told of workload and objective. Values that JSON has.
+        workloads: Makes the load of an arrival order, by its number from 1; needed by ``verify``.
 
     Raises:
         InputError: The engine, a vLLM, cannot serve the workload on this machine.
@@ -114,6 +121,7 @@ def serving_task(
             simulated=isinstance(engine, SimulatedEngine),
             serve_args=serve_args,
             flags=flags,
+            workloads=workloads,
         )
 
 

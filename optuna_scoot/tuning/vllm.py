@@ -119,6 +119,7 @@ def vllm_task(
                 **aim_settings(objective, slo),
                 **({"baseline": given} if given else {}),
             },
+            workloads=lambda number: load.order(number).schedule(requests, length),
         )
 
 
