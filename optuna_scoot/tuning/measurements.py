@@ -65,7 +65,8 @@ DEFAULT_FINALISTS = 3
 MEASUREMENTS = "{}-verify"
 """Name of the study that holds the measurements, after that of the tuned study."""
 DEFAULT = "the default"
-"""Name of the baseline among the configurations."""
+BASELINE = "the baseline"
+"""Names of what the others are compared with: the engine's defaults, or flags that were given."""
 VERDICT = "verdict"
 """Study attribute of the tuned study: kind, sentence and recommendation of the last verdict."""
 SAMPLER_SEED = 0
@@ -185,7 +186,8 @@ def _plan(
     plan = [configuration(f"trial {trial.number}", trial) for trial in chosen]
     if plan and n_finalists > 1:
         plan = _with_simpler(plan, simplify(study, space, known, plan[0].params))
-    return {one.name: one for one in (configuration(DEFAULT, default), *plan[:n_finalists])}
+    baseline = configuration(BASELINE if task.baseline else DEFAULT, default)
+    return {one.name: one for one in (baseline, *plan[:n_finalists])}
 
 
 def _with_simpler(plan: list[Measured], params: dict[str, Any] | None) -> list[Measured]:

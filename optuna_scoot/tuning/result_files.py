@@ -90,7 +90,7 @@ def best_yaml(
     heading: Sequence[str],
     flags: Collection[str] = (),
     *,
-    defaults: Mapping[str, Any] | None = None,
+    comments: Mapping[str, str] | None = None,
 ) -> str:
     """Return the configuration as ``vllm serve --config`` reads it: hyphenated names, one a line.
 
@@ -99,7 +99,7 @@ def best_yaml(
         engine_args: What the engine was given besides, the model included; secrets are left out.
         heading: Lines that open the file as comments.
         flags: The options that the engine has, where they are known.
-        defaults: Values of parameters to name beside those that differ, as comments.
+        comments: What to say beside a parameter, by its name.
     """
     lines = [f"# {' '.join(line.split())}" for line in heading]
     kept = without_secrets(engine_args)
@@ -107,9 +107,8 @@ def best_yaml(
     for name, value in {**kept, **params}.items():
         if entry := _entry(hyphenated(name), _plain(value), flags):
             lines += yaml.safe_dump(entry, sort_keys=False).splitlines()
-            if name in params and name in (defaults or {}):
-                beside = yaml.safe_dump((defaults or {})[name]).splitlines()[0]
-                lines[-1] += f"  # the default: {beside}"
+            if comment := (comments or {}).get(name):
+                lines[-1] += f"  # {comment}"
     return "\n".join(lines) + "\n"
 
 

@@ -76,6 +76,12 @@ class TuningTask:
     workloads: Callable[[int], Workload] | None = field(default=None, repr=False)
 
     @property
+    def baseline(self) -> Mapping[str, Any]:
+        """Return the flags that stand for the engine's defaults; empty where nothing does."""
+        given: Mapping[str, Any] = self.settings.get("baseline", {})
+        return given
+
+    @property
     def title(self) -> str:
         """Return engine and load in words; a simulated engine says that it is one."""
         return f"{self.objective.engine.description}, {self.load}"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+import yaml
+
 from optuna_scoot.tuning.result_files import BEST_FILE
 from optuna_scoot.tuning.result_files import best_yaml
 from optuna_scoot.tuning.result_files import finite
@@ -77,7 +79,9 @@ class Verification:
     def save(self, output: str | Path) -> list[Path]:
         """Write ``slo.json``, and ``best.yaml`` with what is recommended, where anything is.
 
-        ``best.yaml`` holds what differs from the default alone, with the default beside it.
+        ``best.yaml`` holds what differs from the engine's defaults alone, that is what differs
+        from the baseline, with the baseline's value beside it, and the flags of a baseline that
+        stay as they are.
 
         Args:
             output: Folder of the files, made where it is missing.
@@ -99,11 +103,23 @@ class Verification:
             ]
             if self.task.simulated:
                 heading.append("The figures behind it are of a simulated engine.")
+            params, comments = self._overrides(chosen)
             args, flags = self.task.serve_args, self.task.flags
-            defaults = self.baseline.params
-            changed = self.changed(chosen)
-            texts[BEST_FILE] = best_yaml(changed, args, heading, flags, defaults=defaults)
+            texts[BEST_FILE] = best_yaml(params, args, heading, flags, comments=comments)
         return [write_file(folder, name, text) for name, text in texts.items()]
+
+    def _overrides(self, one: Measured) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the parameters that have to be set for a configuration, and comments on them."""
+        given = self.task.baseline
+        changed = self.changed(one)
+        needed = {k: v for k, v in one.params.items() if k in changed or k in given}
+        comments = {
+            name: f"{'before' if name in given else 'the default'}:"
+            f" {yaml.safe_dump(self.baseline.params[name]).splitlines()[0]}"
+            for name in changed
+            if name in self.baseline.params
+        }
+        return needed, comments
 
     def slo_json(self) -> str:
         """Return everything as JSON; ``docs/tune.md`` describes the schema."""

@@ -32,6 +32,7 @@ from optuna_scoot.tuning import StoppedError
 from optuna_scoot.tuning import TuningInterrupted
 from optuna_scoot.tuning import TuningTask
 from optuna_scoot.tuning import serving_task
+from optuna_scoot.tuning import simulated_task
 from optuna_scoot.tuning import tune
 from optuna_scoot.tuning import verify
 from optuna_scoot.tuning.finalists import choose_finalists
@@ -329,6 +330,20 @@ def test_best_yaml_holds_overrides_alone_with_the_default_beside_them(tmp_path: 
     won = replace(found.verdict, recommended=found.finalists[0])
     replace(found, verdict=won).save(tmp_path)
     assert "max-num-seqs: 16  # the default: 1\n" in (tmp_path / "best.yaml").read_text()
+    given = replace(task, settings={"baseline": {"max_num_seqs": 1}})
+    replace(found, verdict=won, task=given).save(tmp_path)
+    assert "max-num-seqs: 16  # before: 1\n" in (tmp_path / "best.yaml").read_text()
     stayed = replace(found.verdict, recommended=found.baseline)
     replace(found, verdict=stayed).save(tmp_path)
     assert yaml.safe_load((tmp_path / "best.yaml").read_text()) is None
+    replace(found, verdict=stayed, task=given).save(tmp_path)
+    assert yaml.safe_load((tmp_path / "best.yaml").read_text()) == {"max-num-seqs": 1}
+
+
+def test_a_baseline_of_the_users_is_what_is_compared_with() -> None:
+    load = Load(duration=5)
+    task = simulated_task("sql-2xa10-7b", load, baseline={"block_size": 32})
+    result = tune(task, n_trials=2, sampler=optuna.samplers.RandomSampler(seed=0))
+    found = verify(task, result.study, orders=3)
+    assert found.baseline.name == "the baseline"
+    assert found.baseline.params["block_size"] == 32
