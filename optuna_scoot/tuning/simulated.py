@@ -10,10 +10,10 @@ from objectives.serving import ServingObjective
 from objectives.simulated_services import find_service
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
-from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.task import TuningTask
 from optuna_scoot.tuning.task import aim_settings
 from optuna_scoot.tuning.task import aims
+from optuna_scoot.tuning.task import describe_loads
 from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.task import serving_task
 
@@ -52,6 +52,9 @@ def simulated_task(
             rate=load.rate if load.rate is not None or load.replay else found.rate,
             too_long=load.too_long or "clip",
         )
+        objective = objective or found.mode
+        wanted = aims(objective, slo)
+        own = own.for_goals(wanted["goals"])
         requests = own.read()
         workload = own.schedule(requests, found.model.max_model_len)
         try:
@@ -61,9 +64,10 @@ def simulated_task(
                 f"the default configuration of service {found.name} cannot bear this load"
                 f" ({crash.detail}); lower `rate`"
             ) from None
-        objective = objective or found.mode
+        test = own.capacity_test(requests, found.model.max_model_len)
+        made = ServingObjective(engine, workload, space=found.space, capacity=test, **wanted)
         return serving_task(
-            ServingObjective(engine, workload, space=found.space, **aims(objective, slo)),
-            load=describe_load(workload, requests.notes),
+            made,
+            load=describe_loads(made, requests),
             settings={**load.settings(workload), **aim_settings(objective, slo)},
         )

@@ -28,12 +28,14 @@ from objectives.traces import TraceError
 from objectives.workload import WorkloadError
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import describe_load
+from optuna_scoot.tuning.load import describe_rate_loads
 from optuna_scoot.tuning.load import workload_settings
 
 
 if TYPE_CHECKING:
     from objectives.engines.base import Engine
     from objectives.serving import ServingObjective
+    from objectives.traces import Trace
 
 
 _USER_ERRORS = (
@@ -115,6 +117,13 @@ def serving_task(
             serve_args=serve_args,
             flags=flags,
         )
+
+
+def describe_loads(objective: ServingObjective, trace: Trace) -> str:
+    """Return in words what an engine faces in a trial: a load, or several at different rates."""
+    if objective.capacity is None:
+        return describe_load(objective.workload, trace.notes)
+    return describe_rate_loads(trace, objective.capacity, objective.limits, trace.notes)
 
 
 def aims(objective: str | Sequence[str], slo: Sequence[str]) -> dict[str, Any]:
