@@ -25,6 +25,8 @@ from objectives.bracket import Bracket
 from objectives.bracket import find_capacity
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
 from objectives.goals import Goal
 from objectives.goals import GoalError
 from objectives.goals import Limit
@@ -85,6 +87,7 @@ class RateLoad:
         excess: Of each limit, by its words: the share of it by which it is missed, ≤ 0 where it
             is kept.
         metrics: All metrics under flat names.
+        why: Where nothing was measured, the reason of the failure; else empty.
     """
 
     rate: float
@@ -94,6 +97,12 @@ class RateLoad:
     values: Mapping[str, float]
     excess: Mapping[str, float]
     metrics: Mapping[str, float]
+    why: str = ""
+
+    @classmethod
+    def unmeasured(cls, rate: float, requests: int, failed: int, why: str) -> RateLoad:
+        """Return a load of which nothing is known but that it was not kept."""
+        return cls(rate, requests, failed, 0.0, {}, {}, {}, why)
 
     @property
     def kept(self) -> bool:
@@ -155,6 +164,7 @@ class Capacity:
                     "failed": load.failed,
                     "share_within_limits": load.share,
                     "kept": load.kept,
+                    **({"why": load.why} if load.why else {}),
                     **load.values,
                 }
                 for load in sorted(self.loads, key=lambda load: load.rate)
@@ -179,6 +189,7 @@ def measure_capacity(
 
     Raises:
         EngineCrash: The engine ended, or did not serve at any rate.
+        ExternalFailure: As of ``measure``; a load that was sent late only before a rate was kept.
     """
     loads: list[RateLoad] = []
     failures: list[EngineCrash] = []
@@ -194,7 +205,12 @@ def measure_capacity(
                 raise
             failures.append(crash)
             n = len(workload.requests)
-            loads.append(RateLoad(rate, n, n, 0.0, {}, {}, {}))
+            loads.append(RateLoad.unmeasured(rate, n, n, str(crash.reason)))
+        except ExternalFailure as failure:
+            # A rate that cannot be sent from here is not shown to be kept; what was kept is.
+            if failure.reason != ExternalReason.LATE_GENERATOR or not any(x.kept for x in loads):
+                raise
+            loads.append(RateLoad.unmeasured(rate, len(workload.requests), 0, failure.reason))
         return loads[-1].kept
 
     best = max(earlier, default=0.0)

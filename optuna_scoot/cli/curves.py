@@ -11,7 +11,9 @@ from optuna_scoot.cli.table import format_value
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from collections.abc import Sequence
+    from typing import Any
 
     from objectives.goals import Limit
     from optuna_scoot.tuning.curves import Curve
@@ -39,10 +41,17 @@ def curve_table(curve: Curve, limits: Sequence[Limit]) -> Table:
             str(point["failed"]),
             f"{100 * point['share_within_limits']:.1f} %",
             *("-" if value is None else format_value(value) for value in values),
-            "kept" if point["kept"] else "missed",
+            _outcome(point),
         ]
         table.add_row(*map(Text, cells))
     return table
+
+
+def _outcome(point: Mapping[str, Any]) -> str:
+    """Return whether a load was kept, and why it could not be where nothing was measured."""
+    if "why" in point:
+        return f"missed ({point['why']})"
+    return "kept" if point["kept"] else "missed"
 
 
 def describe_capacity(curve: Curve) -> str:

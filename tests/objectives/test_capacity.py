@@ -18,6 +18,7 @@ from objectives.capacity import CapacityTest
 from objectives.capacity import request_slo
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
+from objectives.engines.base import ExternalFailure
 from objectives.engines.base import RunningEngine
 from objectives.goals import Limit
 from objectives.goals import parse_goals
@@ -58,6 +59,7 @@ class Queue(RunningEngine):
     n_slow: int = 0  # requests of every load that take 1 s
     n_failed: int = 0  # and that fail
     gives_up: CrashReason | None = None  # above what it bears
+    late: bool = False  # the load generator, above what the engine bears
     served: list[Workload] = field(default_factory=list)
     n_starts: int = 0
 
@@ -87,7 +89,15 @@ class Queue(RunningEngine):
                     i, scheduled.time, scheduled.time, first, first + 0.02, 8, 2, (0.02,), error, 2
                 )
             )
-        return LoadResult(tuple(records), DURATION + 1.0, longest_s=60.0)
+        lateness = 1.0 if over and self.late else 0.0
+        return LoadResult(
+            tuple(records),
+            DURATION + 1.0,
+            lateness,
+            lateness,
+            lateness_limit_s=0.1,
+            longest_s=60.0,
+        )
 
     def stop(self) -> None:
         pass
@@ -207,6 +217,20 @@ def test_an_engine_that_gives_up_under_too_much_load_has_missed_that_rate() -> N
     assert 6.5 / 1.05 <= trial.values[0] <= 6.5
     missed = [p for p in trial.user_attrs[CAPACITY]["curve"] if not p["kept"]]
     assert all(p["failed"] == p["requests"] for p in missed)
+    assert {p["why"] for p in missed} == {"request_timeouts"}
+
+
+def test_a_rate_that_cannot_be_sent_is_not_kept_and_spoils_no_other() -> None:
+    (trial,) = tried(objective(Queue(late=True)), 6.5)
+
+    assert 6.5 / 1.05 <= trial.values[0] <= 6.5
+    missed = [p for p in trial.user_attrs[CAPACITY]["curve"] if not p["kept"]]
+    assert {p["why"] for p in missed} == {"late_generator"}
+
+
+def test_a_generator_that_is_late_before_anything_was_kept_has_measured_nothing() -> None:
+    with pytest.raises(ExternalFailure, match="too busy to measure"):
+        tried(objective(Queue(late=True)), 0.5)
 
 
 def test_an_engine_that_serves_at_no_rate_has_crashed() -> None:
