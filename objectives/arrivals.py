@@ -88,6 +88,38 @@ def poisson_arrivals(rate: float, duration: float, seed: int) -> Times:
     return gamma_arrivals(rate, duration, 1.0, seed)
 
 
+def counted_arrivals(rate: float, duration: float, burstiness: float, seed: int) -> Times:
+    """Draw the arrivals of ``gamma_arrivals`` given how many come: round(λ · duration), or 1.
+
+    The n + 1 first gaps of the process are stretched to the duration. For burstiness 1 this is a
+    Poisson process under the condition that n arrive, whose times are n uniform ones in order.
+
+    Args:
+        rate: As for ``gamma_arrivals``.
+        duration: As for ``gamma_arrivals``.
+        burstiness: As for ``gamma_arrivals``.
+        seed: As for ``gamma_arrivals``.
+
+    Returns:
+        Times in seconds, shape (n,).
+
+    Raises:
+        ArrivalsError: As ``gamma_arrivals``.
+    """
+    _check(rate, duration)
+    _check_number(rate, duration)
+    if not burstiness > 0:
+        raise ArrivalsError(f"burstiness must be positive, not {burstiness}")
+    n = max(1, round(rate * duration))
+    if math.isinf(burstiness):
+        steady: Times = np.arange(n, dtype=np.float64) * (duration / n)
+        return steady
+    gaps = np.random.default_rng(seed).gamma(burstiness, size=n + 1)
+    ends = np.cumsum(gaps)
+    times: Times = ends[:-1] * (duration / ends[-1])
+    return times
+
+
 def constant_arrivals(rate: float, duration: float) -> Times:
     """Return 0, 1/λ, 2/λ and so on below ``duration``.
 

@@ -2,12 +2,14 @@
 
     metric     [mean | pNN] ttft | tpot | itl | e2el      a latency over all requests
                throughput | output_throughput | goodput   a rate over the whole run
+               rate                                       of arrivals, a goal alone
     goal       minimize or maximize a metric
     limit      metric <= value unit, or >= for a rate
     units      ms, s; requests/s, tokens/s (or /s)
 
 A percentile is any of ``p0`` to ``p100``, as in ``p99.9``. Goodput counts the requests that keep
-every limit on a latency, each on its own.
+every limit on a latency, each on its own. The rate is the highest one at which every limit is kept
+(``objectives.capacity``).
 """
 
 from __future__ import annotations
@@ -37,12 +39,13 @@ _RATES = {
     "throughput": ("request_throughput", "throughput", "requests/s"),
     "output_throughput": ("output_throughput", "output throughput", "tokens/s"),
     "goodput": ("goodput", "goodput", "requests/s"),
+    "rate": ("rate", "rate that keeps the limits", "requests/s"),
 }
 _UNITS = {"ms": 1.0, "s": 1000.0}
 _LIMIT = re.compile(r"(.+?)\s*(<=|>=|<|>|=+)\s*([\d.]+(?:e[+-]?\d+)?)\s*(\S*)")
 _KNOWN = (
     "write ttft, tpot, itl or e2el with mean or a percentile before it, as in 'p99 ttft', or "
-    "throughput, output_throughput or goodput"
+    "throughput, output_throughput, goodput or, as a goal, rate"
 )
 
 
@@ -55,8 +58,8 @@ class Metric:
     """One number of a run.
 
     Attributes:
-        name: ``ttft``, ``tpot``, ``itl``, ``e2el``, ``throughput``, ``output_throughput`` or
-            ``goodput``.
+        name: ``ttft``, ``tpot``, ``itl``, ``e2el``, ``throughput``, ``output_throughput``,
+            ``goodput`` or ``rate``.
         statistic: Of a latency: ``mean`` or a percentile, as in ``p99``; empty for a rate.
     """
 
@@ -201,6 +204,11 @@ class Limit:
                 "'goodput >= 6 requests/s'"
             )
         metric = Metric.parse(found[1])
+        if metric.name == "rate":
+            raise GoalError(
+                f"{text.strip()!r}: the rate is no limit but what arrives: measure at that rate, "
+                "or maximize it"
+            )
         is_rate = metric.name in _RATES
         if found[2] != (">=" if is_rate else "<="):
             wanted = ">=" if is_rate else "<="

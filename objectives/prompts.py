@@ -179,7 +179,7 @@ def write_prompts(
             raise NoTokenizer(f"{error}; without it no text is shortened") from error
         lengths = tuple(scheduled.request.prompt_tokens for scheduled in workload.requests)
         return Prompts(whole, lengths, counted_here=False)
-    return _write(workload, tokenizer, 0, added)
+    return _write(workload, tokenizer, workload.prompt_seed, added)
 
 
 def build_prompts(

@@ -8,7 +8,8 @@
     study.optimize(objective, n_trials=30, catch=(EngineCrash,))
 
 The three modes are the paper's (section III, eq. 1): mean TTFT and mean TPOT for interactive
-applications, p95 latency for other online ones, throughput for periodic ones.
+applications, p95 latency for other online ones, throughput for periodic ones. With the goal
+``maximize rate`` a trial is several loads: see ``objectives.capacity``.
 """
 
 from __future__ import annotations
@@ -24,12 +25,17 @@ from optuna.exceptions import TrialPruned
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from objectives.capacity import CAPACITY
+from objectives.capacity import check_aims
+from objectives.capacity import measure_capacity
+from objectives.capacity import request_slo
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.goals import PRESETS
 from objectives.goals import Goal
+from objectives.goals import GoalError
 from objectives.goals import Limit
 from objectives.goals import Metric
 from objectives.goals import Mode
@@ -47,11 +53,13 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from objectives.capacity import CapacityTest
+    from objectives.capacity import Measured
     from objectives.engines.base import Engine
+    from objectives.engines.base import RunningEngine
     from objectives.metrics import GoodputSLO
     from objectives.metrics import LoadResult
     from objectives.metrics import RequestRecord
-    from objectives.metrics import ServingMetrics
     from objectives.spaces import EngineSpace
     from objectives.workload import Workload
 
@@ -101,6 +109,9 @@ class ServingObjective:
             was answered as late as a request may be (``ServingMetrics.value``).
         slo: Limits for the goodput among the metrics; by default those of ``limits``, each kept by
             a request on its own.
+        capacity: How the goal ``maximize rate`` is measured; not needed for another one. The
+            trial's ``metrics`` are then those of its load at the highest rate that was kept, and
+            the user attribute ``capacity`` has the curve of all its loads.
 
     Raises:
         ObjectiveError: When mode, goals or share are out of range, or do not suit this workload.
@@ -117,6 +128,7 @@ class ServingObjective:
         limits: Sequence[Limit] = (),
         min_completed_share: float = MIN_COMPLETED_SHARE,
         slo: GoodputSLO | None = None,
+        capacity: CapacityTest | None = None,
     ) -> None:
         if mode not in get_args(Mode):
             raise ObjectiveError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
@@ -126,6 +138,7 @@ class ServingObjective:
         self.limits = tuple(limits)
         self.slo = goodput_slo(limits) if slo is None else slo
         self._check_metrics(workload)
+        self.capacity = self._capacity_test(capacity)
         self.engine = engine
         self.workload = workload
         self.space = space
@@ -143,12 +156,16 @@ class ServingObjective:
         """Return the names of the values, with their units."""
         return [goal.metric.label for goal in self.goals]
 
-    def with_workload(self, workload: Workload, label: str = "trial") -> Self:
+    def with_workload(
+        self, workload: Workload, label: str = "trial", capacity: CapacityTest | None = None
+    ) -> Self:
         """Return the same objective on another workload.
 
         Args:
             workload: What its engines face.
             label: What its runs are called, before the trial's number, in the names of files.
+            capacity: How the capacity is measured there, where it is what is optimised; None: as
+                before.
 
         Raises:
             ObjectiveError: Goals or limits do not suit it.
@@ -157,6 +174,8 @@ class ServingObjective:
         other = copy.copy(self)
         other.workload = workload
         other.label = label
+        if self.capacity is not None and capacity is not None:
+            other.capacity = capacity
         return other
 
     def prepare(self, study: optuna.Study) -> None:
@@ -197,7 +216,7 @@ class ServingObjective:
         """
         params = suggest(trial, self.space)
         try:
-            metrics = self._measure(trial, params)
+            values, excess = self._measure(trial, params)
         except EngineCrash as crash:
             _set_attrs(trial, crash.info)
             trial.set_user_attr(CRASH_REASON, crash.reason.value)
@@ -208,9 +227,8 @@ class ServingObjective:
         except BaseException as error:
             mark_external(trial, error)
             raise
-        for limit in self.limits:
-            trial.set_constraint(str(limit), limit.excess(metrics.value(limit.metric.flat)))
-        values = tuple(metrics.value(goal.metric.flat) for goal in self.goals)
+        for limit, over in excess.items():
+            trial.set_constraint(limit, over)
         return values[0] if len(values) == 1 else values
 
     def _named(self) -> str:
@@ -242,11 +260,51 @@ class ServingObjective:
                 "output token: choose another mode"
             )
 
-    def _measure(self, trial: optuna.Trial, params: dict[str, Any]) -> ServingMetrics:
-        """Run the workload on a fresh engine."""
+    def _capacity_test(self, capacity: CapacityTest | None) -> CapacityTest | None:
+        """Return how the capacity is measured, None where it is not what is optimised.
+
+        Raises:
+            ObjectiveError: It is, and goals, limits or the test do not suit.
+        """
+        try:
+            if not check_aims(self.goals, self.limits):
+                return None
+        except GoalError as error:
+            raise ObjectiveError(str(error)) from None
+        if capacity is None:
+            raise ObjectiveError("maximize rate: `capacity` has to say how loads are made")
+        self.slo = request_slo(self.limits)
+        return capacity
+
+    def _measure(
+        self, trial: optuna.Trial, params: dict[str, Any]
+    ) -> tuple[tuple[float, ...], dict[str, float]]:
+        """Return the values that a fresh engine reaches, and by how much it misses each limit."""
         with self.engine.start(params, f"{self.label}-{trial.number}") as running:
             _set_attrs(trial, running.info)
-            result = running.serve(self.workload)
+            if self.capacity is not None:
+                found = measure_capacity(
+                    self.capacity,
+                    self.limits,
+                    lambda workload: self._serve(running, workload),
+                    _earlier_rates(trial),
+                )
+                trial.set_user_attr(CAPACITY, found.as_dict())
+                trial.set_user_attr(METRICS, dict(found.shown.metrics))
+                return (found.rate,), found.excess
+            metrics, flat = self._serve(running, self.workload)
+        trial.set_user_attr(METRICS, dict(flat))
+        excess = {str(x): x.excess(metrics.value(x.metric.flat)) for x in self.limits}
+        return tuple(metrics.value(goal.metric.flat) for goal in self.goals), excess
+
+    def _serve(self, running: RunningEngine, workload: Workload) -> Measured:
+        """Run a workload on an engine.
+
+        Raises:
+            EngineCrash: Too few requests completed, or the engine ended.
+            ExternalFailure: The measurement is worthless for another reason.
+        """
+        result = running.serve(workload)
         check_measurement(result)
         check_completed(result, self.min_completed_share)
         metrics = summarize(
@@ -264,8 +322,16 @@ class ServingObjective:
             "short_outputs": result.short_outputs,
             "prompt_length_mismatches": result.prompt_length_mismatches,
         }
-        trial.set_user_attr(METRICS, {**metrics.as_dict(), **notes})
-        return metrics
+        return metrics, {**metrics.as_dict(), **notes}
+
+
+def _earlier_rates(trial: optuna.Trial) -> list[float]:
+    """Return the capacities that earlier trials of the study have told."""
+    study = getattr(trial, "study", None)  # a fixed trial has none
+    if study is None:
+        return []
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [float(t.user_attrs[CAPACITY]["rate"]) for t in done if CAPACITY in t.user_attrs]
 
 
 def check_measurement(result: LoadResult) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from objectives.arrivals import ArrivalsError
 from objectives.arrivals import Times
+from objectives.arrivals import counted_arrivals
 from objectives.arrivals import gamma_arrivals
 from objectives.arrivals import replay_arrivals
 from objectives.traces import Trace
@@ -55,6 +56,8 @@ class Workload:
         duration: Seconds over which the requests arrive.
         n_clipped: Requests shortened to fit the model.
         n_dropped: Requests left out of the whole trace because they do not fit the model.
+        prompt_seed: Seed of the prompts that are written for it: with another seed, a prefix cache
+            that has seen these finds nothing in those.
     """
 
     requests: tuple[ScheduledRequest, ...]
@@ -62,6 +65,7 @@ class Workload:
     duration: float
     n_clipped: int = 0
     n_dropped: int = 0
+    prompt_seed: int = 0
 
     @property
     def offered_rate(self) -> float:
@@ -80,6 +84,9 @@ def build_workload(
     max_model_len: int | None = None,
     too_long: TooLong = "refuse",
     shuffle_seed: int | None = None,
+    exact_rate: bool = False,
+    first: int = 0,
+    prompt_seed: int = 0,
 ) -> Workload:
     """Schedule the requests of a trace.
 
@@ -98,6 +105,10 @@ def build_workload(
             them, ``clip`` shortens and ``drop`` skips the request; both are counted.
         shuffle_seed: Put the requests into another order first; section IV-H of the paper
             measures the best configuration again under several orders.
+        exact_rate: Let exactly ``rate * duration`` requests arrive, rounded, and not as many as a
+            Poisson process happens to bring; not for ``replay``.
+        first: Position in the trace of the first request, >= 0: another load reads on there.
+        prompt_seed: See ``Workload``.
 
     Returns:
         The workload.
@@ -114,17 +125,18 @@ def build_workload(
     times = (
         _replayed_times(trace, pool, rate, duration, burstiness)
         if replay
-        else _drawn_times(rate, duration, burstiness, seed)
+        else _drawn_times(rate, duration, burstiness, seed, exact_rate)
     )
     if shuffle_seed is not None:
         pool = [pool[i] for i in np.random.default_rng(shuffle_seed).permutation(len(pool))]
-    chosen = [pool[i % len(pool)] for i in range(len(times))]
+    chosen = [pool[(first + i) % len(pool)] for i in range(len(times))]
     n_clipped = 0
     if max_model_len is not None:
         chosen, n_clipped = _shortened(chosen, max_model_len, too_long, trace.name)
     pairs = enumerate(zip(times, chosen, strict=True))
     scheduled = tuple(ScheduledRequest(i, float(time), request) for i, (time, request) in pairs)
-    return Workload(scheduled, trace.name, duration, n_clipped, len(trace.requests) - len(pool))
+    n_dropped = len(trace.requests) - len(pool)
+    return Workload(scheduled, trace.name, duration, n_clipped, n_dropped, prompt_seed)
 
 
 def clip_request(request: TraceRequest, max_model_len: int) -> TraceRequest:
@@ -186,11 +198,14 @@ def _fits(request: TraceRequest, limit: float) -> bool:
     return request.prompt_tokens + request.output_tokens <= limit
 
 
-def _drawn_times(rate: float | None, duration: float, burstiness: float, seed: int) -> Times:
+def _drawn_times(
+    rate: float | None, duration: float, burstiness: float, seed: int, exact_rate: bool
+) -> Times:
     if rate is None:
         raise WorkloadError("give a rate in requests a second, or replay the trace's own times")
+    draw = counted_arrivals if exact_rate else gamma_arrivals
     try:
-        times = gamma_arrivals(rate, duration, burstiness, seed)
+        times = draw(rate, duration, burstiness, seed)
     except ArrivalsError as error:
         raise WorkloadError(str(error)) from error
     if times.size == 0:

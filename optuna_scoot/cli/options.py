@@ -188,7 +188,8 @@ def check_combination(options: TaskOptions) -> None:
         )
     if options.trace is None:
         raise BadInput("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
-    if options.rate is None and not options.replay:
+    maximizes_rate = any(text.strip().lower() == "rate" for text in options.maximize)
+    if options.rate is None and not options.replay and not maximizes_rate:
         raise BadInput("--rate is missing: requests a second; or --replay the trace's own times")
 
 
@@ -225,7 +226,12 @@ _OPTIONS = [
         metavar="METRIC",
         help='What is to improve instead, as in "p99 ttft"; several give several objectives.',
     ),
-    click.option("--maximize", multiple=True, metavar="METRIC", help="The same, as in goodput."),
+    click.option(
+        "--maximize",
+        multiple=True,
+        metavar="METRIC",
+        help="The same, as in goodput; rate: the highest request rate that keeps every --slo.",
+    ),
     click.option(
         "--slo",
         multiple=True,

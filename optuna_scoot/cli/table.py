@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from objectives.capacity import CAPACITY
 from objectives.serving import METRICS
 from optuna_scoot.tuning.report import keeps_limits
 from optuna_scoot.tuning.report import limits_of
@@ -90,10 +91,12 @@ def describe_missed(trial: FrozenTrial) -> str:
 
 def _best_line(report: Report) -> str:
     if report.nearest is not None:
+        # Who looks for a capacity has had the rate lowered as far as a load allows.
+        lower = "" if CAPACITY in report.nearest.user_attrs else "lower the rate, "
         return (
             "no configuration keeps the limits; the nearest is trial"
             f" {report.nearest.number}, which misses {describe_missed(report.nearest)}:"
-            " lower the rate, loosen a limit, or try more trials"
+            f" {lower}loosen a limit, or try more trials"
         )
     if report.best is None:
         return "no configuration that may be used completed, so there is nothing to recommend"

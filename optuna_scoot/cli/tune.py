@@ -22,6 +22,7 @@ from objectives.redaction import MASK
 from objectives.redaction import redact
 from objectives.redaction import without_secrets
 from optuna_scoot import tuning
+from optuna_scoot.cli.curves import curve_table
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
@@ -38,6 +39,9 @@ from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
 from optuna_scoot.cli.verdict import verify_and_show
+from optuna_scoot.tuning.curves import HOW_TO_DRAW
+from optuna_scoot.tuning.curves import can_draw
+from optuna_scoot.tuning.curves import capacity_curves
 from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.storage import check_storage
@@ -153,6 +157,7 @@ class _Command:
         self._console.print(report_table(result, result.task.title))
         for line in report_lines(result):
             self.say(line)
+        self._show_curves(result)
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")
 
@@ -177,6 +182,14 @@ class _Command:
             watch=self._watch,
             should_stop=interrupted.is_set,
         )
+
+    def _show_curves(self, result: tuning.TuningResult) -> None:
+        """Show latency against rate of the default and the best, where it was measured."""
+        curves = capacity_curves(result)
+        for curve in curves:
+            self._console.print(curve_table(curve, result.task.objective.limits))
+        if curves and not can_draw():
+            self.say(HOW_TO_DRAW)
 
     def show_where_any(self, result: tuning.Report | None) -> None:
         """Show what was measured before an end that came too soon."""

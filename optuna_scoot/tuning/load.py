@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from objectives.capacity import CapacityTest
 from objectives.traces import Trace
 from objectives.traces import load_trace
 from objectives.workload import build_workload
@@ -17,6 +18,10 @@ from optuna_scoot.tuning.errors import InputError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from objectives.goals import Goal
+    from objectives.goals import Limit
     from objectives.trace_formats.stamps import TimeUnit
     from objectives.workload import TooLong
     from objectives.workload import Workload
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 
 DEFAULT_DURATION = 100.0
 """Seconds of arrivals in the stress test of the paper (section V-A)."""
+START_RATE = 1.0
+"""Requests a second with which a capacity is first looked for where none is given."""
+
+
+LIMITS_IN_DURATION = 20
+"""A load as many times as long as the longest wait that is allowed tells rates 5 % apart."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,9 @@ class Load:
         trace: "sql", "bot", "cls" or "rec" (bundled), a .jsonl or .csv file of requests, or a
             trace in memory; None is that of a simulated service.
         rate: Requests a second that arrive, needed unless ``replay``; None is that of a simulated
-            service.
-        duration: Seconds of arrivals.
+            service. Where the rate itself is maximized, that of the study's first load, which is
+            ``START_RATE`` unless given.
+        duration: Seconds of arrivals; where the rate is maximized, in each of a trial's loads.
         burstiness: 1 is Poisson, less comes in bursts.
         replay: Take the arrival times of the trace.
         trace_time_unit: What the times of the trace count, where its format does not tell it.
@@ -102,6 +114,29 @@ class Load:
         seed, shuffle_seed = (int(child) for child in children)
         return replace(self, seed=seed, shuffle_seed=shuffle_seed)
 
+    def for_goals(self, goals: Sequence[Goal]) -> Load:
+        """Return the load that goals need: one that maximizes the rate has to start somewhere.
+
+        Raises:
+            InputError: The rate is maximized, and arrivals have the rate of the trace.
+        """
+        if all(goal.metric.name != "rate" for goal in goals):
+            return self
+        if self.replay:
+            raise InputError("`replay`: the trace's own times have one rate, not one to maximize")
+        return replace(self, rate=START_RATE if self.rate is None else self.rate)
+
+    def capacity_test(self, trace: Trace, max_model_len: int | None) -> CapacityTest | None:
+        """Return how a capacity is measured with this load, None where it has no rate.
+
+        Args:
+            trace: As for ``schedule``.
+            max_model_len: As for ``schedule``.
+        """
+        if self.rate is None or self.replay:
+            return None
+        return CapacityTest(RateLoads(self, trace, max_model_len), self.rate, self.duration)
+
     def settings(self, workload: Workload) -> dict[str, Any]:
         """Return what determines the load, by names for a person."""
         return {
@@ -112,6 +147,47 @@ class Load:
             "replay": self.replay,
             "workload seed": self.seed,
         }
+
+
+@dataclass(frozen=True)
+class RateLoads:
+    """Makes the loads of a trial that looks for a capacity; see ``objectives.capacity``.
+
+    Attributes:
+        load: Duration, burstiness, seed.
+        trace: As for ``Load.schedule``.
+        max_model_len: As for ``Load.schedule``.
+    """
+
+    load: Load
+    trace: Trace
+    max_model_len: int | None
+
+    def __call__(self, rate: float, number: int, n_sent: int) -> Workload:
+        """Return the load at a rate.
+
+        Args:
+            rate: Requests a second.
+            number: How many loads came before it in the trial; gives it seeds of its own.
+            n_sent: How many requests they had: it reads on in the trace there.
+
+        Raises:
+            WorkloadError: As ``Load.schedule``.
+        """
+        seeds = np.random.SeedSequence([self.load.seed, number]).generate_state(2).tolist()
+        return build_workload(
+            self.trace,
+            rate=rate,
+            duration=self.load.duration,
+            burstiness=self.load.burstiness,
+            seed=seeds[0],
+            max_model_len=self.max_model_len,
+            too_long=self.load.too_long or "refuse",
+            # What is told is the rate itself: a draw of few arrivals must not pass for it.
+            exact_rate=True,
+            first=n_sent,
+            prompt_seed=seeds[1],
+        )
 
 
 def workload_settings(workload: Workload) -> dict[str, Any]:
@@ -140,4 +216,36 @@ def describe_load(workload: Workload, notes: tuple[str, ...] = ()) -> str:
         text += f", {workload.n_clipped} clipped"
     if workload.n_dropped:
         text += f", {workload.n_dropped} of the trace too long and dropped"
+    return "; ".join([text, *notes])
+
+
+def describe_rate_loads(
+    trace: Trace, test: CapacityTest, limits: Sequence[Limit], notes: tuple[str, ...] = ()
+) -> str:
+    """Return in words the loads of a trial that looks for a capacity, with what to beware of.
+
+    Args:
+        trace: Where the requests come from.
+        test: How the loads are made.
+        limits: What they have to keep.
+        notes: What there is to say of the trace besides.
+    """
+    text = (
+        f"trace {trace.name}, at most {test.most_loads} loads of {test.duration:g} s a trial,"
+        f" the first at {test.start:g} requests/s"
+    )
+    waits = [x.bound / 1000 for x in limits if x.metric.name in ("ttft", "e2el")]
+    longest = max(waits, default=0.0)
+    if longest * LIMITS_IN_DURATION > test.duration:
+        # What waits at the end of a load has piled up over all of it: at a rate r above what is
+        # borne, a capacity c, for duration * (1 - c / r) seconds.
+        notes += (
+            f"with a limit of {longest:g} s, only loads of {LIMITS_IN_DURATION * longest:g} s or"
+            " more tell a rate that is borne from one that a queue hides for a while",
+        )
+    if any(request.prompt is not None for request in trace.requests):
+        notes += (
+            f"after {len(trace.requests)} requests of a trial its texts come again, which a"
+            " prefix cache knows",
+        )
     return "; ".join([text, *notes])

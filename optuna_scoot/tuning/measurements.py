@@ -151,7 +151,8 @@ def objectives_by_order(task: TuningTask, orders: int) -> Callable[[int], Servin
 
     @cache
     def objective(order: int) -> ServingObjective:
-        return task.objective.with_workload(workloads(order), label="verify")
+        test = None if task.capacity_tests is None else task.capacity_tests(order)
+        return task.objective.with_workload(workloads(order), label="verify", capacity=test)
 
     for order in range(1, orders + 1):  # before the first engine starts
         try:

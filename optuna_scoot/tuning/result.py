@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna_scoot.tuning.curves import PICTURE_FILE
+from optuna_scoot.tuning.curves import can_draw
+from optuna_scoot.tuning.curves import capacity_curves
+from optuna_scoot.tuning.curves import capacity_picture
 from optuna_scoot.tuning.report import Report
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result_files import BEST_FILE
@@ -60,6 +64,9 @@ class TuningResult(Report):
     def save(self, output: str | Path, *, options: Mapping[str, Any] | None = None) -> list[Path]:
         """Write ``best.yaml`` (where there is a best), ``result.json`` and ``trials.csv``.
 
+        Where a capacity was looked for and Plotly is installed, ``capacity.html`` shows latency
+        over rate of the default and the best.
+
         Args:
             output: Folder of the files, made where it is missing.
             options: What to write as options instead of this result's, without secrets.
@@ -81,6 +88,10 @@ class TuningResult(Report):
             params = {**self.task.objective.space.default, **self.best.params}
             best = best_yaml(params, self.task.serve_args, self._heading(), self.task.flags)
             texts = {BEST_FILE: best, **texts}
+        curves = capacity_curves(self)
+        if curves and can_draw():
+            limits = self.task.objective.limits
+            texts[PICTURE_FILE] = capacity_picture(curves, limits, self.task.title)
         return [write_file(folder, name, text) for name, text in texts.items()]
 
     def _heading(self) -> list[str]:

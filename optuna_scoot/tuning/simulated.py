@@ -11,10 +11,10 @@ from objectives.simulated_services import find_service
 from optuna_scoot.tuning.baseline import read_baseline
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
-from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.task import TuningTask
 from optuna_scoot.tuning.task import aim_settings
 from optuna_scoot.tuning.task import aims
+from optuna_scoot.tuning.task import describe_loads
 from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.task import serving_task
 
@@ -58,6 +58,9 @@ def simulated_task(
             rate=load.rate if load.rate is not None or load.replay else found.rate,
             too_long=load.too_long or "clip",
         )
+        objective = objective or found.mode
+        wanted = aims(objective, slo)
+        own = own.for_goals(wanted["goals"])
         requests = own.read()
         workload = own.schedule(requests, found.model.max_model_len)
         try:
@@ -67,18 +70,19 @@ def simulated_task(
                 f"the default configuration of service {found.name} cannot bear this load"
                 f" ({crash.detail}); lower `rate`"
             ) from None
-        objective = objective or found.mode
         given = read_baseline(baseline)
         space = found.space.starting_from(given)
+        length = found.model.max_model_len
+        test = own.capacity_test(requests, length)
+        made = ServingObjective(engine, workload, space=space, capacity=test, **wanted)
         return serving_task(
-            ServingObjective(engine, workload, space=space, **aims(objective, slo)),
-            load=describe_load(workload, requests.notes),
+            made,
+            load=describe_loads(made, requests),
             settings={
                 **load.settings(workload),
                 **aim_settings(objective, slo),
                 **({"baseline": given} if given else {}),
             },
-            workloads=lambda number: own.order(number).schedule(
-                requests, found.model.max_model_len
-            ),
+            workloads=lambda number: own.order(number).schedule(requests, length),
+            capacity_tests=lambda number: own.order(number).capacity_test(requests, length),
         )

@@ -29,12 +29,15 @@ from objectives.traces import TraceError
 from objectives.workload import WorkloadError
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import describe_load
+from optuna_scoot.tuning.load import describe_rate_loads
 from optuna_scoot.tuning.load import workload_settings
 
 
 if TYPE_CHECKING:
+    from objectives.capacity import CapacityTest
     from objectives.engines.base import Engine
     from objectives.serving import ServingObjective
+    from objectives.traces import Trace
     from objectives.workload import Workload
 
 
@@ -65,6 +68,8 @@ class TuningTask:
         flags: The options that the engine has; empty where it has none.
         workloads: Makes the load of an arrival order, by its number from 1: other arrivals of the
             same kind. None where only the one workload is known.
+        capacity_tests: Makes the loads of a capacity in such an order; None where the capacity is
+            not what is optimised.
     """
 
     objective: ServingObjective
@@ -74,6 +79,7 @@ class TuningTask:
     serve_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     flags: frozenset[str] = frozenset()
     workloads: Callable[[int], Workload] | None = field(default=None, repr=False)
+    capacity_tests: Callable[[int], CapacityTest | None] | None = field(default=None, repr=False)
 
     @property
     def baseline(self) -> Mapping[str, Any]:
@@ -93,6 +99,7 @@ def serving_task(
     load: str | None = None,
     settings: Mapping[str, Any] | None = None,
     workloads: Callable[[int], Workload] | None = None,
+    capacity_tests: Callable[[int], CapacityTest | None] | None = None,
 ) -> TuningTask:
     """Return the task of an objective of your own, with any engine, workload and space.
 
@@ -102,6 +109,7 @@ def serving_task(
         settings: What else than the engine has to be the same for trials to be comparable; by
             default what can be told of workload and objective. Values that JSON has.
         workloads: Makes the load of an arrival order, by its number from 1; needed by ``verify``.
+        capacity_tests: Makes the loads of a capacity in an order, where that is optimised.
 
     Raises:
         InputError: The engine, a vLLM, cannot serve the workload on this machine.
@@ -128,7 +136,15 @@ def serving_task(
             serve_args=serve_args,
             flags=flags,
             workloads=workloads,
+            capacity_tests=capacity_tests,
         )
+
+
+def describe_loads(objective: ServingObjective, trace: Trace) -> str:
+    """Return in words what an engine faces in a trial: a load, or several at different rates."""
+    if objective.capacity is None:
+        return describe_load(objective.workload, trace.notes)
+    return describe_rate_loads(trace, objective.capacity, objective.limits, trace.notes)
 
 
 def aims(objective: str | Sequence[str], slo: Sequence[str]) -> dict[str, Any]:

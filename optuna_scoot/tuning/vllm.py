@@ -21,10 +21,10 @@ from objectives.spaces import vllm_space
 from optuna_scoot.tuning.baseline import read_baseline
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
-from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.task import TuningTask
 from optuna_scoot.tuning.task import aim_settings
 from optuna_scoot.tuning.task import aims
+from optuna_scoot.tuning.task import describe_loads
 from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.task import serving_task
 
@@ -61,7 +61,8 @@ def vllm_task(
         model: Folder or hub name of the model.
         load: What the engine faces in every trial.
         objective: What is to improve: "ttft-tpot", "p95-latency", "throughput", or goals as in
-            ["minimize p99 ttft", "maximize goodput"].
+            ["minimize p99 ttft", "maximize goodput"]; ["maximize rate"] looks for the highest
+            request rate that keeps ``slo``.
         slo: Limits that a configuration has to keep, as in ["p99 ttft <= 500 ms"].
         python: Interpreter of the environment that has vLLM; by default the command ``vllm``,
             else this interpreter.
@@ -85,6 +86,7 @@ def vllm_task(
     engine_args = {**fixed, **(engine_args or {})}
     with input_errors():
         wanted = aims(objective, slo)
+        load = load.for_goals(wanted["goals"])
         requests = load.read()
         engine = VllmEngine(
             model,
@@ -111,15 +113,18 @@ def vllm_task(
         if rest := {n: v for n, v in started_from.items() if n not in {**tuned, **engine_args}}:
             # Where engine or machine leave one value, it is not tuned, but holds.
             engine = replace(engine, engine_args={**engine_args, **rest})
+        test = load.capacity_test(requests, length)
+        made = ServingObjective(engine, workload, space=space, capacity=test, **wanted)
         return serving_task(
-            ServingObjective(engine, workload, space=space, **wanted),
-            load=f"model {model}, {describe_load(workload, requests.notes)}",
+            made,
+            load=f"model {model}, {describe_loads(made, requests)}",
             settings={
                 **load.settings(workload),
                 **aim_settings(objective, slo),
                 **({"baseline": given} if given else {}),
             },
             workloads=lambda number: load.order(number).schedule(requests, length),
+            capacity_tests=lambda number: load.order(number).capacity_test(requests, length),
         )
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from objectives.arrivals import ArrivalsError
 from objectives.arrivals import constant_arrivals
+from objectives.arrivals import counted_arrivals
 from objectives.arrivals import gamma_arrivals
 from objectives.arrivals import poisson_arrivals
 from objectives.arrivals import replay_arrivals
@@ -33,6 +34,36 @@ def test_poisson_counts_have_a_variance_equal_to_their_mean() -> None:
     statistic = 399 * np.var(counts, ddof=1) / 100
     low, high = stats.chi2(399).ppf([0.001, 0.999])
     assert low < statistic < high
+
+
+def test_counted_poisson_arrivals_are_so_many_uniform_times() -> None:
+    drawn = [counted_arrivals(rate=2.0, duration=50.0, burstiness=1.0, seed=s) for s in range(50)]
+
+    assert {len(times) for times in drawn} == {100}
+    assert all((np.diff(times) > 0).all() for times in drawn)
+    law = stats.uniform(scale=50.0)
+    assert stats.kstest(np.concatenate(drawn), law.cdf).pvalue > 0.05
+    # The k-th of n uniform times has a beta law.
+    firsts = [times[0] / 50.0 for times in drawn]
+    assert stats.kstest(firsts, stats.beta(1, 100).cdf).pvalue > 0.05
+
+
+@pytest.mark.parametrize("burstiness", [0.25, 4.0, math.inf])
+def test_counted_arrivals_keep_their_burstiness(burstiness: float) -> None:
+    times = counted_arrivals(rate=100.0, duration=100.0, burstiness=burstiness, seed=3)
+    between = np.diff(times)
+
+    assert len(times) == 10_000
+    assert 0.0 <= times[0] < times[-1] < 100.0
+    variation = 0.0 if math.isinf(burstiness) else 1 / math.sqrt(burstiness)
+    assert np.std(between) / np.mean(between) == pytest.approx(variation, rel=0.05, abs=1e-6)
+
+
+def test_counted_arrivals_are_at_least_one_and_checked() -> None:
+    assert len(counted_arrivals(0.001, 1.0, 1.0, 0)) == 1
+    for wrong in ((0.0, 1.0, 1.0), (1.0, math.inf, 1.0), (1.0, 1.0, 0.0), (1e9, 1e9, 1.0)):
+        with pytest.raises(ArrivalsError):
+            counted_arrivals(*wrong, seed=0)
 
 
 @pytest.mark.parametrize("burstiness", [0.25, 1.0, 4.0])

@@ -27,6 +27,7 @@ from objectives.metrics import summarize
         ("throughput", "request_throughput", "throughput (requests/s)"),
         ("output-throughput", "output_throughput", "output throughput (tokens/s)"),
         ("goodput", "goodput", "goodput (requests/s)"),
+        ("rate", "rate", "rate that keeps the limits (requests/s)"),
     ],
 )
 def test_a_metric_is_read(text: str, flat: str, label: str) -> None:
@@ -70,6 +71,7 @@ def test_goals_are_read_with_their_direction() -> None:
         (["maximize p99 ttft"], "more of it is worse; minimize it"),
         (["minimize goodput"], "more of it is better; maximize it"),
         (["minimize"], "is not a metric"),
+        (["minimize rate"], "more of it is better; maximize it"),
     ],
 )
 def test_what_is_not_a_goal_is_refused(objective: str | list[str], match: str) -> None:
@@ -114,6 +116,7 @@ def test_a_limit_is_read_and_its_excess_is_a_share_of_it(
         ("goodput >= 6 tokens/s", "the unit is requests/s"),
         ("goodput >= 6", "the unit is requests/s"),
         ("speed <= 5 ms", "is not a metric"),
+        ("rate >= 5 /s", "the rate is no limit but what arrives"),
     ],
 )
 def test_what_is_not_a_limit_is_refused(text: str, match: str) -> None:

@@ -33,6 +33,7 @@ from objectives.traces import load_trace
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 from objectives.workload import build_workload
+from tests.small_model import make_small_model
 
 
 def train(tokenizer: Tokenizer, vocabulary: int = 2500) -> Tokenizer:
@@ -174,6 +175,27 @@ def test_words_depend_on_the_seed_alone(tokenizer: Tokenizer) -> None:
     assert build_prompts(load, tokenizer, seed=1) == prompts
     others = build_prompts(load, tokenizer, seed=2)
     assert not set(prompts) & set(others)
+
+
+def test_a_load_with_another_seed_finds_nothing_of_the_first_in_a_prefix_cache(
+    tmp_path: Path,
+) -> None:
+    """Not even what the trace declares as shared: each load is as cold as the first."""
+    make_small_model(tmp_path / "m")
+    trace = load_trace("sql")
+    loads = [
+        build_workload(trace, rate=2.0, duration=20.0, max_model_len=512, too_long="clip", **seed)
+        for seed in ({}, {"prompt_seed": 1}, {"prompt_seed": 2})
+    ]
+    tokenizer = load_tokenizer(tmp_path / "m")
+    tokens = [ids(write_prompts(load, tmp_path / "m").texts, tokenizer) for load in loads]
+
+    within = max(common(a, b) for a, b in combinations(tokens[0], 2))
+    between = max(
+        common(a, b) for one, other in combinations(tokens, 2) for a in one for b in other
+    )
+    assert within > 100
+    assert between < 8  # the smallest block of a prefix cache
 
 
 def test_a_prompt_does_not_depend_on_those_before(tokenizer: Tokenizer) -> None:

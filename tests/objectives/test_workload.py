@@ -34,6 +34,16 @@ def test_requests_follow_the_trace_round_and_round_at_the_drawn_times() -> None:
     assert workload.offered_rate == len(times) / 10
 
 
+def test_another_load_reads_on_in_the_trace() -> None:
+    first = build_workload(FIVE, rate=3.0, duration=10.0)
+    second = build_workload(FIVE, rate=3.0, duration=10.0, first=7)
+    assert [s.request for s in second.requests] == [
+        FIVE.requests[(7 + i) % 5] for i in range(len(first.requests))
+    ]
+    assert [s.index for s in second.requests] == list(range(len(first.requests)))
+    assert [s.time for s in second.requests] == [s.time for s in first.requests]
+
+
 def test_a_shuffle_permutes_the_requests_and_leaves_the_times() -> None:
     plain = build_workload(FIVE, rate=3.0, duration=10.0)
     shuffled = build_workload(FIVE, rate=3.0, duration=10.0, shuffle_seed=1)
