@@ -1,7 +1,7 @@
 # What a clean clone needs: Python 3.11 or newer, make and a C compiler. No GPU, no CUDA packages.
 #
 #   make run        tune a simulated LLM service and print the result (under a minute once set up)
-#   make run-vllm   tune a real vLLM on this machine's CPU (about ten minutes once set up)
+#   make run-vllm   tune a real vLLM on this machine's CPU (about a quarter of an hour once set up)
 #   make test       lint, types and all tests, those with the real vLLM included
 #
 # Each environment is made once and again only when what it is made from has changed.
@@ -62,6 +62,7 @@ run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
 	  --trials 10 --seed 0 --too-long clip \
 	  --engine-arg dtype=float32 --engine-arg max-model-len=1024 \
 	  --engine-arg enforce-eager=true \
+	  --verify 3 --finalists 1 \
 	  --storage sqlite:///$(RUNS)/vllm/scoot.db --study vllm-bot \
 	  --output $(RUNS)/vllm $(RUN_OPTIONS)
 

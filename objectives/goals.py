@@ -220,6 +220,16 @@ class Limit:
         over = (value - self.bound) / self.bound
         return -over if self.metric.name in _RATES else over
 
+    @property
+    def is_rate(self) -> bool:
+        """Return whether a rate is limited, of which more is better."""
+        return self.metric.name in _RATES
+
+    def value(self, excess: float) -> float:
+        """Return the value that misses the limit by this share of it."""
+        share = -excess if self.is_rate else excess
+        return self.bound * (1.0 + share)
+
     def __str__(self) -> str:
         sign = ">=" if self.metric.name in _RATES else "<="
         return f"{self.metric} {sign} {self.bound:g} {self.metric.unit}"

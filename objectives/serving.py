@@ -14,9 +14,11 @@ applications, p95 latency for other online ones, throughput for periodic ones. W
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import Self
 from typing import get_args
 
 from optuna.exceptions import TrialPruned
@@ -142,6 +144,7 @@ class ServingObjective:
         self.space = space
         self.mode = mode
         self.min_completed_share = min_completed_share
+        self.label = "trial"
 
     @property
     def directions(self) -> list[str]:
@@ -152,6 +155,28 @@ class ServingObjective:
     def metric_names(self) -> list[str]:
         """Return the names of the values, with their units."""
         return [goal.metric.label for goal in self.goals]
+
+    def with_workload(
+        self, workload: Workload, label: str = "trial", capacity: CapacityTest | None = None
+    ) -> Self:
+        """Return the same objective on another workload.
+
+        Args:
+            workload: What its engines face.
+            label: What its runs are called, before the trial's number, in the names of files.
+            capacity: How the capacity is measured there, where it is what is optimised; None: as
+                before.
+
+        Raises:
+            ObjectiveError: Goals or limits do not suit it.
+        """
+        self._check_metrics(workload)
+        other = copy.copy(self)
+        other.workload = workload
+        other.label = label
+        if self.capacity is not None and capacity is not None:
+            other.capacity = capacity
+        return other
 
     def prepare(self, study: optuna.Study) -> None:
         """Set the names of the metrics on a study.
@@ -255,7 +280,7 @@ class ServingObjective:
         self, trial: optuna.Trial, params: dict[str, Any]
     ) -> tuple[tuple[float, ...], dict[str, float]]:
         """Return the values that a fresh engine reaches, and by how much it misses each limit."""
-        with self.engine.start(params, f"trial-{trial.number}") as running:
+        with self.engine.start(params, f"{self.label}-{trial.number}") as running:
             _set_attrs(trial, running.info)
             if self.capacity is not None:
                 found = measure_capacity(

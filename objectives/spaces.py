@@ -8,6 +8,7 @@ constraints are the same and one is not; ``vllm_space`` asks the installed engin
 from __future__ import annotations
 
 import ast
+import math
 import re
 from dataclasses import dataclass
 from dataclasses import field
@@ -44,6 +45,24 @@ THRESHOLD_STEP = 256
 LONGEST_THRESHOLD = 4096
 # Ranges are made for it where the longest sequence of the model is unknown.
 USUAL_LENGTH = 4096
+
+
+TUNABLE = frozenset(
+    {
+        "async_scheduling",
+        "block_size",
+        "disable_custom_all_reduce",
+        "enable_chunked_prefill",
+        "enable_prefix_caching",
+        "long_prefill_token_threshold",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "scheduler_delay_factor",
+        "tensor_parallel_size",
+        "use_v2_block_manager",
+    }
+)
+"""Every parameter that some engine's space has."""
 
 
 class SpaceError(ValueError):
@@ -93,6 +112,27 @@ class EngineSpace:
             tuple(c for c in constraints if any(_names(c, name) for name in kept)),
             {n: v for n, v in self.default.items() if n in kept},
         )
+
+    def starting_from(self, values: Mapping[str, Any]) -> EngineSpace:
+        """Return the space whose default configuration has other values.
+
+        Ranges are widened to hold them: what a service runs with now can be tried.
+
+        Args:
+            values: Of some of the parameters.
+
+        Raises:
+            SpaceError: A parameter is not tuned, or its value is of another kind.
+        """
+        if unknown := sorted(values.keys() - self.parameters.keys()):
+            raise SpaceError(
+                f"{', '.join(unknown)}: not tuned here; tuned are {', '.join(self.parameters)}"
+            )
+        parameters = {
+            name: _widened(name, distribution, values[name]) if name in values else distribution
+            for name, distribution in self.parameters.items()
+        }
+        return EngineSpace(parameters, self.known_constraints, {**self.default, **values})
 
 
 def suggest(trial: optuna.trial.BaseTrial, space: EngineSpace) -> dict[str, Any]:
@@ -293,6 +333,32 @@ def _holds(distribution: BaseDistribution, value: Any) -> bool:
         return distribution._contains(distribution.to_internal_repr(value))
     except (TypeError, ValueError):
         return False
+
+
+def _widened(name: str, distribution: BaseDistribution, value: Any) -> BaseDistribution:
+    """Return a distribution that holds a value as well.
+
+    Raises:
+        SpaceError: The value is of another kind than the parameter's.
+    """
+    if _holds(distribution, value):
+        return distribution
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    match distribution:
+        case IntDistribution(low=low, high=high, log=log, step=step) if (
+            is_number and value == int(value) and (value > 0 or not log)
+        ):
+            value = int(value)
+            # Off the grid the step becomes one that both are multiples of.
+            step = 1 if log else math.gcd(step, abs(value - low))
+            return IntDistribution(min(low, value), max(high, value), log=log, step=step)
+        case FloatDistribution(low=low, high=high, log=log) if is_number:
+            return FloatDistribution(min(low, float(value)), max(high, float(value)), log=log)
+        case CategoricalDistribution(choices=choices) if {type(c) for c in choices} == {
+            type(value)
+        }:
+            return CategoricalDistribution([*choices, value])
+    raise SpaceError(f"{name}={value!r} is not a value like those of {distribution}")
 
 
 def _substituted(constraint: str, values: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from optuna_scoot.own_objectives import use_own_objectives
 # torch and botorch take seconds, and ``optuna-scoot --help`` needs neither.
 COMMANDS = {
     "tune": ("optuna_scoot.cli.tune", "tune", "Tune an LLM engine on a request trace."),
+    "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
 }
 

@@ -1,4 +1,4 @@
-"""The options of ``optuna-scoot tune``: what they are called, what they take, what they mean."""
+"""The options of ``optuna-scoot tune`` and ``verify``: their names, what they take and mean."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from typing import get_args
@@ -21,6 +22,9 @@ from objectives.trace_formats.stamps import TimeUnit
 from objectives.workload import TooLong
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.tuning.load import DEFAULT_DURATION
+from optuna_scoot.tuning.measurements import DEFAULT_FINALISTS
+from optuna_scoot.tuning.measurements import DEFAULT_ORDERS
+from optuna_scoot.tuning.measurements import LEAST_ORDERS
 from optuna_scoot.tuning.run import DEFAULT_TRIALS
 from optuna_scoot.tuning.samplers import SAMPLERS
 from optuna_scoot.tuning.simulated import DEFAULT_SERVICE
@@ -31,8 +35,8 @@ OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
-class TuneOptions:
-    """The options as given; None where the engine or the service decides.
+class TaskOptions:
+    """The options that say what is tuned, as given; None where the engine or the service decides.
 
     Attributes are named after the options; ``docs/tune.md`` describes each.
     """
@@ -52,9 +56,6 @@ class TuneOptions:
     replay: bool
     too_long: TooLong | None
     workload_seed: int
-    trials: int
-    sampler: str
-    seed: int | None
     storage: str = field(repr=False)
     study: str | None
     output: Path | None
@@ -65,7 +66,33 @@ class TuneOptions:
     port: int | None
     startup_timeout: float
     constraints: tuple[str, ...]
+    baseline: dict[str, Any] | Path | None
+
+
+@dataclass(frozen=True)
+class TuneOptions(TaskOptions):
+    """All options of ``tune`` as given."""
+
+    trials: int
+    sampler: str
+    seed: int | None
     enqueue: tuple[dict[str, Any], ...]
+    verify: int | None
+    finalists: int
+
+    @property
+    def orders(self) -> int:
+        """Return under how many arrival orders finalists are measured in the end, 0 for none."""
+        if self.verify is not None:
+            return self.verify
+        return 0 if self.engine == "simulated" else DEFAULT_ORDERS
+
+
+def none_or_enough(_: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    """Return a number of arrival orders, 0 for none, or None."""
+    if value is not None and 0 < value < LEAST_ORDERS:
+        raise click.BadParameter(f"0, or at least {LEAST_ORDERS}", param=parameter)
+    return value
 
 
 def positive(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -107,7 +134,18 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
     return params
 
 
-def study_name(options: TuneOptions) -> str:
+def baseline_flags(
+    _: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, Any] | Path | None:
+    """Return a baseline: a YAML file, or ``name=value,name=value``."""
+    if value is None:
+        return None
+    if "=" not in value or Path(value).suffix in (".yaml", ".yml"):
+        return Path(value)
+    return _configuration(value, parameter)
+
+
+def study_name(options: TaskOptions) -> str:
     """Return the study's name: as given, else after what is tuned and for what."""
     if options.study is not None:
         return options.study
@@ -121,7 +159,7 @@ def study_name(options: TuneOptions) -> str:
     return "-".join([what, *goals])
 
 
-def check_combination(options: TuneOptions) -> None:
+def check_combination(options: TaskOptions) -> None:
     """Refuse options that contradict each other or are missing.
 
     Raises:
@@ -299,17 +337,68 @@ _OPTIONS = [
         help='What holds for every configuration, as in "max_num_seqs <= 64".',
     ),
     click.option(
+        "--baseline",
+        metavar="FILE|NAME=VALUE,...",
+        callback=baseline_flags,
+        help="The flags that the service has now, or their YAML file: measured first, and what "
+        "all is compared with.  [default: the engine's defaults]",
+    ),
+    click.option(
         "--enqueue",
         multiple=True,
         metavar="NAME=VALUE,...",
         callback=configurations,
         help="Try this right after the default configuration, of which it changes a few values.",
     ),
+    click.option(
+        "--verify",
+        type=click.IntRange(min=0),
+        callback=none_or_enough,
+        metavar="ORDERS",
+        help="In the end measure finalists and default again under so many arrival orders; 0: do "
+        f"not.  [default: {DEFAULT_ORDERS}; 0 for a simulated service]",
+    ),
 ]
+_FINALISTS = click.option(
+    "--finalists",
+    type=click.IntRange(min=1),
+    default=DEFAULT_FINALISTS,
+    show_default=True,
+    help="The most configurations that are measured so, besides the default.",
+)
+_ORDERS = click.option(
+    "--orders",
+    type=click.IntRange(min=LEAST_ORDERS),
+    default=DEFAULT_ORDERS,
+    show_default=True,
+    help="Arrival orders; more of them later cost only the further ones.",
+)
+_OF_THE_TASK = frozenset(field.name for field in fields(TaskOptions))
 
 
 def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function with all options of ``tune``."""
-    for option in reversed(_OPTIONS):
+    for option in reversed([*_OPTIONS, _FINALISTS]):
         function = option(function)
     return function
+
+
+def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function with the options of ``verify``: what was tuned, and how to verify it."""
+
+    def all_options() -> None:
+        """Take the parameters that click attaches."""
+
+    for option in reversed(_OPTIONS):
+        option(all_options)
+    shared = [p for p in _attached(all_options) if p.name in _OF_THE_TASK]
+    _FINALISTS(function)
+    _ORDERS(function)
+    _attached(function).extend(shared)  # in the order of click, whose last is --help's first
+    return function
+
+
+def _attached(function: Callable[..., Any]) -> list[click.Parameter]:
+    """Return the parameters that click's decorators have attached to a function."""
+    parameters: list[click.Parameter] = vars(function)["__click_params__"]
+    return parameters

@@ -212,7 +212,10 @@ class TrialsDisplay(Observer):
             ProgressBar(total=self._n_trials, completed=report.counted, width=30),
             Text(self._activity()),
         )
-        return Group(bar, Text(best_line(report)))
+        return Group(bar, Text(self._last_line()))
+
+    def _last_line(self) -> str:
+        return best_line(self._report)
 
     def _activity(self) -> str:
         parts = []

@@ -27,6 +27,7 @@ from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import Stopped
+from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
@@ -37,9 +38,11 @@ from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
+from optuna_scoot.cli.verdict import verify_and_show
 from optuna_scoot.tuning.curves import HOW_TO_DRAW
 from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
+from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import mask_url
@@ -92,9 +95,11 @@ def tune(**values: Any) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     command = _Command(options, make_console())
-    with terminate_like_interrupt() as interrupted, _errors_in_words_of_the_command():
+    with terminate_like_interrupt() as interrupted, errors_in_words_of(tune):
         try:
             result = command.run(interrupted)
+            command.show(result)
+            return command.verify(result, interrupted)
         except tuning.TuningInterrupted as stop:
             command.show_where_any(stop.result)
             command.say(f"interrupted; everything is kept: {GO_ON}")
@@ -102,8 +107,6 @@ def tune(**values: Any) -> int:
         except tuning.TuningError as error:
             command.show_where_any(error.result)
             raise
-        command.show(result)
-    return EXIT_LIMITS_MISSED if result.nearest is not None else 0
 
 
 class _Command:
@@ -117,6 +120,7 @@ class _Command:
     def __init__(self, options: TuneOptions, console: Console) -> None:
         self._options = options
         self._console = console
+        self._watch = LoadWatch()
         self._study_name = study_name(options)
         self._output = options.output or Path("runs") / self._study_name
 
@@ -126,12 +130,13 @@ class _Command:
         # Seconds pass before an engine has said what it takes: what needs no engine comes first.
         check_output_dir(self._output)
         check_storage(options.storage)
-        watch = LoadWatch()
-        task = make_task(options, self._output / LOGS_IN_OUTPUT, watch)
+        task = make_task(options, self._output / LOGS_IN_OUTPUT, self._watch)
+        if options.orders:
+            objectives_by_order(task, options.orders)  # refuses what cannot be measured then
         with TrialsDisplay(
             self._console,
             heading=self._heading(task),
-            watch=watch,
+            watch=self._watch,
             should_stop=interrupted.is_set,
         ) as progress:
             return tuning.tune(
@@ -155,6 +160,28 @@ class _Command:
         self._show_curves(result)
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")
+
+    def verify(self, result: tuning.TuningResult, interrupted: threading.Event) -> int:
+        """Measure the finalists again where that is wanted, and return the exit code."""
+        options = self._options
+        if result.nearest is not None:
+            return EXIT_LIMITS_MISSED
+        if not options.orders or result.best is None:
+            return 0
+        if result.running:
+            self.say("the verdict is left to the worker that ends last, or: optuna-scoot verify")
+            return 0
+        return verify_and_show(
+            self._console,
+            result.task,
+            result.study,
+            output=self._output,
+            orders=options.orders,
+            finalists=options.finalists,
+            constraints=options.constraints,
+            watch=self._watch,
+            should_stop=interrupted.is_set,
+        )
 
     def _show_curves(self, result: tuning.TuningResult) -> None:
         """Show latency against rate of the default and the best, where it was measured."""
@@ -180,16 +207,26 @@ class _Command:
             lines.append(
                 "SIMULATED: nothing is measured; a model of the engine predicts all times"
             )
-        return [
-            *lines,
+        if self._options.baseline is not None:
+            default = ", ".join(f"{k}={v}" for k, v in task.objective.space.default.items())
+            lines.append(f"baseline, instead of the engine's defaults: {default}")
+        options = self._options
+        lines += [
             f"{len(parameters)} parameters: {', '.join(parameters)}",
-            f"study {self._study_name} in {mask_url(self._options.storage)},"
-            f" {self._options.trials} trials in all, sampler {self._options.sampler}",
+            f"study {self._study_name} in {mask_url(options.storage)},"
+            f" {options.trials} trials in all, sampler {options.sampler}",
         ]
+        if options.orders:
+            lines.append(
+                f"then a verdict: up to {options.orders * (options.finalists + 1)} measurements"
+                f" more, of {options.finalists} finalists at most and the default under"
+                f" {options.orders} arrival orders; --verify 0 leaves it out"
+            )
+        return lines
 
 
 def make_task(
-    options: TuneOptions, log_dir: Path, on_progress: Callable[[Progress], None] | None = None
+    options: TaskOptions, log_dir: Path, on_progress: Callable[[Progress], None] | None = None
 ) -> tuning.TuningTask:
     """Return what the options name to be tuned.
 
@@ -207,7 +244,7 @@ def make_task(
         return {name: value for name, value in values.items() if value is not None}
 
     load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
-    aims: dict[str, Any] = {**given("objective"), "slo": options.slo}
+    aims: dict[str, Any] = {**given("objective", "baseline"), "slo": options.slo}
     if options.minimize or options.maximize:
         aims["objective"] = [
             *(f"minimize {metric}" for metric in options.minimize),
@@ -220,31 +257,37 @@ def make_task(
     )
 
 
-def public_options(options: TuneOptions) -> dict[str, Any]:
+def public_options(options: TaskOptions) -> dict[str, Any]:
     """Return the options without secrets, fit for a file."""
     shown = asdict(options)
     shown["storage"] = mask_url(options.storage)
     if options.engine_command is not None:
         shown["engine_command"] = redact(shlex.split(options.engine_command))
     shown["output"] = None if options.output is None else str(options.output)
+    shown["baseline"] = (
+        str(options.baseline)
+        if isinstance(options.baseline, Path)
+        else without_secrets(options.baseline or {})
+    )
     public = without_secrets(options.engine_args)
     shown["engine_args"] = {name: public.get(name, MASK) for name in options.engine_args}
     return shown
 
 
 @contextlib.contextmanager
-def _errors_in_words_of_the_command() -> Iterator[None]:
-    """Name the options for the arguments in the library's errors, and say how to go on."""
+def errors_in_words_of(command: click.Command) -> Iterator[None]:
+    """Name the options for the arguments in the library's errors, and say how to go on.
+
+    Args:
+        command: Whose options they are.
+    """
+    names = {parameter.name: parameter.opts[0] for parameter in command.params}
+    names["study_name"] = "--study"
     try:
         yield
     except tuning.TuningError as error:
-        message = re.sub(r"`(\w+)`", _option_of, str(error))
+        message = re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), str(error))
         if isinstance(error, tuning.InputError):
             raise BadInput(message) from error
         kept = "finished trials are kept" if error.result is None else "everything is kept"
         raise Stopped(f"{message}; {kept}: {GO_ON}") from error
-
-
-def _option_of(argument: re.Match[str]) -> str:
-    names = {parameter.name: parameter.opts[0] for parameter in tune.params}
-    return {**names, "study_name": "--study"}.get(argument[1], argument[0])

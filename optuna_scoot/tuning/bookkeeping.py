@@ -39,6 +39,12 @@ RETRY_OF = "retry_of"
 """User attribute: the number of the trial that failed for an outside reason and is tried again."""
 CHECK = "check_of"
 """User attribute: the words over which a configuration that ran before is tried again."""
+ORDER = "arrival_order"
+"""User attribute of a measurement for the verdict: the number of its arrival order, from 1."""
+CONFIGURATION = "configuration"
+"""User attribute of such a measurement: which configuration it is, as in "trial 14"."""
+KEPT_BY_RETRIES = (DEFAULT_CONFIGURATION, CHECK, ORDER, CONFIGURATION)
+"""User attributes that say what a trial is for."""
 
 
 def is_crash(trial: FrozenTrial) -> bool:
@@ -91,9 +97,13 @@ def enqueue_wanted(
 
 def try_again(study: Study, trial: FrozenTrial) -> None:
     """Have the configuration of a trial that failed for an outside reason tried next."""
-    kept = (DEFAULT_CONFIGURATION, CHECK)
-    attrs = {name: trial.user_attrs[name] for name in kept if name in trial.user_attrs}
+    attrs = purpose(trial)
     study.enqueue_trial(dict(trial.params), user_attrs={**attrs, RETRY_OF: trial.number})
+
+
+def purpose(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the user attributes that a trial's retry has to have as well."""
+    return {k: trial.user_attrs[k] for k in KEPT_BY_RETRIES if k in trial.user_attrs}
 
 
 def claim(trial: Trial) -> None:

@@ -39,12 +39,12 @@ class StoppedError(TuningError, RuntimeError):
 
 
 class TuningInterrupted(KeyboardInterrupt):
-    """Somebody stopped the run, as with Ctrl-C; calling ``tune`` again goes on.
+    """Somebody stopped the run, as with Ctrl-C; the same call again goes on.
 
     Args:
-        result: What the study holds so far.
+        result: What the study holds so far; None where it was ``verify`` that was stopped.
     """
 
-    def __init__(self, result: Report) -> None:
+    def __init__(self, result: Report | None) -> None:
         super().__init__()
         self.result = result

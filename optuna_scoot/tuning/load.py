@@ -54,6 +54,8 @@ class Load:
         too_long: What becomes of requests too long for the model; None refuses them, or clips
             them for a simulated service.
         seed: Of arrivals and prompts.
+        shuffle_seed: Puts the trace's requests into another order (paper, section IV-H); None
+            keeps that of the trace.
     """
 
     trace: str | Path | Trace | None = None
@@ -64,6 +66,7 @@ class Load:
     trace_time_unit: TimeUnit | None = None
     too_long: TooLong | None = None
     seed: int = 0
+    shuffle_seed: int | None = None
 
     def read(self) -> Trace:
         """Return the trace.
@@ -97,7 +100,19 @@ class Load:
             replay=self.replay,
             max_model_len=max_model_len,
             too_long=self.too_long or "refuse",
+            shuffle_seed=self.shuffle_seed,
         )
+
+    def order(self, number: int) -> Load:
+        """Return the same load with other arrivals, its requests in another order.
+
+        Args:
+            number: Of the order, from 1; the same number gives the same load.
+        """
+        # A child of the seed: orders of neighbouring workload seeds do not coincide.
+        children = np.random.SeedSequence([self.seed, number]).generate_state(2)
+        seed, shuffle_seed = (int(child) for child in children)
+        return replace(self, seed=seed, shuffle_seed=shuffle_seed)
 
     def for_goals(self, goals: Sequence[Goal]) -> Load:
         """Return the load that goals need: one that maximizes the rate has to start somewhere.

@@ -107,7 +107,7 @@ def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
     reference = None
     if default is not None and default.state == TrialState.COMPLETE:
         reference = default.values
-    allowed = [t for t in completed if known is None or known.satisfied(t.params)]
+    allowed = [t for t in completed if is_allowed(t, known)]
     usable = [t for t in allowed if keeps_limits(t)]
     front = pareto_front(usable, metrics)
     reasons = Counter(
@@ -137,6 +137,11 @@ def limits_of(trial: FrozenTrial) -> dict[str, float]:
 def keeps_limits(trial: FrozenTrial) -> bool:
     """Return whether a completed trial keeps every limit that was measured."""
     return all(excess <= 0.0 for excess in limits_of(trial).values())
+
+
+def is_allowed(trial: FrozenTrial, known: KnownConstraints | None) -> bool:
+    """Return whether a trial satisfies the known constraints."""
+    return known is None or known.satisfied(trial.params)
 
 
 def largest_excess(trial: FrozenTrial) -> float:

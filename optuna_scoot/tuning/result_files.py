@@ -89,6 +89,8 @@ def best_yaml(
     engine_args: Mapping[str, Any],
     heading: Sequence[str],
     flags: Collection[str] = (),
+    *,
+    defaults: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the configuration as ``vllm serve --config`` reads it: hyphenated names, one a line.
 
@@ -97,14 +99,18 @@ def best_yaml(
         engine_args: What the engine was given besides, the model included; secrets are left out.
         heading: Lines that open the file as comments.
         flags: The options that the engine has, where they are known.
+        defaults: Values of parameters to name beside those that differ, as comments.
     """
     lines = [f"# {' '.join(line.split())}" for line in heading]
     kept = without_secrets(engine_args)
     lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
-    entries: dict[str, Any] = {}
     for name, value in {**kept, **params}.items():
-        entries |= _entry(hyphenated(name), _plain(value), flags)
-    return "\n".join(lines) + "\n" + yaml.safe_dump(entries, sort_keys=False)
+        if entry := _entry(hyphenated(name), _plain(value), flags):
+            lines += yaml.safe_dump(entry, sort_keys=False).splitlines()
+            if name in params and name in (defaults or {}):
+                beside = yaml.safe_dump((defaults or {})[name]).splitlines()[0]
+                lines[-1] += f"  # the default: {beside}"
+    return "\n".join(lines) + "\n"
 
 
 def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def result_json(report: Report, facts: Mapping[str, Any]) -> str:
         "nearest": _trial_json(report, report.nearest),
         "front": [_trial_json(report, trial) for trial in report.front],
     }
-    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+    return json.dumps(finite(document), indent=2, allow_nan=False) + "\n"
 
 
 def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | None:
@@ -178,14 +184,14 @@ def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | N
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the same with numbers that JSON lacks, such as inf, as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value
 
 

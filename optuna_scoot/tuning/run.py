@@ -128,7 +128,7 @@ def tune(
         except KeyboardInterrupt:
             raise TuningInterrupted(result()) from None
         except ExternalFailure as failure:
-            raise _ended_by(failure, result()) from failure
+            raise ended_by(failure, result()) from failure
         return result()
 
 
@@ -151,7 +151,7 @@ def _sampler(
     return sampler
 
 
-def _ended_by(failure: ExternalFailure, result: TuningResult) -> TuningError:
+def ended_by(failure: ExternalFailure, result: TuningResult | None) -> TuningError:
     """Return the error that a failure outside of any configuration ends the run with."""
     if failure.reason in USERS_FAULTS:
         return InputError(failure.detail, result)

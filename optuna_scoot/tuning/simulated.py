@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from objectives.engines.base import EngineCrash
 from objectives.serving import ServingObjective
 from objectives.simulated_services import find_service
+from optuna_scoot.tuning.baseline import read_baseline
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.task import TuningTask
@@ -19,7 +20,10 @@ from optuna_scoot.tuning.task import serving_task
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
 
 
 DEFAULT_SERVICE = "bot-2xa100-13b"
@@ -31,6 +35,7 @@ def simulated_task(
     *,
     objective: str | Sequence[str] | None = None,
     slo: Sequence[str] = (),
+    baseline: Mapping[str, Any] | str | Path | None = None,
 ) -> TuningTask:
     """Return the task of tuning a simulated service. A model of the engine predicts all times.
 
@@ -39,6 +44,7 @@ def simulated_task(
         load: What the engine faces; trace and rate are the service's unless given.
         objective: As for ``vllm_task``; by default the service's.
         slo: As for ``vllm_task``.
+        baseline: As for ``vllm_task``; every flag has to be a parameter of the service.
 
     Raises:
         InputError: There is no such service or trace, or its default configuration cannot bear
@@ -64,10 +70,19 @@ def simulated_task(
                 f"the default configuration of service {found.name} cannot bear this load"
                 f" ({crash.detail}); lower `rate`"
             ) from None
-        test = own.capacity_test(requests, found.model.max_model_len)
-        made = ServingObjective(engine, workload, space=found.space, capacity=test, **wanted)
+        given = read_baseline(baseline)
+        space = found.space.starting_from(given)
+        length = found.model.max_model_len
+        test = own.capacity_test(requests, length)
+        made = ServingObjective(engine, workload, space=space, capacity=test, **wanted)
         return serving_task(
             made,
             load=describe_loads(made, requests),
-            settings={**load.settings(workload), **aim_settings(objective, slo)},
+            settings={
+                **load.settings(workload),
+                **aim_settings(objective, slo),
+                **({"baseline": given} if given else {}),
+            },
+            workloads=lambda number: own.order(number).schedule(requests, length),
+            capacity_tests=lambda number: own.order(number).capacity_test(requests, length),
         )

@@ -195,6 +195,25 @@ def open_study(
     return study
 
 
+def load_study(url: str, name: str) -> Study:
+    """Return a study that exists, without making anything.
+
+    Raises:
+        InputError: There is none of this name, or the database cannot be reached.
+    """
+    missing = f"there is no study {name!r} in storage {mask_url(url)}: tune first"
+    check_storage(url)
+    parsed = make_url(url)
+    file = parsed.database or ""
+    is_file = parsed.get_backend_name() == "sqlite" and not file.startswith((":", "file:"))
+    if is_file and not Path(file).is_file():
+        raise InputError(missing)
+    try:
+        return optuna.load_study(study_name=name, storage=open_storage(url))
+    except KeyError:
+        raise InputError(missing) from None
+
+
 def check_comparable(study: Study, task: TuningTask) -> None:
     """Refuse a study whose trials cannot be compared with further ones.
 

@@ -39,6 +39,7 @@ from optuna_scoot.tuning.bookkeeping import RETRY_OF
 from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.bookkeeping import machine_of
 from optuna_scoot.tuning.bookkeeping import not_retried
+from optuna_scoot.tuning.bookkeeping import purpose
 from optuna_scoot.tuning.bookkeeping import ran_here
 
 
@@ -136,11 +137,7 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
         retry = optuna.trial.create_trial(
             state=TrialState.WAITING,
             system_attrs={FIXED_PARAMS_ATTR: trial.params, RETRY_HISTORY_ATTR: [trial.number]},
-            user_attrs={
-                name: trial.user_attrs[name]
-                for name in (DEFAULT_CONFIGURATION,)
-                if name in trial.user_attrs
-            },
+            user_attrs=purpose(trial),
         )
         study.add_trial(retry)
     return len(alike)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -33,9 +34,11 @@ from optuna_scoot.tuning.load import workload_settings
 
 
 if TYPE_CHECKING:
+    from objectives.capacity import CapacityTest
     from objectives.engines.base import Engine
     from objectives.serving import ServingObjective
     from objectives.traces import Trace
+    from objectives.workload import Workload
 
 
 _USER_ERRORS = (
@@ -63,6 +66,10 @@ class TuningTask:
         serve_args: Model and arguments that ``vllm serve`` needs besides the parameters; may hold
             secrets.
         flags: The options that the engine has; empty where it has none.
+        workloads: Makes the load of an arrival order, by its number from 1: other arrivals of the
+            same kind. None where only the one workload is known.
+        capacity_tests: Makes the loads of a capacity in such an order; None where the capacity is
+            not what is optimised.
     """
 
     objective: ServingObjective
@@ -71,6 +78,8 @@ class TuningTask:
     simulated: bool = False
     serve_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     flags: frozenset[str] = frozenset()
+    workloads: Callable[[int], Workload] | None = field(default=None, repr=False)
+    capacity_tests: Callable[[int], CapacityTest | None] | None = field(default=None, repr=False)
 
     @property
     def title(self) -> str:
@@ -83,6 +92,8 @@ def serving_task(
     *,
     load: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    workloads: Callable[[int], Workload] | None = None,
+    capacity_tests: Callable[[int], CapacityTest | None] | None = None,
 ) -> TuningTask:
     """Return the task of an objective of your own, with any engine, workload and space.
 
@@ -91,6 +102,8 @@ def serving_task(
         load: The load in words; by default those of the workload.
         settings: What else than the engine has to be the same for trials to be comparable; by
             default what can be told of workload and objective. Values that JSON has.
+        workloads: Makes the load of an arrival order, by its number from 1; needed by ``verify``.
+        capacity_tests: Makes the loads of a capacity in an order, where that is optimised.
 
     Raises:
         InputError: The engine, a vLLM, cannot serve the workload on this machine.
@@ -116,6 +129,8 @@ def serving_task(
             simulated=isinstance(engine, SimulatedEngine),
             serve_args=serve_args,
             flags=flags,
+            workloads=workloads,
+            capacity_tests=capacity_tests,
         )
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -15,7 +16,9 @@ from objectives.engines.ports import check_port
 from objectives.engines.vllm import VllmEngine
 from objectives.lengths import stated_length
 from objectives.serving import ServingObjective
+from objectives.spaces import TUNABLE
 from objectives.spaces import vllm_space
+from optuna_scoot.tuning.baseline import read_baseline
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.task import TuningTask
@@ -45,6 +48,7 @@ def vllm_task(
     python: str | Path | None = None,
     engine_command: str | Sequence[str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
+    baseline: Mapping[str, Any] | str | Path | None = None,
     n_gpus: int | None = None,
     port: int | None = None,
     startup_timeout: float = 600.0,
@@ -64,6 +68,9 @@ def vllm_task(
             else this interpreter.
         engine_command: A whole command that starts vLLM instead, up to the model's name.
         engine_args: Arguments for vLLM in every trial, named with underscores; not tuned then.
+        baseline: The flags that the service has now, by name or as a file of ``vllm serve
+            --config``: measured first, and what everything is compared with. Those that are tuned
+            take the place of the engine's defaults, the others hold in every trial.
         n_gpus: GPUs of the service; by default all that vLLM sees.
         port: Port of the engine; by default a free one for every trial.
         startup_timeout: Seconds after which an engine that does not get ready counts as crashed.
@@ -73,7 +80,10 @@ def vllm_task(
     Raises:
         InputError: Something does not exist, cannot be read, or does not fit together.
     """
-    engine_args = dict(engine_args or {})
+    given = read_baseline(baseline)
+    started_from = {name: value for name, value in given.items() if name in TUNABLE}
+    fixed = {name: value for name, value in given.items() if name not in TUNABLE}
+    engine_args = {**fixed, **(engine_args or {})}
     with input_errors():
         wanted = aims(objective, slo)
         load = load.for_goals(wanted["goals"])
@@ -98,12 +108,23 @@ def vllm_task(
         workload = load.schedule(requests, length)
         space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
         _check_tuned_once(engine, space)
+        tuned = {n: v for n, v in started_from.items() if n in space.parameters}
+        space = space.starting_from(tuned)
+        if rest := {n: v for n, v in started_from.items() if n not in {**tuned, **engine_args}}:
+            # Where engine or machine leave one value, it is not tuned, but holds.
+            engine = replace(engine, engine_args={**engine_args, **rest})
         test = load.capacity_test(requests, length)
         made = ServingObjective(engine, workload, space=space, capacity=test, **wanted)
         return serving_task(
             made,
             load=f"model {model}, {describe_loads(made, requests)}",
-            settings={**load.settings(workload), **aim_settings(objective, slo)},
+            settings={
+                **load.settings(workload),
+                **aim_settings(objective, slo),
+                **({"baseline": given} if given else {}),
+            },
+            workloads=lambda number: load.order(number).schedule(requests, length),
+            capacity_tests=lambda number: load.order(number).capacity_test(requests, length),
         )
 
 

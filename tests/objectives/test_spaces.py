@@ -4,12 +4,14 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
 from objectives.engines.capabilities import EngineCapabilities
 from objectives.engines.command import option
+from objectives.spaces import TUNABLE
 from objectives.spaces import EngineSpace
 from objectives.spaces import SpaceError
 from objectives.spaces import least_tensor_parallel
@@ -236,3 +238,56 @@ def test_suggest_draws_every_parameter_with_its_own_distribution() -> None:
         assert params == trial.params
         assert trial.distributions == space.parameters
         assert list(params) == list(space.parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "widened"),
+    [
+        ("seqs", 512, IntDistribution(8, 512, log=True)),
+        ("seqs", 4, IntDistribution(4, 256, log=True)),
+        ("threshold", 512, IntDistribution(0, 1024, step=256)),
+        ("threshold", 320, IntDistribution(0, 1024, step=64)),
+        ("threshold", 1280, IntDistribution(0, 1280, step=256)),
+        ("delay", 3.5, FloatDistribution(0.0, 3.5)),
+        ("block", 64, CategoricalDistribution([16, 32, 64])),
+    ],
+)
+def test_ranges_are_widened_to_hold_another_default(
+    name: str, value: float, widened: BaseDistribution
+) -> None:
+    space = EngineSpace(
+        {
+            "seqs": IntDistribution(8, 256, log=True),
+            "threshold": IntDistribution(0, 1024, step=256),
+            "delay": FloatDistribution(0.0, 2.0),
+            "block": CategoricalDistribution([16, 32]),
+        },
+        ("seqs <= 300",),
+        {"seqs": 8, "threshold": 0, "delay": 0.0, "block": 16},
+    )
+    other = space.starting_from({name: value})
+
+    assert other.parameters == {**space.parameters, name: widened}
+    assert other.default == {**space.default, name: value}
+    assert other.known_constraints == space.known_constraints
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"speed": 1}, {"seqs": True}, {"seqs": 1.5}, {"seqs": 0}, {"flag": 2}, {"flag": "a"}],
+)
+def test_a_default_of_another_kind_is_refused(values: dict[str, Any]) -> None:
+    space = EngineSpace(
+        {
+            "seqs": IntDistribution(8, 256, log=True),
+            "flag": CategoricalDistribution([False, True]),
+        },
+        (),
+        {"seqs": 8, "flag": False},
+    )
+    with pytest.raises(SpaceError):
+        space.starting_from(values)
+
+
+def test_every_parameter_of_a_space_is_named_tunable() -> None:
+    assert set(paper_space(4).parameters) <= TUNABLE

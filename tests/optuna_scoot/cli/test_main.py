@@ -24,6 +24,7 @@ from objectives.engines.simulated import SimulatedEngine
 from optuna_scoot import tuning
 from optuna_scoot.cli.main import run
 from optuna_scoot.cli.tune import tune
+from optuna_scoot.cli.verify import verify
 
 
 SIMULATED = ["tune", "--engine", "simulated", "--duration", "5", "--seed", "0", "--output", "out"]
@@ -112,6 +113,9 @@ def test_help_of_tune_tells_every_option(capsys: pytest.CaptureFixture[str]) -> 
         ([*SIMULATED, "--slo", "p99 ttft"], "is not a limit"),
         ([*SIMULATED, "--slo", "p99 ttft <= 500"], "the unit is ms or s"),
         ([*REAL, "--python", "/no/such/python", "--slo", "fast"], "is not a limit"),
+        ([*SIMULATED, "--baseline", "nosuch.yaml"], "--baseline nosuch.yaml: No such file"),
+        ([*SIMULATED, "--baseline", "speed=3"], "speed: not tuned here"),
+        ([*SIMULATED, "--baseline", "block_size=x"], "is not a value like those"),
         ([*SIMULATED, "--storage", "nosuch"], "not a storage URL"),
         ([*SIMULATED, "--storage", "sqlite:///no/dir/x.db"], "unable to open database file"),
         ([*SIMULATED, "--output", "/dev/null/out"], "--output /dev/null/out"),
@@ -288,7 +292,8 @@ def test_every_argument_that_the_library_names_is_an_option() -> None:
     ]
     named = {name for text in strings for name in re.findall(r"(?<!`)`(\w+)`(?!`)", text)}
     assert {"study_name", "n_gpus", "output"} <= named
-    assert named - {"study_name"} <= {parameter.name for parameter in tune.params}
+    known = {parameter.name for parameter in (*tune.params, *verify.params)}
+    assert named - {"study_name"} <= known
 
 
 def test_password_of_the_storage_is_neither_shown_nor_written(

@@ -1,0 +1,172 @@
+"""The last step of ``tune``, and all of ``verify``: measurements as lines, a table, a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from optuna.trial import TrialState
+from rich.table import Table
+from rich.text import Text
+
+from objectives.serving import is_external
+from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
+from optuna_scoot.cli.progress import LoadWatch
+from optuna_scoot.cli.progress import TrialsDisplay
+from optuna_scoot.cli.progress import format_seconds
+from optuna_scoot.cli.progress import outcome
+from optuna_scoot.cli.table import describe_missed
+from optuna_scoot.cli.table import format_params
+from optuna_scoot.cli.table import format_value
+from optuna_scoot.tuning.bookkeeping import CONFIGURATION
+from optuna_scoot.tuning.bookkeeping import ORDER
+from optuna_scoot.tuning.measurements import verify
+from optuna_scoot.tuning.paired import summarise
+from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.verdict import Kind
+from optuna_scoot.tuning.verdict import describe_change
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Iterator
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+    from rich.console import Console
+
+    from optuna_scoot.tuning.task import TuningTask
+    from optuna_scoot.tuning.verdict import Measured
+    from optuna_scoot.tuning.verification import Verification
+
+
+def verify_and_show(
+    console: Console,
+    task: TuningTask,
+    study: Study,
+    *,
+    output: Path,
+    orders: int,
+    finalists: int,
+    constraints: Sequence[str],
+    watch: LoadWatch,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Verify a study, show the table and the sentence, write the files.
+
+    Args:
+        console: Where everything is shown.
+        task: What was tuned.
+        study: Holds the trials.
+        output: Folder of the files.
+        orders: As for the library's ``verify``, like the next two.
+        finalists: See there.
+        constraints: See there.
+        watch: Told by the engine how far the load is.
+        should_stop: Asked before each measurement whether to end.
+
+    Returns:
+        The exit code.
+    """
+    with MeasurementsDisplay(
+        console,
+        heading=["", f"verdict on study {study.study_name}: {orders} arrival orders"],
+        watch=watch,
+        should_stop=should_stop,
+    ) as display:
+        found = verify(
+            task,
+            study,
+            orders=orders,
+            finalists=finalists,
+            constraints=constraints,
+            observer=display,
+        )
+    console.print()
+    console.print(verdict_table(found))
+    written = ", ".join(str(path) for path in found.save(output))
+    for line in (found.verdict.sentence, f"written: {written}"):
+        console.print(line, markup=False, soft_wrap=True)
+    return EXIT_LIMITS_MISSED if found.verdict.kind is Kind.NOTHING_HOLDS else 0
+
+
+class MeasurementsDisplay(TrialsDisplay):
+    """Shows measurements as they end; a context manager."""
+
+    def trial_ended(self, trial: FrozenTrial) -> None:
+        """Write the line of a measurement that ended.
+
+        Args:
+            trial: As stored, in a finished state.
+        """
+        seconds = self._clock() - self._began
+        self._current = None
+        self._report = make_report(self._study, self._known)
+        if not is_external(trial):
+            self._ended_here += 1
+            self._spent_here += seconds
+        attrs = trial.user_attrs
+        what = f"order {attrs.get(ORDER, '-')}, {attrs.get(CONFIGURATION, 'a check')}"
+        line = f"[{self._report.counted}/{self._n_trials}] {what}: {self._values(trial)}"
+        line += f" in {format_seconds(seconds)}"
+        left = self.seconds_left()
+        if left is not None and self._report.counted < self._n_trials:
+            line += f"; about {format_seconds(left)} left"
+        self.note(line)
+
+    def _values(self, trial: FrozenTrial) -> str:
+        if trial.state != TrialState.COMPLETE:
+            return outcome(self._report, trial)
+        pairs = zip(self._report.metrics, trial.values, strict=True)
+        values = ", ".join(f"{metric.name} {format_value(value)}" for metric, value in pairs)
+        missed = describe_missed(trial)
+        return f"{values}, misses {missed}" if missed else values
+
+    def _last_line(self) -> str:
+        return ""
+
+
+def verdict_table(found: Verification) -> Table:
+    """Return the configurations with the worst value, median, spread and change of each metric.
+
+    Args:
+        found: The baseline, which is the first, and the finalists.
+    """
+    title = f"{found.task.title}, {found.orders} arrival orders"
+    table = Table(title=title, title_justify="left")
+    for name in ("configuration", "metric"):
+        table.add_column(name)
+    for name in ("worst", "median", "spread", "change [95 %]"):
+        table.add_column(name, justify="right")
+    table.add_column("changed parameters")
+    for one in found.configurations:
+        style = "bold green" if one is found.verdict.recommended else ""
+        rows = list(_rows(found, one))
+        named = [one.name] if one.holds else [one.name, one.fault]
+        params = "" if one is found.baseline else format_params(found.changed(one))
+        for i, cells in enumerate(rows):
+            first = "\n".join(named) if i == 0 else ""
+            whole = [first, *cells, params if i == 0 else ""]
+            table.add_row(*(Text(c, style=style) for c in whole), end_section=i == len(rows) - 1)
+    return table
+
+
+def _rows(found: Verification, one: Measured) -> Iterator[list[str]]:
+    """Yield a configuration's cells: metric or limit, worst, median, spread, change."""
+    for j, metric in enumerate(found.metrics):
+        change = None if one is found.baseline else one.change(found.baseline, j)
+        shown = "" if change is None else describe_change(change)
+        summary = one.summary(j, metric.maximise)
+        yield [metric.name, *_cells(summary.worst, summary.median, summary.spread), shown]
+    for j, limit in enumerate(found.limits):
+        values = np.array(found.limit_values(one, j))
+        summary = summarise(values, limit.is_rate)
+        kept = int(np.sum(one.excess[:, j] <= 0.0))
+        cells = _cells(summary.worst, summary.median, summary.spread)
+        yield [str(limit), *cells, f"kept under {kept} of {found.orders}"]
+
+
+def _cells(*values: float) -> list[str]:
+    return ["-" if np.isnan(value) else format_value(value) for value in values]

@@ -1,0 +1,69 @@
+"""``optuna-scoot verify``: options in, lines, a table, a sentence and files out.
+
+What happens between is ``optuna_scoot.tuning.verify``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+import optuna
+
+from optuna_scoot import tuning
+from optuna_scoot.cli.errors import EXIT_INTERRUPTED
+from optuna_scoot.cli.options import TaskOptions
+from optuna_scoot.cli.options import check_combination
+from optuna_scoot.cli.options import study_name
+from optuna_scoot.cli.options import verify_options
+from optuna_scoot.cli.progress import LoadWatch
+from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.signals import terminate_like_interrupt
+from optuna_scoot.cli.tune import GO_ON
+from optuna_scoot.cli.tune import LOGS_IN_OUTPUT
+from optuna_scoot.cli.tune import errors_in_words_of
+from optuna_scoot.cli.tune import make_task
+from optuna_scoot.cli.verdict import verify_and_show
+from optuna_scoot.tuning.result_files import check_output_dir
+from optuna_scoot.tuning.storage import load_study
+
+
+@click.command()
+@verify_options
+def verify(*, orders: int, finalists: int, **values: Any) -> int:
+    """Measure a tuned study's finalists and the default under several arrival orders.
+
+    Takes the options of the `tune` that made the study. A configuration that fails or misses a
+    limit under another order gives way to the next. One sentence says whether to keep the winner;
+    the output folder holds slo.json, and best.yaml with what is recommended. What is measured
+    already is not measured again.
+    """
+    options = TaskOptions(**values)
+    check_combination(options)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    console = make_console()
+    name = study_name(options)
+    output = options.output or Path("runs") / name
+    with terminate_like_interrupt() as interrupted, errors_in_words_of(verify):
+        check_output_dir(output)
+        study = load_study(options.storage, name)
+        watch = LoadWatch()
+        task = make_task(options, output / LOGS_IN_OUTPUT, watch)
+        try:
+            return verify_and_show(
+                console,
+                task,
+                study,
+                output=output,
+                orders=orders,
+                finalists=finalists,
+                constraints=options.constraints,
+                watch=watch,
+                should_stop=interrupted.is_set,
+            )
+        except tuning.TuningInterrupted:
+            console.print(f"interrupted; everything is kept: {GO_ON}", soft_wrap=True)
+            return EXIT_INTERRUPTED
