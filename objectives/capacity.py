@@ -59,6 +59,8 @@ class CapacityTest:
         duration: Seconds over which a load's requests arrive, > 0.
         resolution: See ``find_capacity``.
         most_loads: The most loads of a trial, >= 1.
+        alone: Whether each configuration is measured as if there were no other, as one that is to
+            be compared with others over several measurements has to be.
     """
 
     make_load: MadeLoad
@@ -66,6 +68,7 @@ class CapacityTest:
     duration: float
     resolution: float = RESOLUTION
     most_loads: int = MOST_LOADS
+    alone: bool = False
 
     @property
     def least(self) -> float:
@@ -184,8 +187,8 @@ def measure_capacity(
         test: Makes the loads.
         limits: What has to be kept.
         measure: Runs a load on the engine, with the goodput of ``request_slo(limits)``.
-        earlier: Capacities of other configurations in requests a second: the search begins at the
-            best of them, or at the lowest rate where all are 0.
+        earlier: Capacities of other configurations in requests a second: unless the test is
+            ``alone``, the search begins at the best, or at the lowest rate where all are 0.
 
     Raises:
         EngineCrash: The engine ended, or did not serve at any rate.
@@ -213,10 +216,11 @@ def measure_capacity(
             loads.append(RateLoad.unmeasured(rate, len(workload.requests), 0, failure.reason))
         return loads[-1].kept
 
-    best = max(earlier, default=0.0)
+    known = [] if test.alone else list(earlier)
+    best = max(known, default=0.0)
     bracket = find_capacity(
         keeps,
-        test.least if earlier and best == 0.0 else test.start,
+        test.least if known and best == 0.0 else test.start,
         least=test.least,
         best=best,
         resolution=test.resolution,

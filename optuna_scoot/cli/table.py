@@ -91,12 +91,13 @@ def describe_missed(trial: FrozenTrial) -> str:
 
 def _best_line(report: Report) -> str:
     if report.nearest is not None:
-        # Who looks for a capacity has had the rate lowered as far as a load allows.
-        lower = "" if CAPACITY in report.nearest.user_attrs else "lower the rate, "
+        # Who looks for a capacity has had the rate lowered as far as a load of this length allows.
+        capacity = CAPACITY in report.nearest.user_attrs
+        lower = "try longer loads (--duration) at lower rates" if capacity else "lower the rate"
         return (
             "no configuration keeps the limits; the nearest is trial"
             f" {report.nearest.number}, which misses {describe_missed(report.nearest)}:"
-            f" {lower}loosen a limit, or try more trials"
+            f" {lower}, loosen a limit, or try more trials"
         )
     if report.best is None:
         return "no configuration that may be used completed, so there is nothing to recommend"

@@ -126,16 +126,20 @@ class Load:
             raise InputError("`replay`: the trace's own times have one rate, not one to maximize")
         return replace(self, rate=START_RATE if self.rate is None else self.rate)
 
-    def capacity_test(self, trace: Trace, max_model_len: int | None) -> CapacityTest | None:
+    def capacity_test(
+        self, trace: Trace, max_model_len: int | None, *, alone: bool = False
+    ) -> CapacityTest | None:
         """Return how a capacity is measured with this load, None where it has no rate.
 
         Args:
             trace: As for ``schedule``.
             max_model_len: As for ``schedule``.
+            alone: See ``CapacityTest``.
         """
         if self.rate is None or self.replay:
             return None
-        return CapacityTest(RateLoads(self, trace, max_model_len), self.rate, self.duration)
+        loads = RateLoads(self, trace, max_model_len)
+        return CapacityTest(loads, self.rate, self.duration, alone=alone)
 
     def settings(self, workload: Workload) -> dict[str, Any]:
         """Return what determines the load, by names for a person."""
@@ -183,6 +187,7 @@ class RateLoads:
             seed=seeds[0],
             max_model_len=self.max_model_len,
             too_long=self.load.too_long or "refuse",
+            shuffle_seed=self.load.shuffle_seed,
             # What is told is the rate itself: a draw of few arrivals must not pass for it.
             exact_rate=True,
             first=n_sent,

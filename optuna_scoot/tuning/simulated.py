@@ -84,5 +84,7 @@ def simulated_task(
                 **({"baseline": given} if given else {}),
             },
             workloads=lambda number: own.order(number).schedule(requests, length),
-            capacity_tests=lambda number: own.order(number).capacity_test(requests, length),
+            capacity_tests=lambda number: own.order(number).capacity_test(
+                requests, length, alone=True
+            ),
         )

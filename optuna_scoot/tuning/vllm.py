@@ -124,7 +124,9 @@ def vllm_task(
                 **({"baseline": given} if given else {}),
             },
             workloads=lambda number: load.order(number).schedule(requests, length),
-            capacity_tests=lambda number: load.order(number).capacity_test(requests, length),
+            capacity_tests=lambda number: load.order(number).capacity_test(
+                requests, length, alone=True
+            ),
         )
 
 

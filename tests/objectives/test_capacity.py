@@ -261,6 +261,15 @@ def test_a_trial_begins_at_the_best_rate_of_the_trials_before_it() -> None:
     assert 9.0 / 1.05 <= better.values[0] <= 9.0
 
 
+def test_measured_alone_a_configuration_is_as_if_there_were_no_other() -> None:
+    engine = Queue()
+    first, worse = tried(objective(engine, alone=True), 6.5, 3.0)
+
+    (only,) = tried(objective(Queue()), 3.0)
+    assert worse.user_attrs[CAPACITY] == only.user_attrs[CAPACITY]
+    assert first.values[0] > worse.values[0]
+
+
 def test_where_nothing_keeps_the_limits_one_load_at_the_lowest_rate_is_enough() -> None:
     first, second = tried(objective(Queue(), "p99 ttft <= 10 ms"), 50.0, 60.0)
 

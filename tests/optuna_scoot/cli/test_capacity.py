@@ -48,7 +48,7 @@ def test_a_capacity_that_is_nowhere_within_the_limits_is_told_apart(
     assert run([*SIMULATED, *RATE, "--trials", "1", "--slo", "p99 ttft <= 0.01 ms"]) == 4
     out = " ".join(capsys.readouterr().out.split())
     assert "keeps the limits at no rate that was tried, not even at 4 requests/s" in out
-    assert ": loosen a limit, or try more trials" in out
+    assert ": try longer loads (--duration) at lower rates, loosen a limit" in out
 
 
 @pytest.mark.parametrize(

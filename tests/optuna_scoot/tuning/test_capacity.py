@@ -58,6 +58,18 @@ def test_another_workload_seed_gives_other_loads() -> None:
     assert [s.time for s in one.requests] != [s.time for s in other.requests]
 
 
+def test_an_arrival_order_has_other_loads_and_is_measured_alone() -> None:
+    tests = rate_task().capacity_tests
+    assert tests is not None
+    one, other, again = (tests(number) for number in (1, 2, 1))
+
+    loads = [test.make_load(2.0, 0, 0).requests for test in (one, other)]
+    assert [s.time for s in loads[0]] != [s.time for s in loads[1]]
+    assert [s.request for s in loads[0]] != [s.request for s in loads[1]]
+    assert one == again
+    assert one.alone
+
+
 @pytest.mark.parametrize("rate", [None, 3.0])
 def test_the_rate_that_is_given_is_the_first_one_tried(rate: float | None) -> None:
     load = Load(TRACE, rate, duration=10).for_goals(parse_goals("maximize rate"))
