@@ -53,6 +53,7 @@ class TuneOptions:
     too_long: TooLong | None
     workload_seed: int
     trials: int
+    max_hours: float | None
     sampler: str
     seed: int | None
     storage: str = field(repr=False)
@@ -229,6 +230,13 @@ _OPTIONS = [
         default=DEFAULT_TRIALS,
         show_default=True,
         help="The study's total, the default configuration and crashes included.",
+    ),
+    click.option(
+        "--max-hours",
+        type=float,
+        callback=positive,
+        metavar="HOURS",
+        help="No trial begins that is not expected to end within this time of the run.",
     ),
     click.option(
         "--sampler",

@@ -122,6 +122,8 @@ class _Command:
         # Seconds pass before an engine has said what it takes: what needs no engine comes first.
         check_output_dir(self._output)
         check_storage(options.storage)
+        if options.engine != "simulated":
+            self.say("asking the engine what it is and takes: some seconds")
         watch = LoadWatch()
         task = make_task(options, self._output / LOGS_IN_OUTPUT, watch)
         with TrialsDisplay(
@@ -129,10 +131,13 @@ class _Command:
             heading=self._heading(task),
             watch=watch,
             should_stop=interrupted.is_set,
+            prospect=task.prospect,
+            max_hours=options.max_hours,
         ) as progress:
             return tuning.tune(
                 task,
                 n_trials=options.trials,
+                max_hours=options.max_hours,
                 storage=options.storage,
                 study_name=self._study_name,
                 sampler=options.sampler,
@@ -148,6 +153,12 @@ class _Command:
         self._console.print(report_table(result, result.task.title))
         for line in report_lines(result):
             self.say(line)
+        if result.ended_early is not None:
+            total = self._options.trials
+            self.say(
+                f"ended before trial {result.counted + 1} of {total}:"
+                f" {_in_options(result.ended_early)}; everything is kept: {GO_ON}"
+            )
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")
 
@@ -225,11 +236,16 @@ def _errors_in_words_of_the_command() -> Iterator[None]:
     try:
         yield
     except tuning.TuningError as error:
-        message = re.sub(r"`(\w+)`", _option_of, str(error))
+        message = _in_options(str(error))
         if isinstance(error, tuning.InputError):
             raise BadInput(message) from error
         kept = "finished trials are kept" if error.result is None else "everything is kept"
         raise Stopped(f"{message}; {kept}: {GO_ON}") from error
+
+
+def _in_options(message: str) -> str:
+    """Return a message of the library with the command's options for its arguments."""
+    return re.sub(r"`(\w+)`", _option_of, message)
 
 
 def _option_of(argument: re.Match[str]) -> str:

@@ -29,6 +29,8 @@ from objectives.workload import WorkloadError
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.load import workload_settings
+from optuna_scoot.tuning.pace import TYPICAL_STARTUP_S
+from optuna_scoot.tuning.pace import Prospect
 
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class TuningTask:
         serve_args: Model and arguments that ``vllm serve`` needs besides the parameters; may hold
             secrets.
         flags: The options that the engine has; empty where it has none.
+        prospect: What is known of a trial's time; None where the engine is not known to run
+            in real time.
     """
 
     objective: ServingObjective
@@ -69,6 +73,7 @@ class TuningTask:
     simulated: bool = False
     serve_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     flags: frozenset[str] = frozenset()
+    prospect: Prospect | None = None
 
     @property
     def title(self) -> str:
@@ -81,6 +86,7 @@ def serving_task(
     *,
     load: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    n_gpus: int | None = None,
 ) -> TuningTask:
     """Return the task of an objective of your own, with any engine, workload and space.
 
@@ -89,6 +95,7 @@ def serving_task(
         load: The load in words; by default those of the workload.
         settings: What else than the engine has to be the same for trials to be comparable; by
             default what can be told of workload and objective. Values that JSON has.
+        n_gpus: GPUs of the engine, for the estimate of GPU-hours; by default all that it sees.
 
     Raises:
         InputError: The engine, a vLLM, cannot serve the workload on this machine.
@@ -102,11 +109,14 @@ def serving_task(
         }
     serve_args: dict[str, Any] = {}
     flags: frozenset[str] = frozenset()
+    prospect = None
     with input_errors():
         if isinstance(engine, VllmEngine):
             engine.check(workload)
             serve_args = {"model": engine.model, **engine.engine_args}
             flags = engine.capabilities.flags
+            n_gpus = engine.capabilities.n_devices if n_gpus is None else n_gpus
+            prospect = Prospect(workload.duration, TYPICAL_STARTUP_S, n_gpus)
         return TuningTask(
             objective=objective,
             load=describe_load(workload) if load is None else load,
@@ -114,6 +124,7 @@ def serving_task(
             simulated=isinstance(engine, SimulatedEngine),
             serve_args=serve_args,
             flags=flags,
+            prospect=prospect,
         )
 
 

@@ -100,6 +100,7 @@ def vllm_task(
             ServingObjective(engine, workload, space=space, **wanted),
             load=f"model {model}, {describe_load(workload, requests.notes)}",
             settings={**load.settings(workload), **aim_settings(objective, slo)},
+            n_gpus=n_gpus,
         )
 
 

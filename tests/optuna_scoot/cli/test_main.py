@@ -413,3 +413,19 @@ def test_a_study_of_other_limits_or_goals_is_not_continued(
     ):
         assert run([*SIMULATED, "--trials", "2", "--study", "s", *other]) == 2
         assert "was tuned differently" in capsys.readouterr().err
+
+
+def test_a_run_whose_time_is_over_shows_what_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SIMULATED, "--trials", "1"]) == 0
+    capsys.readouterr()
+    assert run([*SIMULATED, "--trials", "3", "--max-hours", "1e-9"]) == 0
+    out = capsys.readouterr().out
+    assert "time: about" in out
+    assert "ended before trial 2 of 3: the time of --max-hours is over; everything is kept" in out
+    assert json.loads(Path("out/result.json").read_text())["ended_early"] is not None
+
+
+def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SIMULATED, "--max-hours", "0"]) == 2
+    assert "0 is not a positive number" in capsys.readouterr().err
+    assert not Path("scoot.db").exists()
