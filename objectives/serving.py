@@ -14,6 +14,7 @@ applications, p95 latency for other online ones, throughput for periodic ones.
 from __future__ import annotations
 
 import re
+from inspect import signature
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import get_args
@@ -22,6 +23,7 @@ from optuna.exceptions import TrialPruned
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from objectives.early_end import EarlyEnd
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
@@ -45,7 +47,9 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from objectives.early_end import Verdict
     from objectives.engines.base import Engine
+    from objectives.engines.base import RunningEngine
     from objectives.metrics import GoodputSLO
     from objectives.metrics import LoadResult
     from objectives.metrics import RequestRecord
@@ -62,6 +66,8 @@ FAILURE_IS_EXTERNAL = "failure_is_external"
 EXTERNAL_REASON = "external_reason"
 EXTERNAL_DETAIL = "external_detail"
 DEFAULT_CONFIGURATION = "default_configuration"
+ENDED_EARLY = "ended_early"  # why, in words
+ENDED_AFTER = "ended_after_s"  # seconds of load until then
 
 MIN_COMPLETED_SHARE = 0.95
 _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
@@ -99,6 +105,10 @@ class ServingObjective:
             was answered as late as a request may be (``ServingMetrics.value``).
         slo: Limits for the goodput among the metrics; by default those of ``limits``, each kept by
             a request on its own.
+        early_end: Whether a trial that cannot become the best, or misses its limits, is ended
+            before all requests are answered (``objectives.early_end``), on engines that can. It
+            is pruned (``TrialPruned``) after ``trial.report`` of an estimate of what it
+            would have come to. For one goal alone: Optuna has no reports for several.
 
     Raises:
         ObjectiveError: When mode, goals or share are out of range, or do not suit this workload.
@@ -115,6 +125,7 @@ class ServingObjective:
         limits: Sequence[Limit] = (),
         min_completed_share: float = MIN_COMPLETED_SHARE,
         slo: GoodputSLO | None = None,
+        early_end: bool = False,
     ) -> None:
         if mode not in get_args(Mode):
             raise ObjectiveError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
@@ -124,6 +135,12 @@ class ServingObjective:
         self.limits = tuple(limits)
         self.slo = goodput_slo(limits) if slo is None else slo
         self._check_metrics(workload)
+        if early_end and len(self.goals) > 1:
+            raise ObjectiveError(
+                "`early_end` is for one goal: with several, Optuna takes no report of a trial "
+                "that is ended early"
+            )
+        self.early_end = early_end
         self.engine = engine
         self.workload = workload
         self.space = space
@@ -175,6 +192,7 @@ class ServingObjective:
         Raises:
             EngineCrash: The configuration does not serve this workload: let Optuna catch it.
             ExternalFailure: Something else went wrong, of which nothing can be learned.
+            TrialPruned: The trial was ended early.
         """
         params = suggest(trial, self.space)
         try:
@@ -227,8 +245,14 @@ class ServingObjective:
         """Run the workload on a fresh engine."""
         with self.engine.start(params, f"trial-{trial.number}") as running:
             _set_attrs(trial, running.info)
-            result = running.serve(self.workload)
+            judge = self._judge(trial, running)
+            if judge is None:
+                result = running.serve(self.workload)
+            else:
+                result = running.serve(self.workload, should_end=judge)  # type: ignore[call-arg]
         check_measurement(result)
+        if result.ended_early is not None and judge is not None and judge.verdict is not None:
+            _end_early(trial, judge.verdict, result)
         check_completed(result, self.min_completed_share)
         metrics = summarize(
             result.records,
@@ -247,6 +271,47 @@ class ServingObjective:
         }
         trial.set_user_attr(METRICS, {**metrics.as_dict(), **notes})
         return metrics
+
+    def _judge(self, trial: optuna.Trial, running: RunningEngine) -> EarlyEnd | None:
+        """Return what may end the trial early, None where nothing may."""
+        if not self.early_end or "should_end" not in signature(running.serve).parameters:
+            return None
+        goal = self.goals[0]
+        if (best := best_value(trial.study, goal)) is None:
+            return None
+        return EarlyEnd(self.workload, goal, best, self.limits, self.slo)
+
+
+def best_value(study: optuna.Study, goal: Goal) -> float | None:
+    """Return the best value of a trial that keeps all limits, None where there is none.
+
+    The default configuration's does not count: it is run whatever the user's constraints say, and
+    may be one that cannot be used.
+    """
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = [
+        float(trial.values[0])
+        for trial in trials
+        if not trial.user_attrs.get(DEFAULT_CONFIGURATION)
+        and all(excess <= 0.0 for excess in dict(trial.constraints).values())
+    ]
+    if not values:
+        return None
+    return max(values) if goal.direction == "maximize" else min(values)
+
+
+def _end_early(trial: optuna.Trial, verdict: Verdict, result: LoadResult) -> None:
+    """Tell Optuna that a trial was ended, and what is known of it.
+
+    Raises:
+        TrialPruned: Always.
+    """
+    trial.set_user_attr(ENDED_EARLY, verdict.reason)
+    trial.set_user_attr(ENDED_AFTER, round(result.duration, 3))
+    trial.report(verdict.value, step=0)
+    for name, excess in verdict.excess.items():
+        trial.set_constraint(name, excess)
+    raise TrialPruned(verdict.reason)
 
 
 def check_measurement(result: LoadResult) -> None:

@@ -46,6 +46,7 @@ class TuneOptions:
     minimize: tuple[str, ...]
     maximize: tuple[str, ...]
     slo: tuple[str, ...]
+    early_end: bool
     rate: float | None
     duration: float | None
     burstiness: float
@@ -194,6 +195,11 @@ _OPTIONS = [
         multiple=True,
         metavar="LIMIT",
         help='What a configuration has to keep, as in "p99 ttft <= 500 ms".',
+    ),
+    click.option(
+        "--early-end",
+        is_flag=True,
+        help="End a trial once it cannot become the best or misses a limit; with one goal.",
     ),
     click.option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
     click.option(

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
+from objectives.serving import ENDED_EARLY
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
 from optuna_scoot.cli.table import describe_missed
@@ -288,6 +289,8 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
         if missed := describe_missed(trial):
             mark = f", misses {missed}"
         return describe_values(report, trial) + mark
+    if trial.state == TrialState.PRUNED:
+        return f"ended early: {trial.user_attrs.get(ENDED_EARLY, 'it was pruned')};"
     if is_external(trial):
         reason = trial.user_attrs.get(EXTERNAL_REASON, "a reason outside the configuration")
         return f"failed, not counted ({reason})"

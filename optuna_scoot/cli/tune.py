@@ -205,7 +205,7 @@ def make_task(
         return {name: value for name, value in values.items() if value is not None}
 
     load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
-    aims: dict[str, Any] = {**given("objective"), "slo": options.slo}
+    aims: dict[str, Any] = {**given("objective", "early_end"), "slo": options.slo}
     if options.minimize or options.maximize:
         aims["objective"] = [
             *(f"minimize {metric}" for metric in options.minimize),

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optuna.trial import TrialState
-
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
@@ -21,6 +19,7 @@ from objectives.serving import mark_external
 from optuna_scoot.tuning.bookkeeping import claim
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
+from optuna_scoot.tuning.bookkeeping import has_run
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import ran_here
 from optuna_scoot.tuning.bookkeeping import try_again
@@ -164,7 +163,7 @@ def _cannot_be_measured(
     others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
     before = [t for t in others if is_external(t) and t.params == trial.params]
     late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) == failure.reason]
-    ran = any(t.state == TrialState.COMPLETE and ran_here(t) for t in others)
+    ran = any(has_run(t) and ran_here(t) for t in others)
     return len(late) > MOST_RETRIES or (ran and len(late) == MOST_RETRIES)
 
 

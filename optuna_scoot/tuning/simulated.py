@@ -31,6 +31,7 @@ def simulated_task(
     *,
     objective: str | Sequence[str] | None = None,
     slo: Sequence[str] = (),
+    early_end: bool = False,
 ) -> TuningTask:
     """Return the task of tuning a simulated service. A model of the engine predicts all times.
 
@@ -39,6 +40,7 @@ def simulated_task(
         load: What the engine faces; trace and rate are the service's unless given.
         objective: As for ``vllm_task``; by default the service's.
         slo: As for ``vllm_task``.
+        early_end: As for ``vllm_task``.
 
     Raises:
         InputError: There is no such service or trace, or its default configuration cannot bear
@@ -63,7 +65,9 @@ def simulated_task(
             ) from None
         objective = objective or found.mode
         return serving_task(
-            ServingObjective(engine, workload, space=found.space, **aims(objective, slo)),
+            ServingObjective(
+                engine, workload, space=found.space, early_end=early_end, **aims(objective, slo)
+            ),
             load=describe_load(workload, requests.notes),
             settings={**load.settings(workload), **aim_settings(objective, slo)},
         )

@@ -42,6 +42,7 @@ def vllm_task(
     *,
     objective: str | Sequence[str] = "ttft-tpot",
     slo: Sequence[str] = (),
+    early_end: bool = False,
     python: str | Path | None = None,
     engine_command: str | Sequence[str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
@@ -59,6 +60,8 @@ def vllm_task(
         objective: What is to improve: "ttft-tpot", "p95-latency", "throughput", or goals as in
             ["minimize p99 ttft", "maximize goodput"].
         slo: Limits that a configuration has to keep, as in ["p99 ttft <= 500 ms"].
+        early_end: Whether a trial is ended once it cannot become the best or misses a limit; for
+            one goal alone.
         python: Interpreter of the environment that has vLLM; by default the command ``vllm``,
             else this interpreter.
         engine_command: A whole command that starts vLLM instead, up to the model's name.
@@ -97,7 +100,7 @@ def vllm_task(
         space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
         _check_tuned_once(engine, space)
         return serving_task(
-            ServingObjective(engine, workload, space=space, **wanted),
+            ServingObjective(engine, workload, space=space, early_end=early_end, **wanted),
             load=f"model {model}, {describe_load(workload, requests.notes)}",
             settings={**load.settings(workload), **aim_settings(objective, slo)},
             n_gpus=n_gpus,
