@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import re
+from inspect import signature
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Self
@@ -29,6 +30,7 @@ from objectives.capacity import CAPACITY
 from objectives.capacity import check_aims
 from objectives.capacity import measure_capacity
 from objectives.capacity import request_slo
+from objectives.early_end import EarlyEnd
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
     from objectives.capacity import CapacityTest
     from objectives.capacity import Measured
+    from objectives.early_end import Verdict
     from objectives.engines.base import Engine
     from objectives.engines.base import RunningEngine
     from objectives.metrics import GoodputSLO
@@ -72,6 +75,8 @@ FAILURE_IS_EXTERNAL = "failure_is_external"
 EXTERNAL_REASON = "external_reason"
 EXTERNAL_DETAIL = "external_detail"
 DEFAULT_CONFIGURATION = "default_configuration"
+ENDED_EARLY = "ended_early"  # why, in words
+ENDED_AFTER = "ended_after_s"  # seconds of load until then
 
 MIN_COMPLETED_SHARE = 0.95
 _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
@@ -112,6 +117,10 @@ class ServingObjective:
         capacity: How the goal ``maximize rate`` is measured; not needed for another one. The
             trial's ``metrics`` are then those of its load at the highest rate that was kept, and
             the user attribute ``capacity`` has the curve of all its loads.
+        early_end: Whether a trial that cannot become the best, or misses its limits, is ended
+            before all requests are answered (``objectives.early_end``), on engines that can. It
+            is pruned (``TrialPruned``) after ``trial.report`` of an estimate of what it
+            would have come to. For one goal alone: Optuna has no reports for several.
 
     Raises:
         ObjectiveError: When mode, goals or share are out of range, or do not suit this workload.
@@ -129,6 +138,7 @@ class ServingObjective:
         min_completed_share: float = MIN_COMPLETED_SHARE,
         slo: GoodputSLO | None = None,
         capacity: CapacityTest | None = None,
+        early_end: bool = False,
     ) -> None:
         if mode not in get_args(Mode):
             raise ObjectiveError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
@@ -139,6 +149,14 @@ class ServingObjective:
         self.slo = goodput_slo(limits) if slo is None else slo
         self._check_metrics(workload)
         self.capacity = self._capacity_test(capacity)
+        if early_end and len(self.goals) > 1:
+            raise ObjectiveError(
+                "`early_end` is for one goal: with several, Optuna takes no report of a trial "
+                "that is ended early"
+            )
+        if early_end and self.capacity is not None:
+            raise ObjectiveError("`early_end`: not with maximize rate, whose loads end early")
+        self.early_end = early_end
         self.engine = engine
         self.workload = workload
         self.space = space
@@ -174,6 +192,7 @@ class ServingObjective:
         other = copy.copy(self)
         other.workload = workload
         other.label = label
+        other.early_end = False  # what is measured again is measured whole
         if self.capacity is not None and capacity is not None:
             other.capacity = capacity
         return other
@@ -213,6 +232,7 @@ class ServingObjective:
         Raises:
             EngineCrash: The configuration does not serve this workload: let Optuna catch it.
             ExternalFailure: Something else went wrong, of which nothing can be learned.
+            TrialPruned: The trial was ended early.
         """
         params = suggest(trial, self.space)
         try:
@@ -286,26 +306,39 @@ class ServingObjective:
                 found = measure_capacity(
                     self.capacity,
                     self.limits,
-                    lambda workload: self._serve(running, workload),
+                    lambda workload: self._serve(running, workload, trial),
                     _earlier_rates(trial),
                 )
                 trial.set_user_attr(CAPACITY, found.as_dict())
                 trial.set_user_attr(METRICS, dict(found.shown.metrics))
                 return (found.rate,), found.excess
-            metrics, flat = self._serve(running, self.workload)
+            judge = self._judge(trial, running)
+            metrics, flat = self._serve(running, self.workload, trial, judge)
         trial.set_user_attr(METRICS, dict(flat))
         excess = {str(x): x.excess(metrics.value(x.metric.flat)) for x in self.limits}
         return tuple(metrics.value(goal.metric.flat) for goal in self.goals), excess
 
-    def _serve(self, running: RunningEngine, workload: Workload) -> Measured:
+    def _serve(
+        self,
+        running: RunningEngine,
+        workload: Workload,
+        trial: optuna.Trial,
+        judge: EarlyEnd | None = None,
+    ) -> Measured:
         """Run a workload on an engine.
 
         Raises:
             EngineCrash: Too few requests completed, or the engine ended.
+            TrialPruned: The trial was ended early.
             ExternalFailure: The measurement is worthless for another reason.
         """
-        result = running.serve(workload)
+        if judge is None:
+            result = running.serve(workload)
+        else:
+            result = running.serve(workload, should_end=judge)  # type: ignore[call-arg]
         check_measurement(result)
+        if result.ended_early is not None and judge is not None and judge.verdict is not None:
+            _end_early(trial, judge.verdict, result)
         check_completed(result, self.min_completed_share)
         metrics = summarize(
             result.records,
@@ -324,6 +357,15 @@ class ServingObjective:
         }
         return metrics, {**metrics.as_dict(), **notes}
 
+    def _judge(self, trial: optuna.Trial, running: RunningEngine) -> EarlyEnd | None:
+        """Return what may end the trial early, None where nothing may."""
+        if not self.early_end or "should_end" not in signature(running.serve).parameters:
+            return None
+        goal = self.goals[0]
+        if (best := best_value(trial.study, goal)) is None:
+            return None
+        return EarlyEnd(self.workload, goal, best, self.limits, self.slo)
+
 
 def _earlier_rates(trial: optuna.Trial) -> list[float]:
     """Return the capacities that earlier trials of the study have told."""
@@ -332,6 +374,38 @@ def _earlier_rates(trial: optuna.Trial) -> list[float]:
         return []
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return [float(t.user_attrs[CAPACITY]["rate"]) for t in done if CAPACITY in t.user_attrs]
+
+
+def best_value(study: optuna.Study, goal: Goal) -> float | None:
+    """Return the best value of a trial that keeps all limits, None where there is none.
+
+    The default configuration's does not count: it is run whatever the user's constraints say, and
+    may be one that cannot be used.
+    """
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = [
+        float(trial.values[0])
+        for trial in trials
+        if not trial.user_attrs.get(DEFAULT_CONFIGURATION)
+        and all(excess <= 0.0 for excess in dict(trial.constraints).values())
+    ]
+    if not values:
+        return None
+    return max(values) if goal.direction == "maximize" else min(values)
+
+
+def _end_early(trial: optuna.Trial, verdict: Verdict, result: LoadResult) -> None:
+    """Tell Optuna that a trial was ended, and what is known of it.
+
+    Raises:
+        TrialPruned: Always.
+    """
+    trial.set_user_attr(ENDED_EARLY, verdict.reason)
+    trial.set_user_attr(ENDED_AFTER, round(result.duration, 3))
+    trial.report(verdict.value, step=0)
+    for name, excess in verdict.excess.items():
+        trial.set_constraint(name, excess)
+    raise TrialPruned(verdict.reason)
 
 
 def check_measurement(result: LoadResult) -> None:

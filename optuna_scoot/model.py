@@ -139,14 +139,19 @@ def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Return the points that have values, and these with constraints: (n, d), (n, m + c).
 
     Pruned trials among them, with what their reports let expect; where constraints are measured,
-    they lack these. Of very many, the best and the latest.
+    those that told all of these. Of very many, the best and the latest.
     """
     o = observations
     x, outputs = o.x, np.concatenate([o.values, o.constraints], axis=1)
-    if o.pruned_values is not None and o.constraints.shape[1] == 0:
-        told = np.isfinite(o.pruned_values).all(axis=1)
+    n_constraints = o.constraints.shape[1]
+    if o.pruned_values is not None:
+        limits = o.pruned_constraints
+        if limits is None:
+            limits = np.full((len(o.pruned), n_constraints), np.nan)
+        pruned = np.concatenate([o.pruned_values, limits], axis=1)
+        told = np.isfinite(pruned).all(axis=1)
         x = np.concatenate([x, o.pruned[told]])
-        outputs = np.concatenate([outputs, o.pruned_values[told]])
+        outputs = np.concatenate([outputs, pruned[told]])
     kept = _best_and_latest(outputs[:, : o.values.shape[1]], _MOST_LEARNT)
     return x[kept], outputs[kept]
 

@@ -24,6 +24,8 @@ class Observations:
         reference_point: Of the hypervolume, signs turned alike, shape (m,), None when unknown.
         pruned_values: What pruned points would have reached by their reports, shape (p, m), NaN
             where they tell nothing; None where nothing was reported at all.
+        pruned_constraints: The constraints that pruned points told before they were cut, shape
+            (p, c), NaN where they told none; None where nothing was told at all.
     """
 
     x: np.ndarray
@@ -37,6 +39,7 @@ class Observations:
     completed_before: tuple[int, ...]
     reference_point: np.ndarray | None
     pruned_values: np.ndarray | None = None
+    pruned_constraints: np.ndarray | None = None
 
     @property
     def satisfied(self) -> np.ndarray:

@@ -134,6 +134,10 @@ class RunningEngine(Protocol):
     def serve(self, workload: Workload) -> LoadResult:
         """Send the workload's requests at their times and return what happened to each.
 
+        An engine whose ``serve`` also takes ``should_end`` (see ``objectives.metrics.ShouldEnd``)
+        lets hopeless trials end early: it asks about once a second, and where it gets a text,
+        returns what it has, with the text as ``LoadResult.ended_early``.
+
         Raises:
             EngineCrash: The engine died under the load.
             ExternalFailure: The measurement is worthless for a reason outside the engine.

@@ -57,6 +57,7 @@ from objectives.engines.tokenizer import written_once
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
 from objectives.metrics import LoadResult
+from objectives.metrics import ShouldEnd
 from objectives.prompts import Prompts
 from objectives.prompts import count_texts
 from objectives.redaction import fits_header
@@ -353,8 +354,12 @@ class RunningVllm(RunningEngine):
         """Return the process id of the server."""
         return self._server.process.pid
 
-    def serve(self, workload: Workload) -> LoadResult:
+    def serve(self, workload: Workload, should_end: ShouldEnd | None = None) -> LoadResult:
         """Send the workload's requests at their times.
+
+        Args:
+            workload: The requests.
+            should_end: Asked about once a second whether to end the run.
 
         Raises:
             EngineCrash: The server died under the load.
@@ -371,6 +376,7 @@ class RunningVllm(RunningEngine):
                 limits,
                 on_progress=self._engine.on_progress,
                 should_abort=lambda: None if server.returncode is None else "the engine ended",
+                should_end=should_end,
             )
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error

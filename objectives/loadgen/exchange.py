@@ -77,6 +77,22 @@ class Exchange:
                 "counts that stream_options.include_usage asks for"
             )
 
+    def so_far(self) -> RequestRecord:
+        """Return what is known of a request that was sent, without the gaps of its tokens."""
+        request = self.scheduled.request
+        done = self.over and self.error is None
+        return RequestRecord(
+            index=self.scheduled.index,
+            scheduled=self.scheduled.time,
+            sent=self.scheduled.time if self.sent is None else self.sent,
+            first_token=self.events[0] if self.events else None,
+            last_token=self.events[-1] if done else None,
+            prompt_tokens=request.prompt_tokens,
+            output_tokens=(self.output_tokens or 0) if done else 0,
+            error=self.error if self.over else None,
+            requested_tokens=request.output_tokens,
+        )
+
     def record(self, unfinished: str) -> RequestRecord:
         """Return the record; ``unfinished`` is the error of a request that is not over."""
         request = self.scheduled.request

@@ -34,11 +34,14 @@ from objectives.loadgen.options import check_limits
 from objectives.loadgen.sse import SSEDecoder
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
+from objectives.metrics import RequestRecord
+from objectives.metrics import ShouldEnd
 from objectives.redaction import hide
 from objectives.workload import Workload
 
 
 _TICK_S = 0.25  # how often progress is reported and should_abort is asked
+_ASK_S = 1.0  # how often should_end is asked
 _KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so that no request meets a close
 _LONGEST_DETAIL = 200  # characters of a server's words that go into a record
 
@@ -71,6 +74,7 @@ def run(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     should_abort: Callable[[], str | None] | None = None,
+    should_end: ShouldEnd | None = None,
 ) -> LoadResult:
     """Run a workload and wait for its end; see ``run_workload``.
 
@@ -87,6 +91,7 @@ def run(
                 options,
                 on_progress=on_progress,
                 should_abort=should_abort,
+                should_end=should_end,
             )
         )
 
@@ -107,6 +112,7 @@ async def run_workload(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     should_abort: Callable[[], str | None] | None = None,
+    should_end: ShouldEnd | None = None,
 ) -> LoadResult:
     """Send every request of a workload when it is due, and collect what happens to it.
 
@@ -119,6 +125,7 @@ async def run_workload(
         on_progress: Called about four times a second, in the event loop: it must be quick.
         should_abort: Asked about four times a second; a text calls the run off, and every request
             without an answer fails with it. Meant for "the engine has died".
+        should_end: Asked about once a second whether the rest of the run is worth its time.
 
     Returns:
         One record a request, failed ones included, and the lateness of the generator. Whether
@@ -147,7 +154,8 @@ async def run_workload(
     ) as session:
         url = f"{endpoint.rstrip('/')}/v1/completions"
         with _no_long_collections():
-            return await _Run(session, url, exchanges, options, on_progress, should_abort).whole()
+            run = _Run(session, url, exchanges, options, on_progress, should_abort, should_end)
+            return await run.whole()
 
 
 @contextlib.contextmanager
@@ -176,6 +184,7 @@ class _Run:
         options: See ``run_workload``.
         on_progress: See ``run_workload``.
         should_abort: See ``run_workload``.
+        should_end: See ``run_workload``.
     """
 
     session: aiohttp.ClientSession
@@ -184,10 +193,14 @@ class _Run:
     options: LoadOptions
     on_progress: Callable[[Progress], None] | None
     should_abort: Callable[[], str | None] | None
+    should_end: ShouldEnd | None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _n_over: int = 0
     _finished: asyncio.Event = field(default_factory=asyncio.Event)
     _start: float = 0.0
+    _asked_at: float = 0.0
+    _over: dict[int, RequestRecord] = field(default_factory=dict)
+    _ended_early: str | None = None
 
     def _now(self) -> float:
         return time.perf_counter() - self._start
@@ -229,10 +242,31 @@ class _Run:
                 self.on_progress(self._progress())
             if self.should_abort is not None and (reason := self.should_abort()):
                 return f"{FailureKind.ABORTED}: {reason}"
+            if self._is_hopeless():
+                return f"{FailureKind.ABORTED}: the run ended early"
             if self._now() - last_arrival > self.options.drain_timeout_s:
                 seconds = f"{self.options.drain_timeout_s:g} s"
                 return f"{FailureKind.DRAIN_TIMEOUT}: not done {seconds} after the last arrival"
         return f"{FailureKind.ABORTED}: the run ended"
+
+    def _is_hopeless(self) -> bool:
+        """Ask, about once a second, whether to end the run, and note why."""
+        now = self._now()
+        if self.should_end is None or self._finished.is_set() or now - self._asked_at < _ASK_S:
+            return False
+        self._asked_at = now
+        records = []
+        for exchange in self.exchanges:
+            if exchange.sent is None:
+                continue
+            index = exchange.scheduled.index
+            # Nothing here may take long: the event loop waits.
+            record = self._over.get(index) or exchange.so_far()
+            if exchange.over:
+                self._over[index] = record
+            records.append(record)
+        self._ended_early = self.should_end(records, now)
+        return self._ended_early is not None
 
     async def _request(self, exchange: Exchange) -> None:
         """Send one request and follow its answer to the end, whatever the end is."""
@@ -300,6 +334,7 @@ class _Run:
             short_outputs=sum(r.output_tokens < asked.output_tokens for r, asked in pairs),
             prompt_length_mismatches=sum(r.prompt_tokens != a.prompt_tokens for r, a in pairs),
             longest_s=self._longest(),
+            ended_early=self._ended_early,
         )
 
     def _longest(self) -> float | None:

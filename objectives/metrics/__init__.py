@@ -23,6 +23,7 @@ from __future__ import annotations
 from objectives.metrics.records import FailureKind
 from objectives.metrics.records import LoadResult
 from objectives.metrics.records import RequestRecord
+from objectives.metrics.records import ShouldEnd
 from objectives.metrics.summary import PERCENTILES
 from objectives.metrics.summary import GoodputSLO
 from objectives.metrics.summary import LatencySummary
@@ -42,5 +43,6 @@ __all__ = [
     "NoCompletedRequests",
     "RequestRecord",
     "ServingMetrics",
+    "ShouldEnd",
     "summarize",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -80,6 +82,12 @@ class RequestRecord:
         return (self.latency - self.ttft) / (self.output_tokens - 1)
 
 
+ShouldEnd = Callable[[Sequence[RequestRecord], float], str | None]
+"""Asked while a load runs with the records of the requests sent so far (without the gaps between
+their tokens; of a request under way, ``output_tokens`` is 0) and the seconds since the start. A
+text ends the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """The outcome of one run of a workload against an engine.
@@ -106,6 +114,7 @@ class LoadResult:
     short_outputs: int = 0
     prompt_length_mismatches: int = 0
     longest_s: float | None = None
+    ended_early: str | None = None
 
     @property
     def too_late(self) -> bool:

@@ -50,6 +50,7 @@ class TaskOptions:
     minimize: tuple[str, ...]
     maximize: tuple[str, ...]
     slo: tuple[str, ...]
+    early_end: bool
     rate: float | None
     duration: float | None
     burstiness: float
@@ -74,6 +75,7 @@ class TuneOptions(TaskOptions):
     """All options of ``tune`` as given."""
 
     trials: int
+    max_hours: float | None
     sampler: str
     seed: int | None
     enqueue: tuple[dict[str, Any], ...]
@@ -238,6 +240,11 @@ _OPTIONS = [
         metavar="LIMIT",
         help='What a configuration has to keep, as in "p99 ttft <= 500 ms".',
     ),
+    click.option(
+        "--early-end",
+        is_flag=True,
+        help="End a trial once it cannot become the best or misses a limit; with one goal.",
+    ),
     click.option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
     click.option(
         "--duration",
@@ -273,6 +280,13 @@ _OPTIONS = [
         default=DEFAULT_TRIALS,
         show_default=True,
         help="The study's total, the default configuration and crashes included.",
+    ),
+    click.option(
+        "--max-hours",
+        type=float,
+        callback=positive,
+        metavar="HOURS",
+        help="No trial begins that is not expected to end within this time of the run.",
     ),
     click.option(
         "--sampler",

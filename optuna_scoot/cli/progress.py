@@ -6,6 +6,7 @@ elsewhere, in a log file or a pipe, there are the lines alone.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -23,11 +24,13 @@ from rich.text import Text
 
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
+from objectives.serving import ENDED_EARLY
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
 from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import describe_values
 from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.pace import Pace
 from optuna_scoot.tuning.report import make_report
 
 
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from objectives.loadgen import Progress
     from optuna_scoot.constraints.known import KnownConstraints
+    from optuna_scoot.tuning.pace import Prospect
     from optuna_scoot.tuning.report import Report
 
 
@@ -101,6 +105,8 @@ class TrialsDisplay(Observer):
         clock: Seconds on any monotonic clock.
         watch: Told by the engine how far the load is.
         should_stop: Asked whether to end the run before the next trial.
+        prospect: What is known of a trial's time before any has ended.
+        max_hours: Hours that the run may take at most.
     """
 
     def __init__(
@@ -111,15 +117,17 @@ class TrialsDisplay(Observer):
         clock: Callable[[], float] = time.monotonic,
         watch: LoadWatch | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        prospect: Prospect | None = None,
+        max_hours: float | None = None,
     ) -> None:
         self._console = console
         self._heading = heading
-        self._clock = clock
         self._watch = watch
         self._should_stop = should_stop
-        self._began = clock()
-        self._ended_here = 0
-        self._spent_here = 0.0
+        self._pace = Pace(prospect, clock)
+        self._clock = clock
+        self._end = math.inf if max_hours is None else clock() + 3600.0 * max_hours
+        self._max_hours = max_hours
         self._current: int | None = None
         self._live: Live | None = None
 
@@ -145,12 +153,15 @@ class TrialsDisplay(Observer):
             n_trials: The study's total of observations.
             known: What every configuration that is recommended has to satisfy.
         """
-        for line in self._heading:
-            self.note(line)
         self._study = study
         self._n_trials = n_trials
         self._known = known
         self._report = make_report(study, known)
+        self._pace.learn(study.get_trials(deepcopy=False))
+        for line in self._heading:
+            self.note(line)
+        if self._heading:
+            self.note(self._time_line())
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,
@@ -170,7 +181,7 @@ class TrialsDisplay(Observer):
         Args:
             number: The trial's number in its study.
         """
-        self._began = self._clock()
+        self._pace.trial_began()
         self._current = number
         if self._watch is not None:
             self._watch.forget()
@@ -181,12 +192,9 @@ class TrialsDisplay(Observer):
         Args:
             trial: As stored, in a finished state.
         """
-        seconds = self._clock() - self._began
+        seconds = self._pace.trial_ended(trial)
         self._current = None
         self._report = make_report(self._study, self._known)
-        if not is_external(trial):
-            self._ended_here += 1
-            self._spent_here += seconds
         self.note(trial_line(self._report, trial, self._n_trials, seconds, self.seconds_left()))
 
     def note(self, line: str) -> None:
@@ -194,15 +202,41 @@ class TrialsDisplay(Observer):
         self._console.print(Text(line), soft_wrap=True)
 
     def seconds_left(self) -> float | None:
-        """Return the expected seconds to the end, by the mean of the trials seen here.
+        """Return the expected seconds to the end of the study, over all trials to go.
 
-        None before the first one has ended.
+        None where nothing is known before the first one has ended. At most the time that is left
+        of ``max_hours``.
         """
-        if self._ended_here == 0:
-            return None
-        remaining = max(0, self._n_trials - self._report.counted)
-        running = self._clock() - self._began if self._current is not None else 0.0
-        return max(0.0, remaining * self._spent_here / self._ended_here - running)
+        n_left = self._n_trials - self._report.counted
+        left = self._pace.left_s(n_left, 1 + self._report.running)
+        return None if left is None else max(0.0, min(left, self._end - self._clock()))
+
+    def _time_line(self) -> str:
+        """Return what the run is expected to take, and on what that rests."""
+        left = self._pace.left_s(self._n_trials - self._report.counted, 1 + self._report.running)
+        prospect = self._pace.prospect
+        parts = []
+        if left is not None:
+            expected = f"about {format_seconds(left)}"
+            if prospect is not None and prospect.n_gpus:
+                gpu_hours = left / 3600.0 * prospect.n_gpus
+                expected += f" ({gpu_hours:.1f} GPU-hours on {prospect.n_gpus} GPUs)"
+            parts.append(f"{expected}, {self._basis()}")
+        else:
+            parts.append("not known before the first trial has ended")
+        if self._max_hours is not None:
+            parts.append(f"at most {format_seconds(3600.0 * self._max_hours)}")
+        return f"time: {'; '.join(parts)}"
+
+    def _basis(self) -> str:
+        if self._pace.n_seen:
+            return f"by the {self._pace.n_seen} trials so far"
+        prospect = self._pace.prospect
+        assert prospect is not None
+        return (
+            f"as a trial's load takes {format_seconds(prospect.load_s)} and {prospect.startup_s:g}"
+            " s are assumed for each start of the engine; corrected as trials end"
+        )
 
     def _render(self) -> Group:
         report = self._report
@@ -220,12 +254,12 @@ class TrialsDisplay(Observer):
     def _activity(self) -> str:
         parts = []
         if self._current is not None:
-            running = format_seconds(self._clock() - self._began)
+            running = format_seconds(self._pace.running_s or 0.0)
             parts.append(f"trial {self._current} for {running}")
             if self._watch is not None:
                 parts.append(self._watch.describe())
         left = self.seconds_left()
-        if left is not None:
+        if left:
             parts.append(f"about {format_seconds(left)} left")
         parts.append(count_crashes(self._report))
         return ", ".join(parts)
@@ -258,6 +292,8 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
         if missed := describe_missed(trial):
             mark = f", misses {missed}"
         return describe_values(report, trial) + mark
+    if trial.state == TrialState.PRUNED:
+        return f"ended early: {trial.user_attrs.get(ENDED_EARLY, 'it was pruned')};"
     if is_external(trial):
         reason = trial.user_attrs.get(EXTERNAL_REASON, "a reason outside the configuration")
         return f"failed, not counted ({reason})"

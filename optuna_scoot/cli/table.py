@@ -66,6 +66,8 @@ def report_lines(report: Report) -> list[str]:
 def _counts_line(report: Report) -> str:
     parts = [f"{report.counted} trials", f"{report.completed} completed"]
     parts.append(f"{report.crashed} crashed")
+    if report.cut:
+        parts.append(f"{report.cut} ended early")
     if report.external:
         parts.append(f"{report.external} failed for other reasons and do not count")
     if report.running:

@@ -130,6 +130,8 @@ class _Command:
         # Seconds pass before an engine has said what it takes: what needs no engine comes first.
         check_output_dir(self._output)
         check_storage(options.storage)
+        if options.engine != "simulated":
+            self.say("asking the engine what it is and takes: some seconds")
         task = make_task(options, self._output / LOGS_IN_OUTPUT, self._watch)
         if options.orders:
             objectives_by_order(task, options.orders)  # refuses what cannot be measured then
@@ -138,10 +140,13 @@ class _Command:
             heading=self._heading(task),
             watch=self._watch,
             should_stop=interrupted.is_set,
+            prospect=task.prospect,
+            max_hours=options.max_hours,
         ) as progress:
             return tuning.tune(
                 task,
                 n_trials=options.trials,
+                max_hours=options.max_hours,
                 storage=options.storage,
                 study_name=self._study_name,
                 sampler=options.sampler,
@@ -158,6 +163,12 @@ class _Command:
         for line in report_lines(result):
             self.say(line)
         self._show_curves(result)
+        if result.ended_early is not None:
+            total = self._options.trials
+            self.say(
+                f"ended before trial {result.counted + 1} of {total}:"
+                f" {in_options_of(tune, result.ended_early)}; everything is kept: {GO_ON}"
+            )
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")
 
@@ -244,7 +255,7 @@ def make_task(
         return {name: value for name, value in values.items() if value is not None}
 
     load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
-    aims: dict[str, Any] = {**given("objective", "baseline"), "slo": options.slo}
+    aims: dict[str, Any] = {**given("objective", "baseline", "early_end"), "slo": options.slo}
     if options.minimize or options.maximize:
         aims["objective"] = [
             *(f"minimize {metric}" for metric in options.minimize),
@@ -274,6 +285,13 @@ def public_options(options: TaskOptions) -> dict[str, Any]:
     return shown
 
 
+def in_options_of(command: click.Command, message: str) -> str:
+    """Return a message of the library with a command's options for its arguments."""
+    names = {parameter.name: parameter.opts[0] for parameter in command.params}
+    names["study_name"] = "--study"
+    return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), message)
+
+
 @contextlib.contextmanager
 def errors_in_words_of(command: click.Command) -> Iterator[None]:
     """Name the options for the arguments in the library's errors, and say how to go on.
@@ -281,12 +299,10 @@ def errors_in_words_of(command: click.Command) -> Iterator[None]:
     Args:
         command: Whose options they are.
     """
-    names = {parameter.name: parameter.opts[0] for parameter in command.params}
-    names["study_name"] = "--study"
     try:
         yield
     except tuning.TuningError as error:
-        message = re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), str(error))
+        message = in_options_of(command, str(error))
         if isinstance(error, tuning.InputError):
             raise BadInput(message) from error
         kept = "finished trials are kept" if error.result is None else "everything is kept"

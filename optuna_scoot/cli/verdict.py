@@ -9,7 +9,6 @@ from optuna.trial import TrialState
 from rich.table import Table
 from rich.text import Text
 
-from objectives.serving import is_external
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
@@ -101,12 +100,9 @@ class MeasurementsDisplay(TrialsDisplay):
         Args:
             trial: As stored, in a finished state.
         """
-        seconds = self._clock() - self._began
+        seconds = self._pace.trial_ended(trial)
         self._current = None
         self._report = make_report(self._study, self._known)
-        if not is_external(trial):
-            self._ended_here += 1
-            self._spent_here += seconds
         attrs = trial.user_attrs
         what = f"order {attrs.get(ORDER, '-')}, {attrs.get(CONFIGURATION, 'a check')}"
         line = f"[{self._report.counted}/{self._n_trials}] {what}: {self._values(trial)}"

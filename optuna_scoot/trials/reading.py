@@ -65,11 +65,14 @@ def observe(
     )
     values = np.array([r.trial.values for r in completed], dtype=float)
     values = values.reshape(-1, len(signs)) * signs
+    measured = _constraints(
+        [r.trial for r in completed], [r.trial for r in by_outcome[Outcome.PRUNED]]
+    )
     by_model = [_is_of_model(record.trial) for record in by_outcome[Outcome.CRASHED]]
     return Observations(
         x=x,
         values=replace_infinities(values),
-        constraints=_constraints([r.trial for r in completed]),
+        constraints=measured[: len(completed)],
         crashed=crashed,
         crashed_by_model=np.array(by_model, dtype=bool),
         pruned=pruned,
@@ -78,6 +81,7 @@ def observe(
         completed_before=tuple(completed_before),
         reference_point=_reference_point(history, signs, reference_point),
         pruned_values=_pruned_values(by_outcome[Outcome.PRUNED], completed, signs),
+        pruned_constraints=measured[len(completed) :],
     )
 
 
@@ -101,15 +105,24 @@ def _is_of_model(trial: FrozenTrial) -> bool:
     return trial.user_attrs.get(PHASE_ATTR, "model") == "model" and not is_enqueued(trial)
 
 
-def _constraints(completed: Sequence[FrozenTrial]) -> np.ndarray:
-    """Return the measured constraints by name, shape (n, c); 0 where a trial did not set one."""
-    by_trial = [dict(t.constraints) for t in completed]
+def _constraints(
+    completed: Sequence[FrozenTrial], pruned: Sequence[FrozenTrial] = ()
+) -> np.ndarray:
+    """Return the measured constraints by name of n completed and p pruned trials: (n + p, c).
+
+    A completed trial that did not set one has kept it: 0. Of a pruned one nothing is known: NaN.
+    """
+    by_trial = [dict(t.constraints) for t in (*completed, *pruned)]
     names = sorted({name for constraints in by_trial for name in constraints})
-    rows = [[float(c.get(name, 0.0)) for name in names] for c in by_trial]
+    unset = [0.0] * len(completed) + [np.nan] * len(pruned)
+    rows = [
+        [float(c.get(name, value)) for name in names]
+        for c, value in zip(by_trial, unset, strict=True)
+    ]
     measured = np.array(rows, dtype=float).reshape(len(by_trial), len(names))
     bounded = replace_infinities(measured)
     # Among finite values of one sign, an infinity keeps its own.
-    reach = np.max(np.abs(bounded), axis=0, initial=1e-9)
+    reach = np.max(np.abs(np.nan_to_num(bounded)), axis=0, initial=1e-9)
     bounded = np.where(np.isposinf(measured), reach, bounded)
     return np.where(np.isneginf(measured), -reach, bounded)
 

@@ -52,6 +52,15 @@ def is_crash(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and not is_external(trial)
 
 
+def has_run(trial: FrozenTrial) -> bool:
+    """Return whether the trial's engine served the load, to its end or until that was cut short.
+
+    One that the sampler refused is pruned as well, and reported nothing.
+    """
+    cut = trial.state == TrialState.PRUNED and bool(trial.intermediate_values)
+    return cut or trial.state == TrialState.COMPLETE
+
+
 def counts(trial: FrozenTrial) -> bool:
     """Return whether the trial is one of the observations that the user asked for."""
     return trial.state.is_finished() and not is_external(trial)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optuna.trial import TrialState
-
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
@@ -21,9 +19,11 @@ from objectives.serving import mark_external
 from optuna_scoot.tuning.bookkeeping import claim
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
+from optuna_scoot.tuning.bookkeeping import has_run
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import ran_here
 from optuna_scoot.tuning.bookkeeping import try_again
+from optuna_scoot.tuning.pace import TimeBudget
 from optuna_scoot.tuning.suspicion import DEFAULT_CRASHED
 from optuna_scoot.tuning.suspicion import SAME_WORDS
 from optuna_scoot.tuning.suspicion import suspect
@@ -50,8 +50,12 @@ Objective = Callable[["optuna.Trial"], float | Sequence[float]]
 
 
 def run_trials(
-    study: optuna.Study, objective: Objective, n_trials: int, observer: Observer
-) -> None:
+    study: optuna.Study,
+    objective: Objective,
+    n_trials: int,
+    observer: Observer,
+    budget: TimeBudget | None = None,
+) -> str | None:
     """Run trials until ``n_trials`` of the study have completed or crashed or are running.
 
     A trial that failed for a passing reason outside its configuration is tried again, twice at
@@ -64,11 +68,16 @@ def run_trials(
         objective: What a trial is.
         n_trials: The study's total.
         observer: Told of every trial, and asked before each whether to stop.
+        budget: Asked before each trial whether it fits into the time.
+
+    Returns:
+        Why the run ended before the study's total, None where it did not.
 
     Raises:
         ExternalFailure: A trial failed for a reason outside its configuration.
         KeyboardInterrupt: Somebody stopped the run; no trial of this process is left running.
     """
+    budget = TimeBudget() if budget is None else budget
     retries = 0
     while True:
         if observer.should_stop():
@@ -77,9 +86,11 @@ def run_trials(
         if lost:
             observer.note(f"{lost} trials were lost with their workers; they do not count")
         if n_taken(study.get_trials(deepcopy=False)) >= n_trials:
-            return
+            return None
+        if (reason := budget.is_spent()) is not None:
+            return reason
         try:
-            _run_one(study, objective, observer)
+            _run_one(study, objective, observer, budget)
             retries = 0
         except ExternalFailure as failure:
             retries += 1
@@ -88,9 +99,12 @@ def run_trials(
             observer.note(f"trying the configuration again: {failure.detail}")
 
 
-def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> None:
+def _run_one(
+    study: optuna.Study, objective: Objective, observer: Observer, budget: TimeBudget
+) -> None:
     """Run one trial and tell the observer of its end, whatever the end is."""
     began: list[int] = []
+    budget.pace.trial_began()
 
     def watched(trial: optuna.Trial) -> float | Sequence[float]:
         began.append(trial.number)
@@ -124,6 +138,7 @@ def _run_one(study: optuna.Study, objective: Objective, observer: Observer) -> N
         fail_own_trials(study)
         trial = _finished(study, began)
         if trial is not None:
+            budget.pace.trial_ended(trial)
             observer.trial_ended(trial)
             if n_retried := take_back(study, trial):
                 observer.note(f"{n_retried} crashes were of the surroundings: tried again")
@@ -148,7 +163,7 @@ def _cannot_be_measured(
     others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
     before = [t for t in others if is_external(t) and t.params == trial.params]
     late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) == failure.reason]
-    ran = any(t.state == TrialState.COMPLETE and ran_here(t) for t in others)
+    ran = any(has_run(t) and ran_here(t) for t in others)
     return len(late) > MOST_RETRIES or (ran and len(late) == MOST_RETRIES)
 
 

@@ -59,8 +59,9 @@ class Report:
         kept: How many completed trials keep all of them.
         nearest: Where trials completed and none keeps the limits, the one that misses them least;
             None otherwise.
-        counted: Trials that completed or crashed.
+        counted: Trials that completed, crashed or were ended early.
         completed: Of these, trials that completed.
+        cut: Of the counted, trials that were ended early because they were hopeless.
         crashes: Crashes by reason.
         external: Trials that failed for reasons outside their configuration.
         running: Trials running now, in any worker.
@@ -75,6 +76,7 @@ class Report:
     nearest: FrozenTrial | None
     counted: int
     completed: int
+    cut: int
     crashes: Mapping[str, int]
     external: int
     running: int
@@ -123,6 +125,7 @@ def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
         nearest=None if usable else min(allowed, key=largest_excess, default=None),
         counted=sum(counts(t) for t in trials),
         completed=len(completed),
+        cut=sum(t.state == TrialState.PRUNED for t in trials),
         crashes=dict(reasons.most_common()),
         external=sum(is_external(t) for t in trials),
         running=sum(t.state == TrialState.RUNNING for t in trials),

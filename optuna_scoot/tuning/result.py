@@ -41,12 +41,14 @@ class TuningResult(Report):
         task: What was tuned.
         options: How it was searched, without secrets.
         seconds: How long this run took.
+        ended_early: Why it ended before the study's total, None where it did not.
     """
 
     study: Study
     task: TuningTask = field(repr=False)
     options: Mapping[str, Any]
     seconds: float
+    ended_early: str | None = None
 
     @classmethod
     def of(
@@ -56,10 +58,18 @@ class TuningResult(Report):
         known: KnownConstraints,
         options: Mapping[str, Any],
         seconds: float,
+        ended_early: str | None = None,
     ) -> TuningResult:
         """Return what a study holds now; ``known`` is what every recommendation satisfies."""
         report = vars(make_report(study, known))
-        return cls(**report, study=study, task=task, options=options, seconds=seconds)
+        return cls(
+            **report,
+            study=study,
+            task=task,
+            options=options,
+            seconds=seconds,
+            ended_early=ended_early,
+        )
 
     def save(self, output: str | Path, *, options: Mapping[str, Any] | None = None) -> list[Path]:
         """Write ``best.yaml`` (where there is a best), ``result.json`` and ``trials.csv``.
@@ -113,6 +123,7 @@ class TuningResult(Report):
             "study": self.study.study_name,
             "options": dict(options),
             "default_configuration": self.task.objective.space.default,
+            "ended_early": self.ended_early,
             "seconds": {
                 "this_run": round(self.seconds, 3),
                 "all_trials": round(sum(d.total_seconds() for d in durations), 3),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import yaml
+from optuna.trial import TrialState
 
 from objectives.engines.command import option
 from objectives.redaction import without_secrets
@@ -149,6 +150,7 @@ def result_json(report: Report, facts: Mapping[str, Any]) -> str:
         "trials": {
             "counted": report.counted,
             "completed": report.completed,
+            "ended_early": report.cut,
             "crashed": report.crashed,
             "external_failures": report.external,
             "running": report.running,
@@ -216,7 +218,9 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
     for trial in sorted(trials, key=lambda t: t.number):
         plain = _plain_attrs(trial)
         seconds = trial.duration.total_seconds() if trial.duration is not None else ""
-        values = trial.values if trial.values is not None else [""] * len(metric_names)
+        # Optuna gives a trial that was ended early its last report as value; it is none.
+        done = trial.state == TrialState.COMPLETE
+        values = trial.values if done else [""] * len(metric_names)
         default = bool(trial.user_attrs.get(DEFAULT_CONFIGURATION))
         writer.writerow(
             [trial.number, trial.state.name, seconds, default, *values]

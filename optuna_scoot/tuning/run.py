@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from optuna_scoot.tuning.errors import TuningError
 from optuna_scoot.tuning.errors import TuningInterrupted
 from optuna_scoot.tuning.loop import run_trials
 from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.pace import Pace
+from optuna_scoot.tuning.pace import Prospect
+from optuna_scoot.tuning.pace import TimeBudget
 from optuna_scoot.tuning.result import TuningResult
 from optuna_scoot.tuning.samplers import make_sampler
 from optuna_scoot.tuning.storage import check_comparable
@@ -51,6 +55,7 @@ def tune(
     task: TuningTask,
     *,
     n_trials: int = DEFAULT_TRIALS,
+    max_hours: float | None = None,
     storage: str | BaseStorage | None = None,
     study_name: str | None = None,
     sampler: str | BaseSampler = "scoot",
@@ -68,6 +73,8 @@ def tune(
     Args:
         task: What is tuned.
         n_trials: The study's total, the default configuration and crashes included.
+        max_hours: Hours that this run may take, > 0. No trial begins when they are over, or when
+            the trials so far let expect that it would not end in time.
         storage: Optuna's storage or its URL, as in "sqlite:///scoot.db"; None keeps the study in
             memory.
         study_name: Made, or resumed where it exists; None lets Optuna make a name up.
@@ -92,6 +99,7 @@ def tune(
     """
     began = time.monotonic()
     observer = Observer() if observer is None else observer
+    check_hours(max_hours, task.prospect)
     if isinstance(storage, str):
         check_storage(storage)
     space = constrained(task.objective.space, constraints)
@@ -109,6 +117,7 @@ def tune(
         check_comparable(study, task)
         options = {
             "trials": n_trials,
+            "max_hours": max_hours,
             "storage": shown_storage(storage),
             "study": study.study_name,
             "sampler": sampler if isinstance(sampler, str) else type(sampler).__name__,
@@ -117,19 +126,41 @@ def tune(
             "enqueue": [dict(params) for params in enqueue],
         }
 
-        def result() -> TuningResult:
-            return TuningResult.of(study, task, known, options, time.monotonic() - began)
+        def result(ended_early: str | None = None) -> TuningResult:
+            seconds = time.monotonic() - began
+            return TuningResult.of(study, task, known, options, seconds, ended_early)
+
+        pace = Pace(task.prospect)
+        pace.learn(study.get_trials(deepcopy=False))
+        budget = TimeBudget(math.inf if max_hours is None else max_hours * 3600.0, pace)
 
         observer.run_began(study, n_trials, known)
         try:
             task.objective.enqueue_default(study)
             enqueue_wanted(study, enqueue, space.default)
-            run_trials(study, task.objective, n_trials, observer)
+            ended_early = run_trials(study, task.objective, n_trials, observer, budget)
         except KeyboardInterrupt:
             raise TuningInterrupted(result()) from None
         except ExternalFailure as failure:
             raise ended_by(failure, result()) from failure
-        return result()
+        return result(ended_early)
+
+
+def check_hours(max_hours: float | None, prospect: Prospect | None) -> None:
+    """Refuse a time in which not one trial can end.
+
+    Raises:
+        InputError: It is no positive number, or the load of a trial alone takes longer.
+    """
+    if max_hours is None:
+        return
+    if not 0 < max_hours < math.inf:
+        raise InputError(f"`max_hours` {max_hours}: a positive number of hours is needed")
+    if prospect is not None and prospect.load_s > max_hours * 3600.0:
+        raise InputError(
+            f"`max_hours` {max_hours:g} is {max_hours * 3600.0:.3g} s, and the load of one trial "
+            f"alone takes {prospect.load_s:g} s"
+        )
 
 
 def _sampler(

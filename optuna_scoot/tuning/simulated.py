@@ -36,6 +36,7 @@ def simulated_task(
     objective: str | Sequence[str] | None = None,
     slo: Sequence[str] = (),
     baseline: Mapping[str, Any] | str | Path | None = None,
+    early_end: bool = False,
 ) -> TuningTask:
     """Return the task of tuning a simulated service. A model of the engine predicts all times.
 
@@ -45,6 +46,7 @@ def simulated_task(
         objective: As for ``vllm_task``; by default the service's.
         slo: As for ``vllm_task``.
         baseline: As for ``vllm_task``; every flag has to be a parameter of the service.
+        early_end: As for ``vllm_task``.
 
     Raises:
         InputError: There is no such service or trace, or its default configuration cannot bear
@@ -74,7 +76,9 @@ def simulated_task(
         space = found.space.starting_from(given)
         length = found.model.max_model_len
         test = own.capacity_test(requests, length)
-        made = ServingObjective(engine, workload, space=space, capacity=test, **wanted)
+        made = ServingObjective(
+            engine, workload, space=space, capacity=test, early_end=early_end, **wanted
+        )
         return serving_task(
             made,
             load=describe_loads(made, requests),

@@ -36,6 +36,7 @@ from optuna_scoot.trials.outcomes import FIXED_PARAMS_ATTR
 from optuna_scoot.trials.outcomes import RETRY_HISTORY_ATTR
 from optuna_scoot.tuning.bookkeeping import CHECK
 from optuna_scoot.tuning.bookkeeping import RETRY_OF
+from optuna_scoot.tuning.bookkeeping import has_run
 from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.bookkeeping import machine_of
 from optuna_scoot.tuning.bookkeeping import not_retried
@@ -86,7 +87,7 @@ def suspect(study: Study, trial: Trial, crash: EngineCrash) -> ExternalFailure |
         )
     if _is_known(study, trial, words):
         return None
-    ran = any(other.state == TrialState.COMPLETE for other in others)
+    ran = any(map(has_run, others))
     alike = [t for t in _since_last_run(others) if _words(t) == words]
     n_alike = len({_key(t.params) for t in alike} | {_key(trial.params)})
     if ran:
@@ -123,7 +124,7 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
     """
     trials = study.get_trials(deepcopy=False)
     suspected = _suspected(trials, ended)
-    if suspected is None or ended.state != TrialState.COMPLETE:
+    if suspected is None or not has_run(ended):
         return 0
     words = ended.user_attrs.get(CHECK) or _words(suspected)
     alike = [
@@ -151,7 +152,7 @@ def _finished_here(study: Study, but: int) -> list[FrozenTrial]:
 
 def _since_last_run(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the crashes after the last trial that ran."""
-    ran = [t.number for t in trials if t.state == TrialState.COMPLETE]
+    ran = [t.number for t in trials if has_run(t)]
     return [t for t in trials if is_crash(t) and t.number > max(ran, default=-1)]
 
 
@@ -162,7 +163,7 @@ def _is_known(study: Study, trial: Trial, words: str) -> bool:
     if suspected is not None and _words(suspected) == words:
         return True
     for other in filter(ran_here, trials):
-        if other.state == TrialState.COMPLETE and other.user_attrs.get(CHECK) == words:
+        if has_run(other) and other.user_attrs.get(CHECK) == words:
             return True
         if is_crash(other) and _words(other) == words:
             retried = _suspected(trials, other)
@@ -185,7 +186,7 @@ def _check_one_that_ran(study: Study, others: Sequence[FrozenTrial], words: str)
     for trial in study.get_trials(deepcopy=False):
         if not trial.state.is_finished() and trial.user_attrs.get(CHECK) == words:
             return
-    ran = [t for t in others if t.state == TrialState.COMPLETE]
+    ran = [t for t in others if has_run(t)]
     best_known = [t for t in ran if t.user_attrs.get(DEFAULT_CONFIGURATION)] or ran
     study.enqueue_trial(dict(best_known[-1].params), user_attrs={CHECK: words})
 

@@ -31,6 +31,8 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.load import describe_rate_loads
 from optuna_scoot.tuning.load import workload_settings
+from optuna_scoot.tuning.pace import TYPICAL_STARTUP_S
+from optuna_scoot.tuning.pace import Prospect
 
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class TuningTask:
             same kind. None where only the one workload is known.
         capacity_tests: Makes the loads of a capacity in such an order; None where the capacity is
             not what is optimised.
+        prospect: What is known of a trial's time; None where the engine is not known to run
+            in real time.
     """
 
     objective: ServingObjective
@@ -87,6 +91,8 @@ class TuningTask:
         given: Mapping[str, Any] = self.settings.get("baseline", {})
         return given
 
+    prospect: Prospect | None = None
+
     @property
     def title(self) -> str:
         """Return engine and load in words; a simulated engine says that it is one."""
@@ -100,6 +106,7 @@ def serving_task(
     settings: Mapping[str, Any] | None = None,
     workloads: Callable[[int], Workload] | None = None,
     capacity_tests: Callable[[int], CapacityTest | None] | None = None,
+    n_gpus: int | None = None,
 ) -> TuningTask:
     """Return the task of an objective of your own, with any engine, workload and space.
 
@@ -110,6 +117,7 @@ def serving_task(
             default what can be told of workload and objective. Values that JSON has.
         workloads: Makes the load of an arrival order, by its number from 1; needed by ``verify``.
         capacity_tests: Makes the loads of a capacity in an order, where that is optimised.
+        n_gpus: GPUs of the engine, for the estimate of GPU-hours; by default all that it sees.
 
     Raises:
         InputError: The engine, a vLLM, cannot serve the workload on this machine.
@@ -123,11 +131,14 @@ def serving_task(
         }
     serve_args: dict[str, Any] = {}
     flags: frozenset[str] = frozenset()
+    prospect = None
     with input_errors():
         if isinstance(engine, VllmEngine):
             engine.check(workload)
             serve_args = {"model": engine.model, **engine.engine_args}
             flags = engine.capabilities.flags
+            n_gpus = engine.capabilities.n_devices if n_gpus is None else n_gpus
+            prospect = Prospect(workload.duration, TYPICAL_STARTUP_S, n_gpus)
         return TuningTask(
             objective=objective,
             load=describe_load(workload) if load is None else load,
@@ -137,6 +148,7 @@ def serving_task(
             flags=flags,
             workloads=workloads,
             capacity_tests=capacity_tests,
+            prospect=prospect,
         )
 
 

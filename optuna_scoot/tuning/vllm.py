@@ -45,6 +45,7 @@ def vllm_task(
     *,
     objective: str | Sequence[str] = "ttft-tpot",
     slo: Sequence[str] = (),
+    early_end: bool = False,
     python: str | Path | None = None,
     engine_command: str | Sequence[str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
@@ -64,6 +65,8 @@ def vllm_task(
             ["minimize p99 ttft", "maximize goodput"]; ["maximize rate"] looks for the highest
             request rate that keeps ``slo``.
         slo: Limits that a configuration has to keep, as in ["p99 ttft <= 500 ms"].
+        early_end: Whether a trial is ended once it cannot become the best or misses a limit; for
+            one goal alone.
         python: Interpreter of the environment that has vLLM; by default the command ``vllm``,
             else this interpreter.
         engine_command: A whole command that starts vLLM instead, up to the model's name.
@@ -114,7 +117,9 @@ def vllm_task(
             # Where engine or machine leave one value, it is not tuned, but holds.
             engine = replace(engine, engine_args={**engine_args, **rest})
         test = load.capacity_test(requests, length)
-        made = ServingObjective(engine, workload, space=space, capacity=test, **wanted)
+        made = ServingObjective(
+            engine, workload, space=space, capacity=test, early_end=early_end, **wanted
+        )
         return serving_task(
             made,
             load=f"model {model}, {describe_loads(made, requests)}",
@@ -127,6 +132,7 @@ def vllm_task(
             capacity_tests=lambda number: load.order(number).capacity_test(
                 requests, length, alone=True
             ),
+            n_gpus=n_gpus,
         )
 
 

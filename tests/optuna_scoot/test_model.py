@@ -327,3 +327,20 @@ def test_the_reference_point_is_a_tenth_of_the_range_beyond_the_worst() -> None:
     # Where all are equal there is no range: 0.1 of one unit.
     np.testing.assert_allclose(reference_point(np.array(values), None), [3.2, 43.0, 5.1])
     assert reference_point(np.array(values), given).tolist() == [4.0, 5.0, 6.0]
+
+
+def test_where_limits_are_measured_pruned_trials_that_told_them_are_learnt_from() -> None:
+    constraints = LATENCIES[:, None] - 100.0
+    plain = observed(X, LATENCIES, constraints=constraints)
+    told = replace(
+        plain,
+        pruned=PRUNED,
+        pruned_values=np.array([[50.0], [60.0]]),
+        pruned_constraints=np.array([[20.0], [np.nan]]),
+    )
+    silent = replace(told, pruned_constraints=None)
+
+    assert len(learnt(silent, QUICK).surrogate.y) == 12
+    surrogate = learnt(told, QUICK).surrogate
+    outputs = np.append(constraints[:, 0], 20.0)
+    np.testing.assert_allclose(surrogate.y[:, 1], (outputs - outputs.mean()) / outputs.std())

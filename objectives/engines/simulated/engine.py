@@ -31,6 +31,7 @@ from objectives.engines.simulated.step_time import StepTime
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
 from objectives.metrics import RequestRecord
+from objectives.metrics import ShouldEnd
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 
@@ -124,11 +125,12 @@ class RunningSimulatedEngine(RunningEngine):
         """Return how many copies of the model fit on the machine's GPUs."""
         return self._engine.n_gpus // self._config.tensor_parallel_size
 
-    def serve(self, workload: Workload) -> LoadResult:
+    def serve(self, workload: Workload, should_end: ShouldEnd | None = None) -> LoadResult:
         """Pass the workload through the model.
 
         Args:
             workload: The requests; one longer than the model takes is refused, as by a server.
+            should_end: Asked every virtual second whether to end the run.
 
         Returns:
             One record a request, with the times that the model predicts.
@@ -145,7 +147,10 @@ class RunningSimulatedEngine(RunningEngine):
         ]
         replicas = self.make_replicas()
         max_timeouts = math.floor(self._engine.max_timeout_share * len(workload.requests))
-        served_by = run_replicas(replicas, sequences, max_timeouts)
+        watch = None if should_end is None else _Watch(workload, sequences, should_end)
+        served_by = run_replicas(replicas, sequences, max_timeouts, watch)
+        if watch is not None and watch.reason is not None:
+            return watch.result()
         by_index = {sequence.index: sequence for sequence in sequences}
         times = {id(replica): np.array(replica.decode_times) for replica in replicas}
         records = []
@@ -179,6 +184,94 @@ class RunningSimulatedEngine(RunningEngine):
 
     def stop(self) -> None:
         """Do nothing: nothing runs."""
+
+
+class _Watch:
+    """Shows a client what it could know of a run at a moment.
+
+    Args:
+        workload: All requests.
+        sequences: Those that the model takes.
+        should_end: Asked with the records.
+
+    Attributes:
+        reason: Why the run is to end; None while it is not.
+    """
+
+    def __init__(
+        self, workload: Workload, sequences: list[Sequence], should_end: ShouldEnd
+    ) -> None:
+        self.reason: str | None = None
+        self._workload = workload
+        self._sequences = {sequence.index: sequence for sequence in sequences}
+        self._should_end = should_end
+        self._now = 0.0
+        self._served_by: dict[int, Replica] = {}
+        self._over: dict[int, RequestRecord] = {}
+
+    def __call__(self, served_by: dict[int, Replica], now: float) -> bool:
+        """Ask, and return whether the run is to end."""
+        self._now = now
+        self.reason = self._should_end(self._records(served_by), now)
+        self._served_by = served_by
+        return self.reason is not None
+
+    def result(self) -> LoadResult:
+        """Return what there was when the run ended; all that was not answered was aborted."""
+        seen = {record.index: record for record in self._records(self._served_by)}
+        aborted = FailureKind.ABORTED
+        records = []
+        for scheduled in self._workload.requests:
+            record = seen.get(scheduled.index)
+            if record is None or (record.error is None and not record.output_tokens):
+                record = _failed(scheduled, aborted, "the run ended early")
+            records.append(record)
+        return LoadResult(tuple(records), self._now, ended_early=self.reason)
+
+    def _records(self, served_by: dict[int, Replica]) -> list[RequestRecord]:
+        records = []
+        for scheduled in self._workload.requests:
+            if scheduled.time > self._now:
+                break
+            record = self._over.get(scheduled.index) or self._record(scheduled, served_by)
+            records.append(record)
+        return records
+
+    def _record(self, scheduled: ScheduledRequest, served_by: dict[int, Replica]) -> RequestRecord:
+        index = scheduled.index
+        sequence = self._sequences.get(index)
+        if sequence is None:
+            record = _failed(scheduled, FailureKind.HTTP_STATUS, "400, too long")
+        elif sequence.timed_out:
+            record = _failed(scheduled, FailureKind.TIMEOUT, "no token in time")
+        else:
+            return self._of_sequence(scheduled, sequence, served_by.get(index))
+        self._over[index] = record
+        return record
+
+    def _of_sequence(
+        self, scheduled: ScheduledRequest, sequence: Sequence, replica: Replica | None
+    ) -> RequestRecord:
+        # It may be on its way to the engine.
+        times, last = [] if replica is None else replica.decode_times, None
+        spans = sequence.spans
+        n_tokens = sum(1 + span.end - span.begin for span in spans)
+        if spans and n_tokens == sequence.output and spans[-1].end <= len(times):
+            stay = spans[-1]
+            last = stay.first if stay.begin == stay.end else times[stay.end - 1]
+        record = RequestRecord(
+            index=scheduled.index,
+            scheduled=scheduled.time,
+            sent=scheduled.time,
+            first_token=spans[0].first if spans else None,
+            last_token=last,
+            prompt_tokens=scheduled.request.prompt_tokens,
+            output_tokens=0 if last is None else n_tokens,
+            requested_tokens=scheduled.request.output_tokens,
+        )
+        if last is not None:
+            self._over[scheduled.index] = record
+        return record
 
 
 def _sequence(scheduled: ScheduledRequest, frontend: float) -> Sequence:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from objectives.loadgen import raise_file_limit
 from objectives.loadgen import run
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
+from objectives.metrics import RequestRecord
 from objectives.metrics import summarize
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
@@ -327,3 +329,38 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed_and_allowed() -> Non
     assert with_file_limits(200, 1000, needed=100) == "(200, 1000)"
     assert with_file_limits(200, 1000, needed=700) == "(700, 1000)"
     assert "at most: raise its hard limit (ulimit -Hn)" in with_file_limits(200, 500, needed=700)
+
+
+def test_a_run_can_be_ended_and_says_what_it_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("objectives.loadgen.generator._ASK_S", 0.0)
+    seen: list[list[RequestRecord]] = []
+
+    def should_end(records: Sequence[RequestRecord], now: float) -> str | None:
+        seen.append(list(records))
+        return "it is hopeless" if len(records) == 3 and records[0].output_tokens else None
+
+    # The first is answered, the second begun, the third broken off, the fourth is far away.
+    answers = [Answer(chunks=[(0.0, 4)]), Answer(end="hang"), Answer(status=500, text="no")]
+    with CompletionsServer(lambda n, _b: answers[n]) as server:
+        load = workload([0.0, 0.01, 0.02, 60.0])
+        result = run(server.url, "m", load, ["x"] * 4, should_end=should_end)
+
+    assert result.ended_early == "it is hopeless"
+    assert result.duration < 30.0
+    assert [record.index for record in seen[-1]] == [0, 1, 2]
+    first, second, third = seen[-1]
+    assert first.first_token == result.records[0].first_token
+    assert first.last_token == result.records[0].last_token
+    assert (second.last_token, second.error, second.output_tokens) == (None, None, 0)
+    assert third.error is not None
+    kinds = [record.failure_kind for record in result.records]
+    aborted = FailureKind.ABORTED
+    assert kinds == [None, aborted, FailureKind.HTTP_STATUS, aborted]
+
+
+def test_a_run_that_is_not_ended_says_nothing() -> None:
+    with CompletionsServer(lambda _n, _b: Answer()) as server:
+        load = workload([0.0])
+        result = run(server.url, "m", load, ["x"], should_end=lambda _records, _now: "too late")
+    assert result.ended_early is None
+    assert result.completed == 1

@@ -418,3 +418,40 @@ def test_a_study_of_other_limits_or_goals_is_not_continued(
     ):
         assert run([*SIMULATED, "--trials", "2", "--study", "s", *other]) == 2
         assert "was tuned differently" in capsys.readouterr().err
+
+
+def test_a_run_whose_time_is_over_shows_what_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SIMULATED, "--trials", "1"]) == 0
+    capsys.readouterr()
+    assert run([*SIMULATED, "--trials", "3", "--max-hours", "1e-9"]) == 0
+    out = capsys.readouterr().out
+    assert "time: about" in out
+    assert "ended before trial 2 of 3: the time of --max-hours is over; everything is kept" in out
+    assert json.loads(Path("out/result.json").read_text())["ended_early"] is not None
+
+
+def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SIMULATED, "--max-hours", "0"]) == 2
+    assert "0 is not a positive number" in capsys.readouterr().err
+    assert not Path("scoot.db").exists()
+
+
+def test_hopeless_trials_end_early_and_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--minimize", "mean ttft", "--early-end", "--rate", "8", "--trials", "10"]
+    assert run(["tune", "--engine", "simulated", "--service", "sql-2xa10-7b", "--seed", "0",
+                "--duration", "30", "--output", "out", *arguments]) == 0  # fmt: skip
+    out = capsys.readouterr().out
+    n_cut = out.count(": ended early: its mean ttft is")
+    assert n_cut > 0
+    assert f"{n_cut} ended early" in out
+    trials = list(csv.DictReader(Path("out/trials.csv").read_text().splitlines()))
+    cut = [trial for trial in trials if trial["state"] == "PRUNED"]
+    assert len(cut) == n_cut
+    assert {trial["TTFT mean (ms)"] for trial in cut} == {""}  # a report is no value
+    assert json.loads(Path("out/result.json").read_text())["trials"]["ended_early"] == n_cut
+
+
+def test_early_end_is_refused_with_several_goals(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SIMULATED, "--early-end"]) == 2
+    assert "--early-end is for one goal" in capsys.readouterr().err
+    assert not Path("scoot.db").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import format_seconds
 from optuna_scoot.cli.progress import make_console
+from optuna_scoot.tuning.pace import Prospect
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import add_default
 from tests.optuna_scoot.tuning.studies import two_objective_study
@@ -101,3 +103,29 @@ def test_external_failure_is_told_and_leaves_the_estimate_alone() -> None:
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def heading_of(**options: Any) -> str:
+    out = io.StringIO()
+    progress = TrialsDisplay(make_console(out), heading=["tuning"], clock=Clock(), **options)
+    progress.run_began(two_objective_study(), 30)
+    return out.getvalue().splitlines()[1]
+
+
+def test_header_tells_time_and_gpu_hours_and_what_they_rest_on() -> None:
+    assert heading_of(prospect=Prospect(100.0, 60.0, 2), max_hours=1.0) == (
+        "time: about 1 h 20 min (2.7 GPU-hours on 2 GPUs), as a trial's load takes 2 min and 60 s"
+        " are assumed for each start of the engine; corrected as trials end; at most 1 h 00 min"
+    )
+    assert heading_of() == "time: not known before the first trial has ended"
+
+
+def test_time_left_is_never_more_than_the_run_may_take() -> None:
+    study = two_objective_study()
+    clock = Clock()
+    progress = TrialsDisplay(make_console(io.StringIO()), clock=clock, max_hours=0.01)
+    progress.run_began(study, 30)
+    progress.trial_began(0)
+    clock.now = 10.0
+    progress.trial_ended(add_default(study, (1.0, 1.0)))
+    assert progress.seconds_left() == pytest.approx(26.0)

@@ -355,3 +355,17 @@ def test_infinities_become_the_ends_of_their_column() -> None:
     assert replace_infinities(values).tolist() == expected
     assert values[1, 0] == inf
     assert replace_infinities(np.empty((0, 2))).shape == (0, 2)
+
+
+def test_a_pruned_trial_tells_the_constraints_that_it_set() -> None:
+    study = _study()
+    add(study, {"n": 1, "x": 0.5}, 3.0, SPACE, constraints={"a": -1.0, "b": 2.0})
+    add(study, {"n": 2, "x": 0.5}, 4.0, SPACE)
+    for n, told in ((3, {"a": 0.5, "b": math.inf}), (4, {"b": 1.0})):
+        cut = {"state": TrialState.PRUNED, "intermediate_values": {0: 9.0}}
+        add(study, {"n": n, "x": 0.5}, None, SPACE, constraints=told, **cut)
+    o = _observe(study)
+
+    assert o.constraints.tolist() == [[-1.0, 2.0], [0.0, 0.0]]
+    assert o.pruned_constraints is not None
+    np.testing.assert_array_equal(o.pruned_constraints, [[0.5, 2.0], [math.nan, 1.0]])

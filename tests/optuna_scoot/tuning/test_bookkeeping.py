@@ -19,6 +19,7 @@ from optuna_scoot.tuning.bookkeeping import enqueue_wanted
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
 from optuna_scoot.tuning.bookkeeping import find_default
+from optuna_scoot.tuning.bookkeeping import has_run
 from optuna_scoot.tuning.bookkeeping import is_gone
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import worker_id
@@ -123,3 +124,11 @@ def test_process_that_took_over_the_number_of_a_dead_one_is_another_worker() -> 
     assert is_gone(f"{machine}:{pid}:{int(started) - 1}")
     assert not is_gone(f"elsewhere:{pid}:{int(started) - 1}")
     assert not is_gone(None)
+
+
+def test_a_trial_that_was_cut_has_run_and_one_that_was_refused_has_not() -> None:
+    cut = optuna.create_trial(state=TrialState.PRUNED, intermediate_values={0: 1.0})
+    refused = optuna.create_trial(state=TrialState.PRUNED)
+    done = optuna.create_trial(state=TrialState.COMPLETE, value=1.0)
+    crashed = optuna.create_trial(state=TrialState.FAIL)
+    assert [has_run(t) for t in (cut, refused, done, crashed)] == [True, False, True, False]

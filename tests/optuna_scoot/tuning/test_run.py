@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ from optuna_scoot.tuning import TuningTask
 from optuna_scoot.tuning import serving_task
 from optuna_scoot.tuning import simulated_task
 from optuna_scoot.tuning import tune
+from optuna_scoot.tuning.pace import Prospect
 from tests.optuna_scoot.tuning.notes import Notes
 
 
@@ -222,3 +224,30 @@ def test_an_observer_may_end_a_run_and_a_silent_one_prints_nothing(
 
 def test_what_is_offered_is_there() -> None:
     assert all(hasattr(tuning, name) for name in tuning.__all__)
+
+
+def test_no_trial_begins_when_the_time_is_over(task: TuningTask) -> None:
+    study = optuna.storages.InMemoryStorage()
+    first = tune(task, n_trials=2, storage=study, study_name="s", sampler=random())
+    second = tune(
+        task, n_trials=4, max_hours=1e-12, storage=study, study_name="s", sampler=random()
+    )
+    third = tune(task, n_trials=4, max_hours=1.0, storage=study, study_name="s", sampler=random())
+
+    assert (first.counted, second.counted, third.counted) == (2, 2, 4)
+    assert first.ended_early is None
+    assert second.ended_early == "the time of `max_hours` is over"
+    assert third.ended_early is None
+    assert second.best is not None
+
+
+@pytest.mark.parametrize("hours", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_refused(task: TuningTask, hours: float) -> None:
+    with pytest.raises(InputError, match="`max_hours`"):
+        tune(task, n_trials=1, max_hours=hours)
+
+
+def test_a_time_below_that_of_one_load_is_refused(task: TuningTask) -> None:
+    slow = dataclasses.replace(task, prospect=Prospect(100.0, 60.0))
+    with pytest.raises(InputError, match="the load of one trial alone takes 100 s"):
+        tune(slow, n_trials=1, max_hours=0.02)

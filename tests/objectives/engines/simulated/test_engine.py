@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,6 +14,7 @@ from objectives.engines.simulated.hardware import A10
 from objectives.engines.simulated.hardware import A100
 from objectives.engines.simulated.hardware import LLAMA2_7B
 from objectives.metrics import FailureKind
+from objectives.metrics import RequestRecord
 from objectives.metrics import summarize
 from objectives.traces import load_trace
 from objectives.workload import ScheduledRequest
@@ -148,3 +150,48 @@ def test_throughput_is_bounded_by_the_roofline() -> None:
     tokens = metrics.total_input_tokens + metrics.total_output_tokens
     least = 2 * LLAMA2_7B.parameters * tokens / (2 * A10.peak_flops)
     assert metrics.duration_s > least
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_being_looked_at_changes_nothing(chunked: bool) -> None:
+    load = workload(rate=6.0)
+    seen: list[float] = []
+
+    def look(records: Sequence[RequestRecord], now: float) -> None:
+        assert all(record.sent <= now for record in records)
+        seen.append(now)
+
+    running = ENGINE.start({"enable_chunked_prefill": chunked}, "x")
+    assert running.serve(load, look) == running.serve(load)
+    assert len(seen) >= 30
+
+
+def test_what_a_client_sees_of_a_run_is_what_comes_out() -> None:
+    load = workload(rate=6.0)
+    seen: list[tuple[float, list[RequestRecord]]] = []
+
+    def look(records: Sequence[RequestRecord], now: float) -> None:
+        seen.append((now, list(records)))
+
+    final = ENGINE.start({}, "x").serve(load, look).records
+    for now, records in seen:
+        assert len(records) == sum(scheduled.time <= now for scheduled in load.requests)
+        for record in records:
+            whole = final[record.index]
+            assert record.first_token in (None, whole.first_token)
+            assert record.last_token in (None, whole.last_token)
+            assert record.first_token is not None or whole.first_token > now
+            assert record.last_token is not None or whole.last_token > now
+
+
+def test_a_run_that_is_ended_says_why_and_what_it_had() -> None:
+    load = workload(rate=6.0)
+    running = ENGINE.start({}, "x")
+    result = running.serve(load, lambda _records, now: "enough" if now >= 10.0 else None)
+
+    assert result.ended_early == "enough"
+    assert result.duration == 10.0
+    assert len(result.records) == len(load.requests)
+    whole = running.serve(load).records
+    assert 0 < result.completed < sum(r.last_token <= 12.0 for r in whole if r.last_token)
+    assert set(result.failures()) == {FailureKind.ABORTED}
