@@ -21,6 +21,7 @@ from objectives.loadgen import blames_request
 POLL_SECONDS = 0.1
 POLL_TIMEOUT_SECONDS = 0.8  # so that the end of the process is noticed within a second
 HTTP_TIMEOUT_SECONDS = 5.0
+SERVER_INFO_TIMEOUT_SECONDS = 20.0  # it looks at the whole machine first: 2 s and more
 # Short, so that it fills no block of a prefix cache, and unlike any prompt of a workload.
 WARM_UP_PROMPT = "?"
 WARM_UP_TOKENS = 4
@@ -175,6 +176,17 @@ def get_version(address: Address) -> str | None:
         return str(json.loads(body)["version"]) if status == http.client.OK else None
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return None
+
+
+def get_server_info(address: Address) -> dict[str, Any] | None:
+    """Return what the engine tells of its configuration in development mode, None if nothing."""
+    path = "/server_info?config_format=json"
+    try:
+        status, body = _request(address, "GET", path, timeout=SERVER_INFO_TIMEOUT_SECONDS)
+        info = json.loads(body) if status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return info if isinstance(info, dict) else None
 
 
 def count_prompt_tokens(address: Address, text: str) -> int | None:

@@ -45,10 +45,14 @@ from objectives.engines.command import split_secrets
 from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
 from objectives.engines.containers import run_options
+from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.prompt_check import check_counts
 from objectives.engines.prompt_check import tokens_added
 from objectives.engines.server import EngineServer
+from objectives.engines.stated_config import FLAGS
+from objectives.engines.stated_config import compare
+from objectives.engines.stated_config import stated_config
 from objectives.engines.tokenizer import TokenizerSource
 from objectives.engines.tokenizer import find_tokenizer
 from objectives.engines.tokenizer import is_missing_path
@@ -68,6 +72,8 @@ from objectives.traces import Trace
 from objectives.workload import Workload
 
 
+DEVELOPMENT_MODE = "VLLM_SERVER_DEV_MODE"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
 
 
@@ -188,7 +194,9 @@ class VllmEngine:
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the engine, secrets included: never to be shown."""
-        return {**os.environ, **self._own_environment()}
+        # In development mode it tells its configuration, but takes orders of all who reach it.
+        telling = {DEVELOPMENT_MODE: "1"} if self.host in LOOPBACK else {}
+        return {**telling, **os.environ, **self._own_environment()}
 
     def _own_environment(self) -> dict[str, str]:
         """Return the variables that the engine gets besides those of this process."""
@@ -299,7 +307,9 @@ class VllmEngine:
         if (version := readiness.get_version(address)) is not None:
             info["engine"] = f"vLLM {version}"
         startup_s = round(time.monotonic() - begin, 2)
-        return RunningVllm(self, server, {**info, "startup_s": startup_s})
+        stated = stated_config(readiness.get_server_info(address), read_log(log))
+        facts = {**info, "startup_s": startup_s, FLAGS: compare(params, stated)}
+        return RunningVllm(self, server, facts)
 
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
         """Return the command line of one trial."""

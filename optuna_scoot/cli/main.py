@@ -19,6 +19,7 @@ from optuna_scoot.own_objectives import use_own_objectives
 COMMANDS = {
     "tune": ("optuna_scoot.cli.tune", "tune", "Tune an LLM engine on a request trace."),
     "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
+    "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
 }
 

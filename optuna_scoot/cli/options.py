@@ -195,6 +195,14 @@ def check_combination(options: TaskOptions) -> None:
         raise BadInput("--rate is missing: requests a second; or --replay the trace's own times")
 
 
+STORAGE = click.option(
+    "--storage",
+    default="sqlite:///scoot.db",
+    show_default=True,
+    envvar="OPTUNA_SCOOT_STORAGE",
+    show_envvar=True,
+    help="Database of the study. One with a password is better given in the environment.",
+)
 # In the order in which --help lists them.
 _OPTIONS = [
     click.option(
@@ -296,14 +304,7 @@ _OPTIONS = [
         help="What suggests the trials.",
     ),
     click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the sampler."),
-    click.option(
-        "--storage",
-        default="sqlite:///scoot.db",
-        show_default=True,
-        envvar="OPTUNA_SCOOT_STORAGE",
-        show_envvar=True,
-        help="Database of the study. One with a password is better given in the environment.",
-    ),
+    STORAGE,
     click.option("--study", help="Name of the study; made or resumed.  [default: after the rest]"),
     click.option(
         "--output",

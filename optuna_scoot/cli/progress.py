@@ -29,8 +29,10 @@ from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
 from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import describe_values
+from optuna_scoot.cli.table import format_params
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.pace import Pace
+from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import make_report
 
 
@@ -291,6 +293,8 @@ def outcome(report: Report, trial: FrozenTrial) -> str:
         mark = ", best so far" if report.best is not None and _same(report.best, trial) else ""
         if missed := describe_missed(trial):
             mark = f", misses {missed}"
+        if other := flags_not_taken(trial):
+            mark += f", the engine has {format_params(other)}"
         return describe_values(report, trial) + mark
     if trial.state == TrialState.PRUNED:
         return f"ended early: {trial.user_attrs.get(ENDED_EARLY, 'it was pruned')};"

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from objectives.capacity import CAPACITY
 from objectives.serving import METRICS
+from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import keeps_limits
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
@@ -189,6 +190,8 @@ def _row(report: Report, trial: FrozenTrial) -> list[Text]:
         params = ""
     else:
         params = format_params(changed_params(trial, report.default))
+    if other := flags_not_taken(trial):
+        params += f"\nbut the engine has {format_params(other)}"
     style = "bold green" if trial is report.best else ""
     cells = value_cells(report.metrics, trial, report.reference)
     return [Text(cell, style=style) for cell in (str(trial.number), mark, *cells, params)]

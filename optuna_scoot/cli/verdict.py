@@ -142,6 +142,8 @@ def verdict_table(found: Verification) -> Table:
         rows = list(_rows(found, one))
         named = [one.name] if one.holds else [one.name, one.fault]
         params = "" if one is found.baseline else format_params(found.changed(one))
+        if one.not_taken:
+            params += f"\nbut the engine has {format_params(one.not_taken)}"
         for i, cells in enumerate(rows):
             first = "\n".join(named) if i == 0 else ""
             whole = [first, *cells, params if i == 0 else ""]

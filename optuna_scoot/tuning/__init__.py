@@ -26,6 +26,7 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.errors import TuningError
 from optuna_scoot.tuning.errors import TuningInterrupted
+from optuna_scoot.tuning.export import export
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.observer import Observer
@@ -56,6 +57,7 @@ __all__ = [
     "TuningTask",
     "Verdict",
     "Verification",
+    "export",
     "serving_task",
     "simulated_task",
     "tune",

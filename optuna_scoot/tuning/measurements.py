@@ -37,10 +37,13 @@ from optuna_scoot.tuning.errors import TuningInterrupted
 from optuna_scoot.tuning.finalists import choose_finalists
 from optuna_scoot.tuning.loop import run_trials
 from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import study_metrics
 from optuna_scoot.tuning.run import ended_by
+from optuna_scoot.tuning.serving_config import Serving
 from optuna_scoot.tuning.simplify import simplify
+from optuna_scoot.tuning.storage import MEASUREMENTS
 from optuna_scoot.tuning.storage import check_comparable
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import storage_failures
@@ -62,8 +65,6 @@ DEFAULT_ORDERS = 5
 LEAST_ORDERS = 3
 """With two, Student's interval is so wide that hardly any gain can be shown."""
 DEFAULT_FINALISTS = 3
-MEASUREMENTS = "{}-verify"
-"""Name of the study that holds the measurements, after that of the tuned study."""
 DEFAULT = "the default"
 BASELINE = "the baseline"
 """Names of what the others are compared with: the engine's defaults, or flags that were given."""
@@ -115,12 +116,13 @@ def verify(
         plan = _plan(study, task, known, finalists)
         measurements = open_study(
             study._storage,
-            MEASUREMENTS.format(study.study_name),
+            f"{study.study_name}{MEASUREMENTS}",
             task.objective.directions,
             optuna.samplers.RandomSampler(seed=SAMPLER_SEED),
         )
         task.objective.prepare(measurements)
         check_comparable(measurements, task)
+        Serving.of(task).store(measurements)
         pairs = _rounds(list(plan), orders)
         left = sum(_find(measurements, plan[name], order) is None for name, order in pairs)
         taken = n_taken(measurements.get_trials(deepcopy=False))
@@ -294,9 +296,11 @@ def _with_values(measurements: Study, one: Measured, orders: int, n_metrics: int
     values = np.full((orders, n_metrics), np.nan)
     excess = np.full((orders, len(one.limits)), np.nan)
     crashes = {}
+    not_taken: dict[str, Any] = {}
     for order in range(1, orders + 1):
         trial = _find(measurements, one, order)
         assert trial is not None
+        not_taken |= flags_not_taken(trial)
         if trial.state == TrialState.COMPLETE:
             values[order - 1] = trial.values
             found = limits_of(trial)
@@ -305,4 +309,4 @@ def _with_values(measurements: Study, one: Measured, orders: int, n_metrics: int
             attrs = trial.user_attrs
             reason = attrs.get(CRASH_REASON, "unknown")
             crashes[order] = f"{reason}: {attrs.get(CRASH_DETAIL, '')}"
-    return replace(one, values=values, excess=excess, crashes=crashes)
+    return replace(one, values=values, excess=excess, crashes=crashes, not_taken=not_taken)

@@ -9,10 +9,12 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from typing import Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from objectives.engines.stated_config import FLAGS
 from objectives.serving import CRASH_REASON
 from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import counts
@@ -140,6 +142,12 @@ def limits_of(trial: FrozenTrial) -> dict[str, float]:
 def keeps_limits(trial: FrozenTrial) -> bool:
     """Return whether a completed trial keeps every limit that was measured."""
     return all(excess <= 0.0 for excess in limits_of(trial).values())
+
+
+def flags_not_taken(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters that the engine does not have as asked, with what it has instead."""
+    changed = trial.user_attrs.get(FLAGS, {}).get("changed", {})
+    return {name: one["has"] for name, one in changed.items()}
 
 
 def is_allowed(trial: FrozenTrial, known: KnownConstraints | None) -> bool:

@@ -18,11 +18,11 @@ from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result_files import BEST_FILE
 from optuna_scoot.tuning.result_files import RESULT_FILE
 from optuna_scoot.tuning.result_files import TRIALS_FILE
-from optuna_scoot.tuning.result_files import best_yaml
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
 from optuna_scoot.tuning.result_files import write_file
+from optuna_scoot.tuning.serving_config import Serving
 
 
 if TYPE_CHECKING:
@@ -96,23 +96,14 @@ class TuningResult(Report):
         }
         if self.best is not None:
             params = {**self.task.objective.space.default, **self.best.params}
-            best = best_yaml(params, self.task.serve_args, self._heading(), self.task.flags)
+            heading = f"trial {self.best.number} of study {self.study.study_name}, by optuna-scoot"
+            best = Serving.of(self.task).yaml(params, [heading])
             texts = {BEST_FILE: best, **texts}
         curves = capacity_curves(self)
         if curves and can_draw():
             limits = self.task.objective.limits
             texts[PICTURE_FILE] = capacity_picture(curves, limits, self.task.title)
         return [write_file(folder, name, text) for name, text in texts.items()]
-
-    def _heading(self) -> list[str]:
-        assert self.best is not None
-        lines = [
-            f"Trial {self.best.number} of study {self.study.study_name}, by optuna-scoot",
-            self.task.title,
-        ]
-        if self.task.simulated:
-            lines.append("The figures behind it are of a simulated engine.")
-        return lines
 
     def _facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
         durations = [t.duration for t in self.study.trials if t.duration is not None]

@@ -1,4 +1,4 @@
-"""Write what a study found: ``best.yaml`` for the engine, ``result.json``, ``trials.csv``.
+"""Write what a study found: ``result.json``, ``trials.csv``.
 
 A file is written next to its place and then renamed, so that nobody reads half of one.
 """
@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
-import yaml
 from optuna.trial import TrialState
 
-from objectives.engines.command import option
-from objectives.redaction import without_secrets
 from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import WORKER
 from optuna_scoot.tuning.errors import InputError
@@ -29,7 +26,6 @@ from optuna_scoot.tuning.report import relative_change
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from collections.abc import Mapping
     from collections.abc import Sequence
 
@@ -83,52 +79,6 @@ def make_output_dir(path: Path) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"`output` {path}: files cannot be written there")
     return path
-
-
-def best_yaml(
-    params: Mapping[str, Any],
-    engine_args: Mapping[str, Any],
-    heading: Sequence[str],
-    flags: Collection[str] = (),
-    *,
-    comments: Mapping[str, str] | None = None,
-) -> str:
-    """Return the configuration as ``vllm serve --config`` reads it: hyphenated names, one a line.
-
-    Args:
-        params: The tuned parameters.
-        engine_args: What the engine was given besides, the model included; secrets are left out.
-        heading: Lines that open the file as comments.
-        flags: The options that the engine has, where they are known.
-        comments: What to say beside a parameter, by its name.
-    """
-    lines = [f"# {' '.join(line.split())}" for line in heading]
-    kept = without_secrets(engine_args)
-    lines += [f"# left out, for it is a secret: {k}" for k in engine_args if k not in kept]
-    for name, value in {**kept, **params}.items():
-        if entry := _entry(hyphenated(name), _plain(value), flags):
-            lines += yaml.safe_dump(entry, sort_keys=False).splitlines()
-            if comment := (comments or {}).get(name):
-                lines[-1] += f"  # {comment}"
-    return "\n".join(lines) + "\n"
-
-
-def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
-    """Return one option. ``vllm serve`` 0.32 drops an entry that is false: its negation holds."""
-    if value is not False or not flags:
-        return {name: value}
-    return {f"no-{name}": True} if f"--no-{name}" in flags else {}
-
-
-def _plain(value: Any) -> Any:
-    """Return a whole number that came as text as the number that it is."""
-    is_number = isinstance(value, str) and value.isascii() and value.isdigit()
-    return int(value) if is_number else value
-
-
-def hyphenated(name: str) -> str:
-    """Return a parameter's name as the engine's command line spells it."""
-    return option(name).removeprefix("--")
 
 
 def result_json(report: Report, facts: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from optuna_scoot.tuning.pace import Prospect
 from optuna_scoot.tuning.pace import TimeBudget
 from optuna_scoot.tuning.result import TuningResult
 from optuna_scoot.tuning.samplers import make_sampler
+from optuna_scoot.tuning.serving_config import Serving
 from optuna_scoot.tuning.storage import check_comparable
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import open_storage
@@ -115,6 +116,7 @@ def tune(
         )
         task.objective.prepare(study)
         check_comparable(study, task)
+        Serving.of(task).store(study)
         options = {
             "trials": n_trials,
             "max_hours": max_hours,

@@ -41,6 +41,8 @@ GRACE_SECONDS = 60
 SQLITE_BUSY_SECONDS = 60
 SETTINGS = "tuned_with"
 """Study attribute: what has to be the same for its trials to be comparable."""
+MEASUREMENTS = "-verify"
+"""Ends the name of the study that holds the measurements of a verdict, after the tuned one's."""
 EXAMPLES = "sqlite:///scoot.db or postgresql://user@host/database"
 
 
@@ -195,21 +197,35 @@ def open_study(
     return study
 
 
-def load_study(url: str, name: str) -> Study:
+def load_study(url: str, name: str | None = None) -> Study:
     """Return a study that exists, without making anything.
 
+    Args:
+        url: Of the storage.
+        name: The study's; None for the one that was tuned there, where it is the only one.
+
     Raises:
-        InputError: There is none of this name, or the database cannot be reached.
+        InputError: There is none of this name or several, or the database cannot be reached.
     """
-    missing = f"there is no study {name!r} in storage {mask_url(url)}: tune first"
+    shown = mask_url(url)
+    named = "" if name is None else f" {name!r}"
+    missing = f"there is no study{named} in storage {shown}: tune first"
     check_storage(url)
     parsed = make_url(url)
     file = parsed.database or ""
     is_file = parsed.get_backend_name() == "sqlite" and not file.startswith((":", "file:"))
     if is_file and not Path(file).is_file():
         raise InputError(missing)
+    storage = open_storage(url)
+    if name is None:
+        names = [s.study_name for s in storage.get_all_studies() if SETTINGS in s.user_attrs]
+        names = [n for n in names if n.removesuffix(MEASUREMENTS) not in {*names} - {n}]
+        if len(names) != 1:
+            found = f"has the studies {', '.join(sorted(names))}" if names else "has no study"
+            raise InputError(f"`study`: storage {shown} {found}: name one")
+        name = names[0]
     try:
-        return optuna.load_study(study_name=name, storage=open_storage(url))
+        return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         raise InputError(missing) from None
 

@@ -59,6 +59,7 @@ class Measured:
         number: Its trial in the tuned study, None where there is none.
         allowed: Whether it satisfies the known constraints.
         simplifies: The name of the finalist that it has fewer overrides than.
+        not_taken: Parameters that the engine did not have as asked, with what it had instead.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Measured:
     number: int | None = None
     allowed: bool = True
     simplifies: str | None = None
+    not_taken: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def missed(self) -> dict[str, int]:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
-import yaml
-
 from optuna_scoot.tuning.result_files import BEST_FILE
-from optuna_scoot.tuning.result_files import best_yaml
 from optuna_scoot.tuning.result_files import finite
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import write_file
+from optuna_scoot.tuning.serving_config import Serving
 
 
 if TYPE_CHECKING:
@@ -98,28 +96,10 @@ class Verification:
         if chosen is not None:
             heading = [
                 f"{chosen.name} of study {self.study.study_name}, by optuna-scoot",
-                self.task.title,
                 self.verdict.sentence,
             ]
-            if self.task.simulated:
-                heading.append("The figures behind it are of a simulated engine.")
-            params, comments = self._overrides(chosen)
-            args, flags = self.task.serve_args, self.task.flags
-            texts[BEST_FILE] = best_yaml(params, args, heading, flags, comments=comments)
+            texts[BEST_FILE] = Serving.of(self.task).yaml(chosen.params, heading)
         return [write_file(folder, name, text) for name, text in texts.items()]
-
-    def _overrides(self, one: Measured) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return the parameters that have to be set for a configuration, and comments on them."""
-        given = self.task.baseline
-        changed = self.changed(one)
-        needed = {k: v for k, v in one.params.items() if k in changed or k in given}
-        comments = {
-            name: f"{'before' if name in given else 'the default'}:"
-            f" {yaml.safe_dump(self.baseline.params[name]).splitlines()[0]}"
-            for name in changed
-            if name in self.baseline.params
-        }
-        return needed, comments
 
     def slo_json(self) -> str:
         """Return everything as JSON; ``docs/tune.md`` describes the schema."""
@@ -150,6 +130,7 @@ class Verification:
             "params": dict(one.params),
             "changed": self.changed(one),
             "simplifies": one.simplifies,
+            "not_taken": dict(one.not_taken),
             "holds": one.holds,
             "crashes": {str(order): why for order, why in one.crashes.items()},
             "metrics": {m.name: self._metric_json(one, j) for j, m in enumerate(self.metrics)},

@@ -145,12 +145,36 @@ def test_a_verdict_on_fresh_engines_closes_it(run: Run) -> None:
     assert len(logs) == len(trials) >= 3 * len(slo["configurations"])
 
 
+def test_every_flag_is_confirmed_by_the_engine(run: Run) -> None:
+    for trial in run.counted:
+        if trial.state == TrialState.COMPLETE:
+            flags = trial.user_attrs["flags"]
+            assert flags == {"confirmed": list(trial.params), "changed": {}, "unstated": []}
+
+
 def test_best_yaml_is_read_by_vllm_as_what_is_recommended(run: Run, vllm_python: str) -> None:
-    path = run.folder / "out" / "best.yaml"
     slo = json.loads((run.folder / "out" / "slo.json").read_text())
     named = {found["name"]: found["changed"] for found in slo["configurations"]}
-    best: dict[str, Any] = named[slo["verdict"]["recommended"]]
-    names = [*best, "model", "max_model_len", "enforce_eager"]
+    changed = named[slo["verdict"]["recommended"]]
+    _check_parsed(run.folder / "out" / "best.yaml", changed, vllm_python)
+
+
+def test_any_other_trial_is_exported_as_vllm_reads_it(run: Run, vllm_python: str) -> None:
+    others = [t for t in run.counted if t.state == TrialState.COMPLETE and t != run.default]
+    default = run.default.params
+    for trial in others:
+        path = run.folder / f"trial-{trial.number}.yaml"
+        words = ["export", "--trial", str(trial.number), "--storage", "sqlite:///scoot.db"]
+        done = _execute([run.command[0], *words, "--output", str(path)], run.folder)
+        assert done.returncode == 0, done.stderr
+        changed = {k: v for k, v in trial.params.items() if v != default[k]}
+        assert changed
+        _check_parsed(path, changed, vllm_python)
+
+
+def _check_parsed(path: Path, changed: dict[str, Any], vllm_python: str) -> None:
+    """See that vLLM reads what was changed and what every trial had."""
+    names = [*changed, "model", "max_model_len", "enforce_eager"]
     done = subprocess.run(
         [vllm_python, "-c", PARSE, str(path), *names],
         env={**os.environ, **ENVIRONMENT},
@@ -161,7 +185,7 @@ def test_best_yaml_is_read_by_vllm_as_what_is_recommended(run: Run, vllm_python:
     assert done.returncode == 0, done.stderr
     parsed = json.loads(done.stdout.splitlines()[-1])
     model = yaml.safe_load(path.read_text())["model"]
-    assert parsed == {**best, "model": model, "max_model_len": 1024, "enforce_eager": True}
+    assert parsed == {**changed, "model": model, "max_model_len": 1024, "enforce_eager": True}
 
 
 def test_same_command_again_adds_no_trial(run: Run) -> None:

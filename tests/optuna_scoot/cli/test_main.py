@@ -22,6 +22,7 @@ import yaml
 
 from objectives.engines.simulated import SimulatedEngine
 from optuna_scoot import tuning
+from optuna_scoot.cli.export import export
 from optuna_scoot.cli.main import run
 from optuna_scoot.cli.tune import tune
 from optuna_scoot.cli.verify import verify
@@ -177,8 +178,9 @@ def test_run_tunes_the_default_first_and_writes_table_and_files(
     assert result["engine"] == "simulated engine bot-2xa100-13b"
     assert result["default"]["number"] == 0
     assert result["trials"]["counted"] == 5
-    best = yaml.safe_load(Path("out/best.yaml").read_text())
-    assert best["max-num-seqs"] == result["best"]["params"]["max_num_seqs"]
+    best = yaml.safe_load(Path("out/best.yaml").read_text()) or {}
+    found = {**result["default"]["params"], **{k.replace("-", "_"): best[k] for k in best}}
+    assert found == pytest.approx(result["best"]["params"])
     rows = list(csv.DictReader(Path("out/trials.csv").read_text().splitlines()))
     assert len(rows) == 5
     assert float(rows[0]["metrics.ttft_ms_mean"]) == pytest.approx(
@@ -292,7 +294,7 @@ def test_every_argument_that_the_library_names_is_an_option() -> None:
     ]
     named = {name for text in strings for name in re.findall(r"(?<!`)`(\w+)`(?!`)", text)}
     assert {"study_name", "n_gpus", "output"} <= named
-    known = {parameter.name for parameter in (*tune.params, *verify.params)}
+    known = {parameter.name for parameter in (*tune.params, *verify.params, *export.params)}
     assert named - {"study_name"} <= known
 
 

@@ -7,11 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.report import make_report
-from optuna_scoot.tuning.result_files import best_yaml
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
@@ -19,40 +17,6 @@ from optuna_scoot.tuning.result_files import write_file
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import tuned_study
 from tests.optuna_scoot.tuning.studies import two_objective_study
-
-
-def test_best_yaml_spells_names_with_hyphens_and_keeps_types() -> None:
-    text = best_yaml(
-        {"max_num_seqs": 64, "enable_chunked_prefill": False, "scheduler_delay_factor": 0.4},
-        {"model": "some/model", "max_model_len": "2048"},
-        ["made for a test", "two\nlines"],
-    )
-    assert yaml.safe_load(text) == {
-        "model": "some/model",
-        "max-model-len": 2048,
-        "max-num-seqs": 64,
-        "enable-chunked-prefill": False,
-        "scheduler-delay-factor": 0.4,
-    }
-    assert text.startswith("# made for a test\n# two lines\n")
-
-
-def test_best_yaml_leaves_secrets_out_and_says_so() -> None:
-    text = best_yaml({}, {"api_key": "s3cret", "max_model_len": 2048}, [])
-    assert "s3cret" not in text
-    assert "# left out, for it is a secret: api_key" in text
-
-
-def test_false_is_written_as_the_option_that_the_engine_has_for_it() -> None:
-    flags = {"--enable-prefix-caching", "--no-enable-prefix-caching", "--disable-all-reduce"}
-    params = {"enable_prefix_caching": False, "disable_all_reduce": False, "enforce_eager": True}
-    text = best_yaml(params, {}, [], flags)
-    assert yaml.safe_load(text) == {"no-enable-prefix-caching": True, "enforce-eager": True}
-
-
-def test_tuned_parameters_win_over_engine_arguments_of_either_spelling() -> None:
-    text = best_yaml({"max_num_seqs": 64}, {"max-num-seqs": 1, "max_model_len": 8}, [])
-    assert yaml.safe_load(text) == {"max-num-seqs": 64, "max-model-len": 8}
 
 
 def test_result_json_holds_the_front_with_its_change_against_the_default() -> None:

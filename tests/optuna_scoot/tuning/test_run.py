@@ -178,8 +178,10 @@ def test_save_writes_the_three_files(task: TuningTask, tmp_path: Path) -> None:
     written = result.save(tmp_path / "runs" / "chat")
     assert [path.name for path in written] == ["best.yaml", "result.json", "trials.csv"]
     assert result.best is not None
-    best = yaml.safe_load(written[0].read_text())
-    assert best["max-num-seqs"] == result.best.params["max_num_seqs"]
+    default = task.objective.space.default
+    changed = {k for k, v in result.best.params.items() if v != default[k]}
+    best = yaml.safe_load(written[0].read_text()) or {}
+    assert {name.replace("-", "_") for name in best} == changed
     document = json.loads(written[1].read_text())
     assert document["simulated"] is True
     assert document["options"]["sampler"] == "random"
