@@ -76,6 +76,7 @@ class TuneOptions(TaskOptions):
 
     trials: int
     max_hours: float | None
+    stop_when_converged: bool
     sampler: str
     seed: int | None
     enqueue: tuple[dict[str, Any], ...]
@@ -295,6 +296,11 @@ _OPTIONS = [
         callback=positive,
         metavar="HOURS",
         help="No trial begins that is not expected to end within this time of the run.",
+    ),
+    click.option(
+        "--stop-when-converged",
+        is_flag=True,
+        help="End when the model expects next to no further gain; with the sampler scoot.",
     ),
     click.option(
         "--sampler",

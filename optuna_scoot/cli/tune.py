@@ -44,6 +44,7 @@ from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
 from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import check_output_dir
+from optuna_scoot.tuning.run import CONVERGED
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import mask_url
 
@@ -147,6 +148,7 @@ class _Command:
                 task,
                 n_trials=options.trials,
                 max_hours=options.max_hours,
+                stop_when_converged=options.stop_when_converged,
                 storage=options.storage,
                 study_name=self._study_name,
                 sampler=options.sampler,
@@ -165,9 +167,11 @@ class _Command:
         self._show_curves(result)
         if result.ended_early is not None:
             total = self._options.trials
+            done = result.ended_early == CONVERGED
+            how = "without --stop-when-converged it goes on" if done else GO_ON
             self.say(
                 f"ended before trial {result.counted + 1} of {total}:"
-                f" {in_options_of(tune, result.ended_early)}; everything is kept: {GO_ON}"
+                f" {in_options_of(tune, result.ended_early)}; everything is kept: {how}"
             )
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")

@@ -55,6 +55,7 @@ def run_trials(
     n_trials: int,
     observer: Observer,
     budget: TimeBudget | None = None,
+    is_done: Callable[[], str | None] = lambda: None,
 ) -> str | None:
     """Run trials until ``n_trials`` of the study have completed or crashed or are running.
 
@@ -69,6 +70,7 @@ def run_trials(
         n_trials: The study's total.
         observer: Told of every trial, and asked before each whether to stop.
         budget: Asked before each trial whether it fits into the time.
+        is_done: Asked before each trial why there should be no further one, None where one should.
 
     Returns:
         Why the run ended before the study's total, None where it did not.
@@ -87,7 +89,7 @@ def run_trials(
             observer.note(f"{lost} trials were lost with their workers; they do not count")
         if n_taken(study.get_trials(deepcopy=False)) >= n_trials:
             return None
-        if (reason := budget.is_spent()) is not None:
+        if (reason := budget.is_spent() or is_done()) is not None:
             return reason
         try:
             _run_one(study, objective, observer, budget)
