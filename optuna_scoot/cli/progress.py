@@ -232,12 +232,17 @@ class TrialsDisplay(Observer):
 
     def _basis(self) -> str:
         if self._pace.n_seen:
-            return f"by the {self._pace.n_seen} trials so far"
+            n = self._pace.n_seen
+            return f"by the {n} trial{'s' * (n > 1)} so far"
         prospect = self._pace.prospect
         assert prospect is not None
+        load = f"a trial's load takes {format_seconds(prospect.load_s)}"
+        if prospect.n_loads > 1:
+            each = format_seconds(prospect.load_s)
+            load = f"a trial is thought to take {prospect.n_loads} loads of {each}"
         return (
-            f"as a trial's load takes {format_seconds(prospect.load_s)} and {prospect.startup_s:g}"
-            " s are assumed for each start of the engine; corrected as trials end"
+            f"as {load} and {prospect.startup_s:g} s are assumed for each start of the engine;"
+            " corrected as trials end"
         )
 
     def _render(self) -> Group:

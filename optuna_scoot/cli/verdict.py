@@ -74,7 +74,9 @@ def verify_and_show(
         heading=["", f"verdict on study {study.study_name}: {orders} arrival orders"],
         watch=watch,
         should_stop=should_stop,
+        prospect=task.prospect,
     ) as display:
+        display.learn_pace(study.get_trials(deepcopy=False))
         found = verify(
             task,
             study,
@@ -93,6 +95,14 @@ def verify_and_show(
 
 class MeasurementsDisplay(TrialsDisplay):
     """Shows measurements as they end; a context manager."""
+
+    def learn_pace(self, trials: Sequence[FrozenTrial]) -> None:
+        """Take how long a measurement lasts from the trials of the study that is verified.
+
+        Args:
+            trials: Those that completed are looked at: a finalist is not expected to crash.
+        """
+        self._pace.learn(t for t in trials if t.state == TrialState.COMPLETE)
 
     def trial_ended(self, trial: FrozenTrial) -> None:
         """Write the line of a measurement that ended.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TYPICAL_STARTUP_S = 60.0
 """What is assumed of the start-up of a real engine before one was seen: reading the weights,
 profiling memory, capturing graphs."""
+TYPICAL_LOADS = 6
+"""What is assumed of the loads that a capacity takes: some rates up, then some between two."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,21 @@ class Prospect:
     """What is known of a trial's time before any has ended.
 
     Attributes:
-        load_s: Seconds over which requests arrive, ≥ 0: no whole trial is shorter.
+        load_s: Seconds over which the requests of a load arrive, ≥ 0: no whole trial is shorter.
         startup_s: Seconds assumed for the start of the engine, ≥ 0.
         n_gpus: GPUs of the engine; 0 where there are none or it is not known.
+        n_loads: Loads of a trial, ≥ 1; more than one is an assumption.
     """
 
     load_s: float
     startup_s: float = 0.0
     n_gpus: int = 0
+    n_loads: int = 1
 
     @property
     def trial_s(self) -> float:
         """Return the seconds that a trial is expected to take."""
-        return self.load_s + self.startup_s
+        return self.n_loads * self.load_s + self.startup_s
 
 
 class Pace:

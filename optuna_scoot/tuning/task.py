@@ -31,6 +31,7 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import describe_load
 from optuna_scoot.tuning.load import describe_rate_loads
 from optuna_scoot.tuning.load import workload_settings
+from optuna_scoot.tuning.pace import TYPICAL_LOADS
 from optuna_scoot.tuning.pace import TYPICAL_STARTUP_S
 from optuna_scoot.tuning.pace import Prospect
 
@@ -138,7 +139,8 @@ def serving_task(
             serve_args = {"model": engine.model, **engine.engine_args}
             flags = engine.capabilities.flags
             n_gpus = engine.capabilities.n_devices if n_gpus is None else n_gpus
-            prospect = Prospect(workload.duration, TYPICAL_STARTUP_S, n_gpus)
+            n_loads = 1 if objective.capacity is None else TYPICAL_LOADS
+            prospect = Prospect(workload.duration, TYPICAL_STARTUP_S, n_gpus, n_loads)
         return TuningTask(
             objective=objective,
             load=describe_load(workload) if load is None else load,

@@ -117,6 +117,10 @@ def test_header_tells_time_and_gpu_hours_and_what_they_rest_on() -> None:
         "time: about 1 h 20 min (2.7 GPU-hours on 2 GPUs), as a trial's load takes 2 min and 60 s"
         " are assumed for each start of the engine; corrected as trials end; at most 1 h 00 min"
     )
+    # A capacity takes several loads, 30 times 660 s.
+    assert heading_of(prospect=Prospect(100.0, 60.0, 0, n_loads=6)).startswith(
+        "time: about 5 h 30 min, as a trial is thought to take 6 loads of 2 min and 60 s"
+    )
     assert heading_of() == "time: not known before the first trial has ended"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def test_tune_ends_with_a_verdict_and_verify_goes_on_from_it(
     assert run([*TUNE, "--verify", "3", "--finalists", "2"]) == 0
     out = capsys.readouterr().out
     assert "then a verdict: up to 9 measurements more" in out
+    of_verdict = out.split("verdict on study")[1]
+    assert re.search(r"time: about .*, by the \d trials? so far", of_verdict)  # the study's pace
     slo = json.loads(Path("out/slo.json").read_text())
     sentence = slo["verdict"]["sentence"]
     assert sentence in out
