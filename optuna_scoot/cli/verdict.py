@@ -173,7 +173,7 @@ def _rows(found: Verification, one: Measured) -> Iterator[list[str]]:
         summary = summarise(values, limit.is_rate)
         kept = int(np.sum(one.excess[:, j] <= 0.0))
         cells = _cells(summary.worst, summary.median, summary.spread)
-        yield [str(limit), *cells, f"kept under {kept} of {found.orders}"]
+        yield [str(limit), *cells, f"kept under {kept} of {one.n_measured}"]
 
 
 def _cells(*values: float) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -17,6 +18,9 @@ from optuna_scoot.tuning.report import study_metrics
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -24,7 +28,12 @@ if TYPE_CHECKING:
 
 
 def choose_finalists(
-    study: Study, known: KnownConstraints | None, n_finalists: int
+    study: Study,
+    known: KnownConstraints | None,
+    n_finalists: int | None,
+    *,
+    distances: Mapping[str, float] | None = None,
+    fallen: Sequence[Mapping[str, Any]] = (),
 ) -> list[FrozenTrial]:
     """Return the configurations that may be the best, the best by one measurement first.
 
@@ -36,7 +45,9 @@ def choose_finalists(
     Args:
         study: Tuned, with or without a default configuration.
         known: What a configuration has to satisfy to be recommended.
-        n_finalists: The most to return.
+        n_finalists: The most to return; None for all.
+        distances: By how much each limit has to be kept, as a share of it; by default just so.
+        fallen: Parameters of configurations that are left out.
     """
     trials = not_retried(study.get_trials(deepcopy=False))
     metrics = study_metrics(study)
@@ -52,6 +63,7 @@ def choose_finalists(
         columns = zip(*(gains(t.values, metrics) for t in usable), strict=True)
         reference = gains([min(column) for column in columns], metrics)
     others = [t for t in usable if default is None or t.params != default.params]
+    others = [t for t in others if keeps_limits(t, distances) and not _is_among(t, fallen)]
     candidates = others if len(metrics) == 1 else list(pareto_front(others, metrics))
 
     def size(trial: FrozenTrial) -> float:
@@ -64,3 +76,8 @@ def choose_finalists(
         if all(trial.params != other.params for other in chosen):
             chosen.append(trial)
     return chosen[:n_finalists]
+
+
+def _is_among(trial: FrozenTrial, configurations: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a trial's parameters are those of a configuration, which may have more."""
+    return any(trial.params.items() <= other.items() for other in configurations)

@@ -1,14 +1,13 @@
 """Measure the winner again before it is believed (paper, section IV-H).
 
 One measurement favours a configuration that was lucky. So the finalists and the baseline are each
-measured under several arrival orders, on fresh engines. A round takes one order through all
-configurations, so that a machine that drifts is as slow for one as for another, and each round
-begins with another of them.
+measured under several arrival orders, on fresh engines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -25,7 +24,6 @@ from objectives.serving import CRASH_REASON
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
-from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import n_taken
@@ -40,6 +38,8 @@ from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import study_metrics
+from optuna_scoot.tuning.rounds import Rounds
+from optuna_scoot.tuning.rounds import find_measurement
 from optuna_scoot.tuning.run import ended_by
 from optuna_scoot.tuning.serving_config import Serving
 from optuna_scoot.tuning.simplify import simplify
@@ -123,17 +123,16 @@ def verify(
         task.objective.prepare(measurements)
         check_comparable(measurements, task)
         Serving.of(task).store(measurements)
-        pairs = _rounds(list(plan), orders)
-        left = sum(_find(measurements, plan[name], order) is None for name, order in pairs)
+        rounds = Rounds(study, measurements, known, plan, orders)
         taken = n_taken(measurements.get_trials(deepcopy=False))
-        observer.run_began(measurements, taken + left, known)
+        observer.run_began(measurements, taken + rounds.n_left, known)
         try:
-            _measure(measurements, plan, pairs, objectives, observer)
+            _measure(rounds, objectives, observer)
         except KeyboardInterrupt:
             raise TuningInterrupted(None) from None
         except ExternalFailure as failure:
             raise ended_by(failure, None) from failure
-        return _judge(study, measurements, task, plan, orders)
+        return _judge(study, measurements, task, rounds.configurations, orders)
 
 
 def objectives_by_order(task: TuningTask, orders: int) -> Callable[[int], ServingObjective]:
@@ -180,10 +179,10 @@ def _plan(
 
     def configuration(name: str, trial: FrozenTrial | None) -> Measured:
         params = {**space.default, **({} if trial is None else trial.params)}
-        empty = np.empty((0, 0))
         number = None if trial is None else trial.number
-        allowed = known.satisfied(params)
-        return Measured(name, params, empty, empty, limits, {}, number, allowed)
+        return Measured(
+            name, params, limits=limits, number=number, allowed=known.satisfied(params)
+        )
 
     chosen = choose_finalists(study, known, n_finalists)
     plan = [configuration(f"trial {trial.number}", trial) for trial in chosen]
@@ -204,31 +203,11 @@ def _with_simpler(plan: list[Measured], params: dict[str, Any] | None) -> list[M
     return [best, replace(simpler, simplifies=best.name), *others]
 
 
-def _rounds(names: Sequence[str], orders: int) -> list[tuple[str, int]]:
-    """Return what is measured when: (name, order), a round an order, each with another first."""
-    rounds = []
-    for order in range(1, orders + 1):
-        first = (order - 1) % len(names)
-        rounds += [(name, order) for name in (*names[first:], *names[:first])]
-    return rounds
-
-
-def _find(measurements: Study, one: Measured, order: int) -> FrozenTrial | None:
-    """Return the trial that measured a configuration under an order, None while there is none."""
-    for trial in not_retried(measurements.get_trials(deepcopy=False)):
-        if counts(trial) and trial.user_attrs.get(ORDER) == order and trial.params == one.params:
-            return trial
-    return None
-
-
 def _measure(
-    measurements: Study,
-    plan: dict[str, Measured],
-    pairs: Sequence[tuple[str, int]],
-    objectives: Callable[[int], ServingObjective],
-    observer: Observer,
+    rounds: Rounds, objectives: Callable[[int], ServingObjective], observer: Observer
 ) -> None:
     """Measure what is missing, one after the other."""
+    measurements = rounds.measurements
 
     def objective(trial: optuna.Trial) -> float | tuple[float, ...]:
         # A check of the surroundings (``suspicion``) has no order of its own.
@@ -236,16 +215,15 @@ def _measure(
 
     while True:
         fail_lost_trials(measurements)
-        missing = (p for p in pairs if _find(measurements, plan[p[0]], p[1]) is None)
-        if (pair := next(missing, None)) is None:
+        one, order = rounds.next(observer.note) or (None, 0)
+        if one is None:
             return
-        name, order = pair
         trials = measurements.get_trials(deepcopy=False)
         if any(trial.state == TrialState.RUNNING for trial in trials):
             raise StoppedError(f"another process measures for {measurements.study_name!r}")
-        if not any(_waits(trial, name, order) for trial in trials):
-            attrs = {ORDER: order, CONFIGURATION: name}
-            measurements.enqueue_trial(dict(plan[name].params), user_attrs=attrs)
+        if not any(_waits(trial, one.name, order) for trial in trials):
+            attrs = {ORDER: order, CONFIGURATION: one.name}
+            measurements.enqueue_trial(dict(one.params), user_attrs=attrs)
         run_trials(measurements, objective, n_taken(trials) + 1, observer)
 
 
@@ -259,7 +237,7 @@ def _judge(
     study: Study,
     measurements: Study,
     task: TuningTask,
-    plan: dict[str, Measured],
+    plan: Mapping[str, Measured],
     orders: int,
 ) -> Verification:
     """Return the verdict, and write it down in the tuned study."""
@@ -297,9 +275,12 @@ def _with_values(measurements: Study, one: Measured, orders: int, n_metrics: int
     excess = np.full((orders, len(one.limits)), np.nan)
     crashes = {}
     not_taken: dict[str, Any] = {}
+    n_unmeasured = 0
     for order in range(1, orders + 1):
-        trial = _find(measurements, one, order)
-        assert trial is not None
+        trial = find_measurement(measurements, one, order)
+        if trial is None:
+            n_unmeasured += 1
+            continue
         not_taken |= flags_not_taken(trial)
         if trial.state == TrialState.COMPLETE:
             values[order - 1] = trial.values
@@ -309,4 +290,11 @@ def _with_values(measurements: Study, one: Measured, orders: int, n_metrics: int
             attrs = trial.user_attrs
             reason = attrs.get(CRASH_REASON, "unknown")
             crashes[order] = f"{reason}: {attrs.get(CRASH_DETAIL, '')}"
-    return replace(one, values=values, excess=excess, crashes=crashes, not_taken=not_taken)
+    return replace(
+        one,
+        values=values,
+        excess=excess,
+        crashes=crashes,
+        not_taken=not_taken,
+        n_unmeasured=n_unmeasured,
+    )

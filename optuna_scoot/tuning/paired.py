@@ -1,7 +1,7 @@
 """What several arrival orders say of one configuration, and of two on the same orders.
 
 Arrays in, numbers out. An array of values has one entry an arrival order, NaN where the
-configuration failed under it.
+configuration failed under it or was not measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Summary:
 
     Attributes:
         worst: The worst value: what can be promised (paper, section IV-H). NaN where it failed
-            under an order, as then nothing can.
+            under an order or was not measured under it, as then nothing can.
         median: Of the orders under which it ran.
         spread: Largest less smallest value of these, in the metric's unit.
     """

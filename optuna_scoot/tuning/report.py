@@ -139,9 +139,15 @@ def limits_of(trial: FrozenTrial) -> dict[str, float]:
     return {name: float(value) for name, value in dict(trial.constraints).items()}
 
 
-def keeps_limits(trial: FrozenTrial) -> bool:
-    """Return whether a completed trial keeps every limit that was measured."""
-    return all(excess <= 0.0 for excess in limits_of(trial).values())
+def keeps_limits(trial: FrozenTrial, distances: Mapping[str, float] | None = None) -> bool:
+    """Return whether a completed trial keeps every limit that was measured.
+
+    Args:
+        trial: Completed.
+        distances: By how much it has to keep a limit, as a share of the limit; 0 for any other.
+    """
+    distances = distances or {}
+    return all(e <= -distances.get(name, 0.0) for name, e in limits_of(trial).items())
 
 
 def flags_not_taken(trial: FrozenTrial) -> dict[str, Any]:

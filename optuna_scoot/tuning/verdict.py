@@ -52,7 +52,8 @@ class Measured:
     Attributes:
         name: "default", "trial 14", "trial 14 simplified".
         params: Its parameters.
-        values: Of the m objectives, shape (k, m); NaN in a row in which it failed.
+        values: Of the m objectives, shape (k, m); NaN in a row in which it failed, and in one that
+            was not measured.
         excess: By which share each of the l limits was missed, ≤ 0 where it was kept, (k, l).
         limits: The limits' names.
         crashes: Why it failed, by the order's number from 1.
@@ -60,18 +61,25 @@ class Measured:
         allowed: Whether it satisfies the known constraints.
         simplifies: The name of the finalist that it has fewer overrides than.
         not_taken: Parameters that the engine did not have as asked, with what it had instead.
+        n_unmeasured: Orders that were left out, as it had failed or missed a limit before.
     """
 
     name: str
     params: Mapping[str, Any]
-    values: Floats
-    excess: Floats
+    values: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    excess: Floats = field(default_factory=lambda: np.empty((0, 0)))
     limits: tuple[str, ...] = ()
     crashes: Mapping[int, str] = field(default_factory=dict)
     number: int | None = None
     allowed: bool = True
     simplifies: str | None = None
     not_taken: Mapping[str, Any] = field(default_factory=dict)
+    n_unmeasured: int = 0
+
+    @property
+    def n_measured(self) -> int:
+        """Return under how many orders it was measured."""
+        return len(self.values) - self.n_unmeasured
 
     @property
     def missed(self) -> dict[str, int]:
@@ -87,9 +95,10 @@ class Measured:
     @property
     def fault(self) -> str:
         """Return why it does not hold, in words; empty where it does."""
-        orders = len(self.values)
+        orders = self.n_measured
         parts = [] if self.allowed else ["violates a known constraint"]
-        if n_failed := int(np.isnan(self.values).any(axis=1).sum()):
+        n_failed = int(np.isnan(self.values).any(axis=1).sum()) - self.n_unmeasured
+        if n_failed:
             reasons = Counter(detail.partition(":")[0] for detail in self.crashes.values())
             why = f" ({', '.join(reasons)})" if reasons else ""
             parts.append(f"fails under {n_failed} of {orders} orders{why}")

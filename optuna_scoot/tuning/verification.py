@@ -131,6 +131,7 @@ class Verification:
             "changed": self.changed(one),
             "simplifies": one.simplifies,
             "not_taken": dict(one.not_taken),
+            "measured": one.n_measured,
             "holds": one.holds,
             "crashes": {str(order): why for order, why in one.crashes.items()},
             "metrics": {m.name: self._metric_json(one, j) for j, m in enumerate(self.metrics)},
