@@ -24,7 +24,7 @@ VLLM_SETUP := $(VLLM_VENV)/.setup-done
 LLAMA := $(MODELS)/random-llama-77m
 RUN_OPTIONS ?=
 
-.PHONY: help run run-vllm test lint format setup setup-vllm clean distclean
+.PHONY: help run run-vllm test lint postgres format setup setup-vllm clean distclean
 
 help:
 	@echo "make run        tune a simulated LLM service and print the result"
@@ -68,7 +68,7 @@ run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
 
 # Several processes share the cores: one thread each is faster than threads that wait.
 test: export OMP_NUM_THREADS := 1
-test: lint $(VLLM_SETUP)
+test: lint postgres $(VLLM_SETUP)
 	$(VENV)/bin/python -m pytest -n 2 -q --ignore=tests/vllm
 	$(VENV)/bin/python -m pytest -q tests/vllm
 
@@ -76,6 +76,12 @@ lint: $(SETUP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict
+
+# The tests start a PostgreSQL of their own: its programs are all they need.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+	  || { apt-get update -q && apt-get install -q -y postgresql; } \
+	  || { echo "the tests need PostgreSQL's initdb and pg_ctl; on Debian: apt install postgresql"; exit 1; }
 
 format: $(SETUP)
 	$(VENV)/bin/ruff format .

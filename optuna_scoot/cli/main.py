@@ -20,6 +20,7 @@ COMMANDS = {
     "tune": ("optuna_scoot.cli.tune", "tune", "Tune an LLM engine on a request trace."),
     "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
     "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
+    "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
 }
 

@@ -8,8 +8,6 @@ that failed for another reason (interrupted, a lost worker, a busy port) carries
 from __future__ import annotations
 
 import os
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -22,6 +20,8 @@ from objectives.serving import FAILURE_IS_EXTERNAL
 from objectives.serving import is_external
 from optuna_scoot.trials.outcomes import enqueued_params
 from optuna_scoot.trials.outcomes import retried_numbers
+from optuna_scoot.tuning.worker_identity import WORKER
+from optuna_scoot.tuning.worker_identity import worker_id
 
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-WORKER = "worker"
-"""User attribute: which process runs the trial."""
 RETRY_OF = "retry_of"
 """User attribute: the number of the trial that failed for an outside reason and is tried again."""
 CHECK = "check_of"
@@ -43,7 +41,9 @@ ORDER = "arrival_order"
 """User attribute of a measurement for the verdict: the number of its arrival order, from 1."""
 CONFIGURATION = "configuration"
 """User attribute of such a measurement: which configuration it is, as in "trial 14"."""
-KEPT_BY_RETRIES = (DEFAULT_CONFIGURATION, CHECK, ORDER, CONFIGURATION)
+WANTED = "enqueued_by_user"
+"""User attribute of a configuration that the user wanted to have tried."""
+KEPT_BY_RETRIES = (DEFAULT_CONFIGURATION, WANTED, CHECK, ORDER, CONFIGURATION)
 """User attributes that say what a trial is for."""
 
 
@@ -101,13 +101,52 @@ def enqueue_wanted(
     for params in wanted:
         whole = {**default, **params}
         if not any(whole.items() <= known.items() for known in tried):
-            study.enqueue_trial(whole)
+            study.enqueue_trial(whole, user_attrs={WANTED: True})
+
+
+def is_duplicate(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+    """Return whether another trial is there for what one was enqueued for, and was first.
+
+    Several workers that begin at the same moment each enqueue the default configuration, and what
+    the user wants to have tried.
+
+    Args:
+        trial: What is about to be run.
+        trials: All of its study.
+    """
+    if {RETRY_OF, CHECK} & trial.user_attrs.keys():
+        return False
+    earlier = [t for t in not_retried(trials) if t.number < trial.number and not is_external(t)]
+    if trial.user_attrs.get(DEFAULT_CONFIGURATION):
+        return any(t.user_attrs.get(DEFAULT_CONFIGURATION) for t in earlier)
+    if trial.user_attrs.get(WANTED):
+        wanted = enqueued_params(trial).items()
+        return any(wanted <= {**enqueued_params(t), **t.params}.items() for t in earlier)
+    return False
+
+
+def is_surplus(trial: FrozenTrial, trials: Sequence[FrozenTrial], n_trials: int) -> bool:
+    """Return whether a trial that has just begun is one too many.
+
+    Workers that begin one at the same moment all saw room for it. Which of them goes on follows
+    from the trials' numbers; one that was enqueued has its number from before, and gives way.
+
+    Args:
+        trial: It runs, and has no parameters yet.
+        trials: All of its study.
+        n_trials: The study's total.
+    """
+    gives_way = bool(enqueued_params(trial))
+    return n_trials <= n_taken(
+        [t for t in trials if t.number < trial.number or (gives_way and t.number > trial.number)]
+    )
 
 
 def try_again(study: Study, trial: FrozenTrial) -> None:
     """Have the configuration of a trial that failed for an outside reason tried next."""
     attrs = purpose(trial)
-    study.enqueue_trial(dict(trial.params), user_attrs={**attrs, RETRY_OF: trial.number})
+    params = {**enqueued_params(trial), **trial.params}
+    study.enqueue_trial(params, user_attrs={**attrs, RETRY_OF: trial.number})
 
 
 def purpose(trial: FrozenTrial) -> dict[str, Any]:
@@ -116,8 +155,12 @@ def purpose(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def claim(trial: Trial) -> None:
-    """Write down which process runs the trial, so that its loss can be noticed at once."""
-    trial.set_user_attr(WORKER, worker_id(os.getpid()))
+    """Write down which process runs the trial, so that its loss can be noticed at once.
+
+    On a database that is done when the trial is made (``WorkerStorage``).
+    """
+    if trial.user_attrs.get(WORKER) is None:
+        trial.set_user_attr(WORKER, worker_id(os.getpid()))
 
 
 def fail_own_trials(study: Study) -> None:
@@ -125,27 +168,20 @@ def fail_own_trials(study: Study) -> None:
     me = worker_id(os.getpid())
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial.user_attrs.get(WORKER) == me:
-            _fail_externally(study, trial._trial_id, "interrupted")
+            fail_externally(study, trial._trial_id, "interrupted")
 
 
-def fail_lost_trials(study: Study) -> int:
-    """Fail the running trials whose worker is gone, as no fault of their configurations.
+def fail_externally(study: Study, trial_id: int, reason: str) -> bool:
+    """Fail a running trial as no fault of its configuration.
 
-    A worker is gone when its process on this machine no longer exists, or when its heartbeat in
-    the database has stopped for longer than the grace period, wherever it ran.
+    Args:
+        study: The trial's.
+        trial_id: As the storage calls it.
+        reason: Its ``external_reason``.
 
     Returns:
-        How many trials were failed.
+        Whether that was done; False where another process was quicker.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    lost = {t._trial_id for t in running if is_gone(t.user_attrs.get(WORKER))}
-    stale = getattr(study._storage, "_get_stale_trial_ids", None)
-    if stale is not None:
-        lost.update(stale(study._study_id))
-    return sum(_fail_externally(study, trial_id, "worker_lost") for trial_id in sorted(lost))
-
-
-def _fail_externally(study: Study, trial_id: int, reason: str) -> bool:
     storage = study._storage
     try:
         storage.set_trial_user_attr(trial_id, FAILURE_IS_EXTERNAL, True)
@@ -153,58 +189,3 @@ def _fail_externally(study: Study, trial_id: int, reason: str) -> bool:
         return storage.set_trial_state_values(trial_id, state=TrialState.FAIL)
     except UpdateFinishedTrialError:  # another worker was quicker
         return False
-
-
-def worker_id(pid: int) -> str:
-    """Return a process's name among all machines and times: machine, process id, start time."""
-    return f"{_machine()}:{pid}:{_start_time(pid)}"
-
-
-def ran_here(trial: FrozenTrial) -> bool:
-    """Return whether the trial ran on this machine, as far as it says where."""
-    return machine_of(trial) in (None, _machine())
-
-
-def machine_of(trial: FrozenTrial) -> str | None:
-    """Return the machine that the trial ran on, None when it does not say."""
-    worker = trial.user_attrs.get(WORKER)
-    return None if worker is None else str(worker).partition(":")[0]
-
-
-def is_gone(worker: object) -> bool:
-    """Return whether the worker ran on this machine and no longer does; False if unknown.
-
-    Args:
-        worker: What ``worker_id`` gave, as read from a trial.
-    """
-    if not isinstance(worker, str) or worker.count(":") != 2:
-        return False
-    machine, pid, started = worker.split(":")
-    if machine != _machine() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return started != _start_time(int(pid))
-
-
-def _machine() -> str:
-    """Return this machine's name, with the container's: it counts its processes on its own."""
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink().name.replace(":", "")
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}{namespace}".replace(":", "")
-
-
-def _start_time(pid: int) -> str:
-    """Return the start time in clock ticks since boot, or "" where the system does not tell."""
-    try:
-        # The second field, the command's name, may hold blanks and parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "ended" if fields[0] == "Z" else fields[19]

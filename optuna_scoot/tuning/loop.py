@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from optuna.exceptions import UpdateFinishedTrialError
 
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
@@ -17,17 +21,21 @@ from objectives.serving import FAILURE_IS_EXTERNAL
 from objectives.serving import is_external
 from objectives.serving import mark_external
 from optuna_scoot.tuning.bookkeeping import claim
-from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
 from optuna_scoot.tuning.bookkeeping import has_run
+from optuna_scoot.tuning.bookkeeping import is_duplicate
+from optuna_scoot.tuning.bookkeeping import is_surplus
 from optuna_scoot.tuning.bookkeeping import n_taken
-from optuna_scoot.tuning.bookkeeping import ran_here
+from optuna_scoot.tuning.bookkeeping import purpose
 from optuna_scoot.tuning.bookkeeping import try_again
+from optuna_scoot.tuning.lost_trials import WORKER_LOST
+from optuna_scoot.tuning.lost_trials import LostTrials
 from optuna_scoot.tuning.pace import TimeBudget
 from optuna_scoot.tuning.suspicion import DEFAULT_CRASHED
 from optuna_scoot.tuning.suspicion import SAME_WORDS
 from optuna_scoot.tuning.suspicion import suspect
 from optuna_scoot.tuning.suspicion import take_back
+from optuna_scoot.tuning.worker_identity import ran_here
 
 
 if TYPE_CHECKING:
@@ -45,6 +53,10 @@ TRANSIENT = (
 )
 """Failures that may not come again, as of a machine that was busy for a moment."""
 MOST_RETRIES = 2
+SURPLUS = "surplus"
+"""External reason of a trial that another worker's made unnecessary before it had parameters."""
+LOOK_AGAIN_S = 1.0
+"""Pause before the workers of trials are looked at again, where all other work is done."""
 
 Objective = Callable[["optuna.Trial"], float | Sequence[float]]
 
@@ -58,6 +70,9 @@ def run_trials(
     is_done: Callable[[], str | None] = lambda: None,
 ) -> str | None:
     """Run trials until ``n_trials`` of the study have completed or crashed or are running.
+
+    Any number of workers may do this at once: together they make exactly so many. What was lost
+    with a worker does not count, and runs again where it was enqueued.
 
     A trial that failed for a passing reason outside its configuration is tried again, twice at
     most in a row. A configuration with which the load generator is late each time, though it
@@ -80,19 +95,21 @@ def run_trials(
         KeyboardInterrupt: Somebody stopped the run; no trial of this process is left running.
     """
     budget = TimeBudget() if budget is None else budget
+    lost = LostTrials(study)
     retries = 0
     while True:
         if observer.should_stop():
             raise KeyboardInterrupt
-        lost = fail_lost_trials(study)
-        if lost:
-            observer.note(f"{lost} trials were lost with their workers; they do not count")
+        give_up_lost(study, lost, observer)
         if n_taken(study.get_trials(deepcopy=False)) >= n_trials:
+            if lost.any_suspected:
+                time.sleep(LOOK_AGAIN_S)
+                continue
             return None
         if (reason := budget.is_spent() or is_done()) is not None:
             return reason
         try:
-            _run_one(study, objective, observer, budget)
+            _run_one(study, objective, n_trials, observer, budget)
             retries = 0
         except ExternalFailure as failure:
             retries += 1
@@ -101,17 +118,39 @@ def run_trials(
             observer.note(f"trying the configuration again: {failure.detail}")
 
 
+def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> None:
+    """Fail the trials that were lost with their workers, and have again what was enqueued.
+
+    Args:
+        study: Theirs.
+        lost: Of the same study, kept from one look to the next.
+        observer: Told of how many.
+    """
+    trials = lost.fail()
+    for trial in trials:
+        if purpose(trial):
+            try_again(study, trial)
+    if trials:
+        observer.note(f"{len(trials)} trials were lost with their workers; they do not count")
+
+
 def _run_one(
-    study: optuna.Study, objective: Objective, observer: Observer, budget: TimeBudget
+    study: optuna.Study,
+    objective: Objective,
+    n_trials: int,
+    observer: Observer,
+    budget: TimeBudget,
 ) -> None:
     """Run one trial and tell the observer of its end, whatever the end is."""
     began: list[int] = []
     budget.pace.trial_began()
 
     def watched(trial: optuna.Trial) -> float | Sequence[float]:
+        claim(trial)
+        if _gives_way(study, trial, n_trials):
+            return math.nan  # which fails it
         began.append(trial.number)
         try:
-            claim(trial)
             observer.trial_began(trial.number)
             return objective(trial)
         except EngineCrash as crash:
@@ -131,6 +170,14 @@ def _run_one(
 
     try:
         study.optimize(watched, n_trials=1, catch=(EngineCrash,))
+    except (UpdateFinishedTrialError, ValueError):
+        trial = _finished(study, began)
+        if trial is None or trial.user_attrs.get(EXTERNAL_REASON) != WORKER_LOST:
+            raise
+        observer.note(
+            f"trial {trial.number} was taken for lost while this machine did not answer; what it"
+            " measured is left out"
+        )
     except ExternalFailure as failure:
         trial = _finished(study, began)
         if trial is not None and failure.reason in (*TRANSIENT, DEFAULT_CRASHED, SAME_WORDS):
@@ -144,6 +191,20 @@ def _run_one(
             observer.trial_ended(trial)
             if n_retried := take_back(study, trial):
                 observer.note(f"{n_retried} crashes were of the surroundings: tried again")
+
+
+def _gives_way(study: optuna.Study, trial: optuna.Trial, n_trials: int) -> bool:
+    """Return whether a trial without parameters yet is one too many, and write down that it is."""
+    trials = study.get_trials(deepcopy=False)
+    this = next(t for t in trials if t.number == trial.number)
+    duplicate = is_duplicate(this, trials)
+    if not duplicate and not is_surplus(this, trials, n_trials):
+        return False
+    trial.set_user_attr(FAILURE_IS_EXTERNAL, True)
+    trial.set_user_attr(EXTERNAL_REASON, SURPLUS)
+    if not duplicate and purpose(this):
+        try_again(study, this)
+    return True
 
 
 def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None:

@@ -6,6 +6,7 @@ measured under several arrival orders, on fresh engines.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ from objectives.serving import CRASH_REASON
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
-from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import not_retried
@@ -33,7 +33,10 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.errors import TuningInterrupted
 from optuna_scoot.tuning.finalists import choose_finalists
+from optuna_scoot.tuning.loop import LOOK_AGAIN_S
+from optuna_scoot.tuning.loop import give_up_lost
 from optuna_scoot.tuning.loop import run_trials
+from optuna_scoot.tuning.lost_trials import LostTrials
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import limits_of
@@ -51,6 +54,7 @@ from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.verdict import Measured
 from optuna_scoot.tuning.verdict import decide
 from optuna_scoot.tuning.verification import Verification
+from optuna_scoot.tuning.worker_storage import tell_outages
 
 
 if TYPE_CHECKING:
@@ -111,6 +115,7 @@ def verify(
     space = constrained(task.objective.space, constraints)
     known = KnownConstraints(space.known_constraints, names=space.parameters)
     objectives = objectives_by_order(task, orders)
+    tell_outages(study._storage, observer.note)
     with storage_failures(study._storage):
         check_comparable(study, task)
         plan = _plan(study, task, known, finalists)
@@ -213,8 +218,12 @@ def _measure(
         # A check of the surroundings (``suspicion``) has no order of its own.
         return objectives(trial.user_attrs.get(ORDER, 1))(trial)
 
+    lost = LostTrials(measurements)
     while True:
-        fail_lost_trials(measurements)
+        give_up_lost(measurements, lost, observer)
+        if lost.any_suspected:
+            time.sleep(LOOK_AGAIN_S)
+            continue
         one, order = rounds.next(observer.note) or (None, 0)
         if one is None:
             return

@@ -19,10 +19,10 @@ from typing import Any
 from optuna.trial import TrialState
 
 from objectives.serving import DEFAULT_CONFIGURATION
-from optuna_scoot.tuning.bookkeeping import WORKER
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
+from optuna_scoot.tuning.worker_identity import WORKER
 
 
 if TYPE_CHECKING:

@@ -41,6 +41,7 @@ from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import shown_storage
 from optuna_scoot.tuning.storage import storage_failures
+from optuna_scoot.tuning.worker_storage import tell_outages
 
 
 if TYPE_CHECKING:
@@ -125,8 +126,10 @@ def tune(
             f"`stop_when_converged`: the sampler {sampler} does not say what it expects: use scoot"
         )
     with storage_failures(storage):
+        opened = open_storage(storage) if isinstance(storage, str) else storage
+        tell_outages(opened, observer.note)
         study = open_study(
-            open_storage(storage) if isinstance(storage, str) else storage,
+            opened,
             study_name,
             task.objective.directions,
             chosen,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +20,15 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.result_files import check_room
+from optuna_scoot.tuning.worker_storage import WorkerStorage
+from optuna_scoot.tuning.worker_storage import has_broken
 
 
 if TYPE_CHECKING:
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
 SQLITE_BUSY_SECONDS = 60
+TABLES_TRIES = 20
+"""How often tables are looked for that other workers make at the same moment."""
 SETTINGS = "tuned_with"
 """Study attribute: what has to be the same for its trials to be comparable."""
 MEASUREMENTS = "-verify"
@@ -87,8 +94,10 @@ def check_storage(url: str) -> None:
     check_room(folder, f"storage {mask_url(url)}")
 
 
-def open_storage(url: str) -> optuna.storages.RDBStorage:
+def open_storage(url: str) -> WorkerStorage:
     """Connect to the database and make Optuna's tables where they are missing.
+
+    Several processes may do so at once.
 
     Args:
         url: An SQLAlchemy URL such as ``sqlite:///scoot.db``.
@@ -100,16 +109,8 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     shown = mask_url(url)
     if url in ("sqlite://", "sqlite:///:memory:"):
         raise InputError(f"storage {shown} keeps nothing after the command; use {EXAMPLES}")
-    connect_args = {"timeout": SQLITE_BUSY_SECONDS} if url.startswith("sqlite") else {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.storages.RDBStorage(
-                url,
-                engine_kwargs={"connect_args": connect_args},
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-            )
+        return _connected(url)
     except NoSuchModuleError:
         raise InputError(f"storage {shown}: no such kind of database; use {EXAMPLES}") from None
     except (ArgumentError, ValueError):
@@ -128,9 +129,35 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         ) from None
 
 
+def _connected(url: str) -> WorkerStorage:
+    """Connect and make the tables, as often as others make the same ones at the same moment."""
+    connect_args = {"timeout": SQLITE_BUSY_SECONDS} if url.startswith("sqlite") else {}
+    for left in reversed(range(TABLES_TRIES)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return WorkerStorage(
+                    url,
+                    engine_kwargs={"connect_args": connect_args},
+                    heartbeat_interval=HEARTBEAT_SECONDS,
+                    grace_period=GRACE_SECONDS,
+                )
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if left == 0 or not (_is_made_by_another(error) or has_broken(error)):
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
+    raise AssertionError("the last try returns or raises")
+
+
+def _is_made_by_another(error: Exception) -> bool:
+    """Return whether something could not be made because it is there by now."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return isinstance(cause, IntegrityError) or "already exists" in str(cause)
+
+
 def database_message(error: Exception, url: str | None) -> str:
     """Return what the database driver says, on one line and without the URL's password."""
-    cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", error.__cause__)
     message = " ".join(str(cause if cause is not None else error).split())
     password = None if url is None else make_url(url).password
     return message.replace(str(password), "***") if password else message

@@ -38,10 +38,10 @@ from optuna_scoot.tuning.bookkeeping import CHECK
 from optuna_scoot.tuning.bookkeeping import RETRY_OF
 from optuna_scoot.tuning.bookkeeping import has_run
 from optuna_scoot.tuning.bookkeeping import is_crash
-from optuna_scoot.tuning.bookkeeping import machine_of
 from optuna_scoot.tuning.bookkeeping import not_retried
 from optuna_scoot.tuning.bookkeeping import purpose
-from optuna_scoot.tuning.bookkeeping import ran_here
+from optuna_scoot.tuning.worker_identity import machine_of
+from optuna_scoot.tuning.worker_identity import ran_here
 
 
 if TYPE_CHECKING:

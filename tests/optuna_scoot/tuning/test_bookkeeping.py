@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -16,28 +13,15 @@ from objectives.serving import is_external
 from optuna_scoot.trials.outcomes import EXTERNAL_FAILURE_ATTR
 from optuna_scoot.tuning.bookkeeping import claim
 from optuna_scoot.tuning.bookkeeping import enqueue_wanted
-from optuna_scoot.tuning.bookkeeping import fail_lost_trials
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import has_run
-from optuna_scoot.tuning.bookkeeping import is_gone
 from optuna_scoot.tuning.bookkeeping import n_taken
-from optuna_scoot.tuning.bookkeeping import worker_id
 from optuna_scoot.tuning.storage import open_storage
 from tests.optuna_scoot.tuning.studies import DEFAULT_PARAMS
 from tests.optuna_scoot.tuning.studies import add_default
 from tests.optuna_scoot.tuning.studies import tuned_study
 from tests.optuna_scoot.tuning.studies import two_objective_study
-
-
-CLAIM_AND_DIE = """
-import os, sys, optuna
-from optuna_scoot.tuning.storage import open_storage
-from optuna_scoot.tuning.bookkeeping import claim
-study = optuna.load_study(study_name="s", storage=open_storage(sys.argv[1]))
-claim(study.ask())
-os.kill(os.getpid(), 9)
-"""
 
 
 @pytest.fixture
@@ -78,37 +62,6 @@ def test_wanted_configurations_are_tried_once_and_as_given() -> None:
     assert len(study.trials) == 2
 
 
-def test_trial_of_a_killed_process_is_failed_as_external_at_once(url: str) -> None:
-    study = optuna.create_study(storage=open_storage(url), study_name="s")
-    subprocess.run([sys.executable, "-c", CLAIM_AND_DIE, url], check=False, timeout=120)
-    assert study.trials[0].state == TrialState.RUNNING
-    assert fail_lost_trials(study) == 1
-    trial = study.trials[0]
-    assert is_external(trial)
-    assert trial.user_attrs["external_reason"] == "worker_lost"
-    assert fail_lost_trials(study) == 0
-
-
-def test_trial_whose_heartbeat_stopped_is_failed_as_external(url: str) -> None:
-    storage = open_storage(url)
-    study = optuna.create_study(storage=storage, study_name="s")
-    storage.grace_period = -1  # any heartbeat is too old
-    trial = study.ask()
-    storage.record_heartbeat(trial._trial_id)
-    trial.set_user_attr("worker", "another-host:1:1")
-    assert fail_lost_trials(study) == 1
-    assert is_external(study.trials[0])
-
-
-def test_living_and_unknown_workers_keep_their_trials(url: str) -> None:
-    study = optuna.create_study(storage=open_storage(url), study_name="s")
-    claim(study.ask())
-    study.ask()
-    study.ask().set_user_attr("worker", "another-host:1:1")
-    assert fail_lost_trials(study) == 0
-    assert [t.state for t in study.trials] == [TrialState.RUNNING] * 3
-
-
 def test_own_running_trials_are_failed_and_those_of_others_left(url: str) -> None:
     study = optuna.create_study(storage=open_storage(url), study_name="s")
     claim(study.ask())
@@ -116,14 +69,6 @@ def test_own_running_trials_are_failed_and_those_of_others_left(url: str) -> Non
     fail_own_trials(study)
     assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.RUNNING]
     assert is_external(study.trials[0])
-
-
-def test_process_that_took_over_the_number_of_a_dead_one_is_another_worker() -> None:
-    machine, pid, started = worker_id(os.getpid()).split(":")
-    assert not is_gone(f"{machine}:{pid}:{started}")
-    assert is_gone(f"{machine}:{pid}:{int(started) - 1}")
-    assert not is_gone(f"elsewhere:{pid}:{int(started) - 1}")
-    assert not is_gone(None)
 
 
 def test_a_trial_that_was_cut_has_run_and_one_that_was_refused_has_not() -> None:

@@ -15,8 +15,7 @@ from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.serving import is_external
-from optuna_scoot.tuning import bookkeeping as trials
-from optuna_scoot.tuning.bookkeeping import WORKER
+from optuna_scoot.tuning import worker_identity
 from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import not_retried
@@ -24,6 +23,7 @@ from optuna_scoot.tuning.loop import run_trials
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.suspicion import ALIKE
+from optuna_scoot.tuning.worker_identity import WORKER
 from tests.optuna_scoot.tuning.notes import Notes
 from tests.optuna_scoot.tuning.studies import enqueue_default
 
@@ -286,6 +286,6 @@ def test_crashes_of_one_machine_are_taken_back_though_another_tries_again(
     with pytest.raises(ExternalFailure):
         run_without_default(study, Engine(lambda n, x: crash(DISK.format(n))), 6)
     assert len(taught(study)) == ALIKE - 1
-    monkeypatch.setattr(trials, "_machine", lambda: "another")
+    monkeypatch.setattr(worker_identity, "_machine", lambda: "another")
     run_without_default(study, Engine(lambda n, x: None), 6)
     assert taught(study) == []

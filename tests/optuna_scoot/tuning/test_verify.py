@@ -224,7 +224,7 @@ def test_another_process_is_not_joined() -> None:
     study = tuned(task, 16)
     verify(task, study, orders=3)
     other = optuna.load_study(study_name="s-verify", storage=study._storage)
-    other.ask()
+    other.ask().suggest_int("max_num_seqs", 1, 64)
     with pytest.raises(StoppedError, match="another process"):
         verify(task, study, orders=4)
 

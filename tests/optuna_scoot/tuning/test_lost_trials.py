@@ -1,0 +1,136 @@
+"""Trials whose worker is gone, and those whose worker only seems to be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from objectives.serving import is_external
+from optuna_scoot.tuning.lost_trials import WATCHED_SECONDS
+from optuna_scoot.tuning.lost_trials import LostTrials
+from optuna_scoot.tuning.storage import open_storage
+from optuna_scoot.tuning.worker_storage import WorkerStorage
+
+
+DIE_AFTER = """
+import os, sys, optuna
+from optuna_scoot.tuning.storage import open_storage
+class Dying(optuna.samplers.RandomSampler):
+    def before_trial(self, study, trial):
+        if sys.argv[2] == "in the sampler":
+            os.kill(os.getpid(), 9)
+storage = open_storage(sys.argv[1])
+study = optuna.load_study(study_name="s", storage=storage, sampler=Dying())
+study.ask()
+os.kill(os.getpid(), 9)
+"""
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> WorkerStorage:
+    return open_storage(f"sqlite:///{tmp_path}/scoot.db")
+
+
+@pytest.mark.parametrize("where", ["in the sampler", "in the objective"])
+def test_the_trial_of_a_killed_process_is_failed_at_once(
+    storage: WorkerStorage, where: str
+) -> None:
+    study = optuna.create_study(storage=storage, study_name="s")
+    words = [sys.executable, "-c", DIE_AFTER, storage.url, where]
+    assert subprocess.run(words, check=False, timeout=120).returncode == -9
+    assert study.trials[0].state == TrialState.RUNNING
+    lost = LostTrials(study)
+    assert [trial.number for trial in lost.fail()] == [0]
+    trial = study.trials[0]
+    assert is_external(trial)
+    assert trial.user_attrs["external_reason"] == "worker_lost"
+    assert lost.fail() == []
+
+
+def asked_elsewhere(study: optuna.Study, storage: WorkerStorage) -> None:
+    """A trial of another machine that has told of itself once, too long ago."""
+    trial = study.ask()
+    trial.set_user_attr("worker", "another-host:1:1")
+    storage.record_heartbeat(trial._trial_id)
+    storage.grace_period = -1  # any heartbeat is too old
+
+
+def test_a_worker_without_heartbeats_loses_its_trial_after_it_was_watched(
+    storage: WorkerStorage,
+) -> None:
+    study = optuna.create_study(storage=storage, study_name="s")
+    clock = Clock()
+    lost = LostTrials(study, clock)
+    asked_elsewhere(study, storage)
+    assert lost.fail() == []
+    assert lost.any_suspected
+    clock.now = WATCHED_SECONDS - 1
+    assert lost.fail() == []
+    clock.now = WATCHED_SECONDS
+    assert [trial.number for trial in lost.fail()] == [0]
+    assert not lost.any_suspected
+    assert is_external(study.trials[0])
+
+
+def test_a_worker_that_goes_on_while_it_is_watched_keeps_its_trial(
+    storage: WorkerStorage,
+) -> None:
+    study = optuna.create_study(storage=storage, study_name="s")
+    clock = Clock()
+    lost = LostTrials(study, clock)
+    asked_elsewhere(study, storage)
+    assert lost.fail() == []
+    storage.grace_period = 60  # as if a heartbeat had come after an outage
+    clock.now = WATCHED_SECONDS
+    assert lost.fail() == []
+    assert not lost.any_suspected
+    storage.grace_period = -1  # a second outage begins a second watch
+    clock.now += 1
+    assert lost.fail() == []
+    clock.now += WATCHED_SECONDS - 1
+    assert lost.fail() == []
+    assert study.trials[0].state == TrialState.RUNNING
+
+
+def test_one_that_nobody_has_begun_is_lost_after_it_was_watched(storage: WorkerStorage) -> None:
+    # As where a process ended between two steps.
+    study = optuna.create_study(storage=storage, study_name="s")
+    study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+    clock = Clock()
+    lost = LostTrials(study, clock)
+    assert lost.fail() == []
+    clock.now = WATCHED_SECONDS
+    assert [trial.number for trial in lost.fail()] == [0]
+
+
+def test_living_and_unknown_workers_keep_their_trials(storage: WorkerStorage) -> None:
+    study = optuna.create_study(storage=storage, study_name="s")
+    clock = Clock()
+    lost = LostTrials(study, clock)
+    study.ask()  # ours
+    study.ask().set_user_attr("worker", "another-host:1:1")
+    foreign = optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        params={"x": 1.0},
+        distributions={"x": optuna.distributions.FloatDistribution(0, 1)},
+    )
+    study.add_trial(foreign)
+    for now in (0.0, 10 * WATCHED_SECONDS):
+        clock.now = now
+        assert lost.fail() == []
+    assert [t.state for t in study.trials] == [TrialState.RUNNING] * 3

@@ -1,0 +1,178 @@
+"""Several workers on one database, and what they survive: real processes, a real PostgreSQL.
+
+The trials are trivial: what is looked at is which are made, and what is stored of them.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from objectives.serving import is_external
+from optuna_scoot.tuning.bookkeeping import counts
+from optuna_scoot.tuning.lost_trials import WORKER_LOST
+from tests.postgres import Postgres
+
+
+WORKER = """
+import sys, time
+import optuna
+from optuna_scoot.tuning.bookkeeping import enqueue_wanted
+from optuna_scoot.tuning.loop import run_trials
+from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.storage import open_storage, open_study
+from objectives.serving import DEFAULT_CONFIGURATION, is_external
+
+url, n_trials, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+
+
+class Told(Observer):
+    def note(self, line):
+        print(line, flush=True)
+
+    def trial_began(self, number):
+        print("began", number, flush=True)
+
+
+def objective(trial):
+    value = trial.suggest_float("x", 0.0, 1.0)
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        trial.set_user_attr("at", time.monotonic())
+        time.sleep(0.05)
+    return value
+
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+observer = Told()
+storage = open_storage(url)
+storage.note = observer.note
+study = open_study(storage, "s", ["minimize"], optuna.samplers.RandomSampler())
+marked = [t for t in study.trials if t.user_attrs.get(DEFAULT_CONFIGURATION)]
+if all(map(is_external, marked)):
+    study.enqueue_trial({"x": 0.5}, user_attrs={DEFAULT_CONFIGURATION: True})
+enqueue_wanted(study, [{"x": 0.25}], {"x": 0.5})
+run_trials(study, objective, n_trials, observer)
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with tempfile.TemporaryDirectory(prefix="postgres") as folder:
+        Path(folder).chmod(0o755)  # the server is another user's where root runs the tests
+        found = Postgres.make(Path(folder) / "data")
+        yield found
+        found.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/scoot.db"
+    server: Postgres = request.getfixturevalue("server")
+    return server.new_database(tmp_path.name)
+
+
+def start(url: str, n_trials: int, seconds: float = 0.0) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", WORKER, url, str(n_trials), str(seconds)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    """Wait until a worker has said something."""
+    assert process.stdout is not None
+    for said in process.stdout:
+        if line in said:
+            return
+    raise AssertionError(process.communicate()[1])
+
+
+def ended_well(*processes: subprocess.Popen[str]) -> str:
+    """Wait for workers, of which none may complain, and return what they said."""
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [p.returncode for p in processes] == [0] * len(processes), outputs
+    assert "Traceback" not in "".join(err for _, err in outputs)
+    return "".join(out for out, _ in outputs)
+
+
+def trials_of(url: str) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="s", storage=url).trials
+
+
+def test_any_number_of_workers_makes_exactly_the_trials_and_one_default(url: str) -> None:
+    ended_well(*(start(url, 7) for _ in range(5)))
+    trials = trials_of(url)
+    counted = [t for t in trials if counts(t)]
+    assert [t.state for t in counted] == [TrialState.COMPLETE] * 7
+    assert Counter(t.params["x"] for t in counted)[0.5] == 1  # the default
+    assert Counter(t.params["x"] for t in counted)[0.25] == 1  # what was enqueued
+    assert all(is_external(t) and not t.params for t in trials if t not in counted)
+
+
+def test_what_was_lost_with_its_worker_is_made_up_for_and_the_default_runs_again(
+    url: str,
+) -> None:
+    first = start(url, 3, seconds=60.0)
+    wait_for(first, "began 0")
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    said = ended_well(start(url, 3))
+    assert "1 trials were lost with their workers; they do not count" in said
+    trials = trials_of(url)
+    assert trials[0].user_attrs["external_reason"] == WORKER_LOST
+    counted = [t for t in trials if counts(t)]
+    assert len(counted) == 3
+    by_start = sorted(counted, key=lambda t: str(t.datetime_start))
+    assert by_start[0].params["x"] == 0.5 or by_start[1].params["x"] == 0.5
+    assert sum(t.params["x"] == 0.5 for t in counted) == 1
+
+
+def restart(server: Postgres) -> None:
+    server.stop()
+    time.sleep(3.0)
+    server.start()
+
+
+@pytest.mark.parametrize("fault", [Postgres.drop_connections, restart])
+def test_an_outage_loses_no_measurement(
+    server: Postgres, tmp_path: Path, fault: Callable[[Postgres], None]
+) -> None:
+    url = server.new_database(tmp_path.name)
+    workers = [start(url, 4, seconds=2.0) for _ in range(2)]
+    wait_for(workers[0], "began")
+    wait_for(workers[1], "began")
+    fault(server)
+    said = ended_well(*workers)
+    trials = trials_of(url)
+    assert [t.state for t in trials if not is_external(t)] == [TrialState.COMPLETE] * 4
+    assert all(t.values == [t.params["x"]] for t in trials if not is_external(t))
+    assert "lost with" not in said
+    if fault is restart:
+        assert "the storage does not answer: waiting for it" in said
+        assert "the storage answers again" in said
+
+
+def test_a_worker_whose_trial_was_taken_for_lost_goes_on_with_the_next(url: str) -> None:
+    worker = start(url, 3, seconds=2.0)
+    wait_for(worker, "began 0")
+    study = optuna.load_study(study_name="s", storage=url)
+    storage = study._storage
+    trial_id = study.trials[0]._trial_id
+    storage.set_trial_user_attr(trial_id, "failure_is_external", True)
+    storage.set_trial_user_attr(trial_id, "external_reason", WORKER_LOST)
+    storage.set_trial_state_values(trial_id, TrialState.FAIL)
+    said = ended_well(worker)
+    assert "trial 0 was taken for lost while this machine did not answer" in said
+    assert sum(counts(t) for t in trials_of(url)) == 3
