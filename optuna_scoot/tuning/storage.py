@@ -1,9 +1,8 @@
-"""Open the storage and the study; see that what it holds can be compared with what follows."""
+"""Open the storage and the study."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import warnings
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
@@ -29,11 +27,8 @@ from optuna_scoot.tuning.result_files import check_room
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.study import Study
-
-    from optuna_scoot.tuning.task import TuningTask
 
 
 HEARTBEAT_SECONDS = 10
@@ -187,14 +182,23 @@ def open_study(
         sampler=sampler,
         load_if_exists=True,
     )
+    check_directions(study, directions)
+    return study
+
+
+def check_directions(study: Study, directions: Sequence[str]) -> None:
+    """Refuse a study with other objectives.
+
+    Raises:
+        InputError: It is to minimise or maximise something else than these.
+    """
     found = [direction.name.lower() for direction in study.directions]
     if found != list(directions):
         raise InputError(
-            f"study {name!r} exists and has other objectives"
+            f"study {study.study_name!r} exists and has other objectives"
             f" ({', '.join(found)} instead of {', '.join(directions)});"
             " give another name with `study_name`"
         )
-    return study
 
 
 def load_study(url: str, name: str | None = None) -> Study:
@@ -228,41 +232,3 @@ def load_study(url: str, name: str | None = None) -> Study:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         raise InputError(missing) from None
-
-
-def check_comparable(study: Study, task: TuningTask) -> None:
-    """Refuse a study whose trials cannot be compared with further ones.
-
-    Raises:
-        InputError: The study was tuned with another engine, load or set of arguments, or has
-            other choices for a parameter.
-    """
-    parameters = task.objective.space.parameters
-    for trial in study.get_trials(deepcopy=False):
-        for name in trial.distributions.keys() & parameters.keys():
-            _check_distribution(study, trial.distributions[name], parameters[name], name)
-    wanted = json.loads(json.dumps(dict(task.settings)))
-    found = study.user_attrs.get(SETTINGS)
-    if found is None:
-        study.set_user_attr(SETTINGS, wanted)
-        return
-    names = dict.fromkeys([*found, *wanted])
-    changed = [name for name in names if found.get(name) != wanted.get(name)]
-    if changed:
-        changes = ", ".join(f"{n} {found.get(n)} then, {wanted.get(n)} now" for n in changed)
-        raise InputError(
-            f"study {study.study_name!r} was tuned differently ({changes}):"
-            " its trials could not be compared; give another name with `study_name`"
-        )
-
-
-def _check_distribution(
-    study: Study, found: BaseDistribution, wanted: BaseDistribution, name: str
-) -> None:
-    try:
-        check_distribution_compatibility(found, wanted)
-    except ValueError:
-        raise InputError(
-            f"study {study.study_name!r} has other choices for {name} ({found}"
-            f" then, {wanted} now); give another name with `study_name`"
-        ) from None

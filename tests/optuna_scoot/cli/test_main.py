@@ -262,6 +262,22 @@ def test_study_of_another_space_is_refused(capsys: pytest.CaptureFixture[str]) -
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["tune", "verify"])
+def test_study_of_somebody_elses_is_one_line_and_nothing_is_written(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = optuna.create_study(
+        directions=["minimize"] * 2, study_name="s", storage="sqlite:///scoot.db"
+    )
+    study.optimize(lambda trial: (trial.suggest_int("foo", 0, 9), 1.0), n_trials=3)
+    assert run([command, "--engine", "simulated", "--duration", "5", "--study", "s"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "study 's' is of something else: its trial 0 has foo" in line
+    assert line.endswith("give another name with --study")
+    assert [path.name for path in Path().iterdir()] == ["scoot.db"]
+    assert optuna.get_all_study_names("sqlite:///scoot.db") == ["s"]
+
+
 def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SIMULATED, "--trials", "4", "--objective", "throughput", "--sampler", "random"]
     assert run(arguments) == 0
