@@ -14,13 +14,18 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from sqlalchemy.engine import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
+from objectives.redaction import MASK
+from objectives.redaction import hide
+from objectives.redaction import is_secret
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
+from optuna_scoot.tuning.private_files import make_private
 from optuna_scoot.tuning.result_files import check_room
 
 
@@ -51,12 +56,29 @@ def mask_url(url: str) -> str:
         >>> mask_url("postgresql://me:secret@host/db?sslpassword=s")
         'postgresql://me:***@host/db'
     """
+    parsed = _parsed(url)
+    if parsed is not None and not _has_stray_at(parsed):
+        return parsed.set(query={}).render_as_string(hide_password=True)
+    # Not a URL, or one read wrongly: all that stands before the last @ may be a password.
+    scheme = re.match(r"([\w+.-]+://)?", url)[0]  # type: ignore[index]
+    users, at, place = url[len(scheme) :].rpartition("@")
+    if "?" in users:  # the last @ may as well stand in a query
+        return f"{scheme}{MASK}"
+    return f"{scheme}{MASK + at if at else ''}{place.partition('?')[0]}"
+
+
+def _parsed(url: str) -> URL | None:
+    """Return a URL in its parts, None where it is none."""
     try:
-        parsed = make_url(url)
+        return make_url(url)
     except (ArgumentError, ValueError):  # ValueError: the port is not a number
-        # Not a URL: what stands before an @ may still be a password.
-        return re.sub(r"(//)?[^/@]*@", r"\1***@", url.partition("?")[0])
-    return parsed.set(query={}).render_as_string(hide_password=True)
+        return None
+
+
+def _has_stray_at(url: URL) -> bool:
+    """Return whether a password seems to hold a bare @, so that its end was taken for the host."""
+    after_password = f"{url.host}{url.database}" if url.password else f"{url.host}"
+    return "@" in after_password
 
 
 def check_storage(url: str) -> None:
@@ -65,21 +87,36 @@ def check_storage(url: str) -> None:
     Raises:
         InputError: The URL is no URL, or names a file where none can be.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise InputError(f"storage {mask_url(url)}: not a storage URL; use {EXAMPLES}") from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+    parsed = _parsed(url)
+    if parsed is None or _has_stray_at(parsed):
+        raise InputError(f"storage {mask_url(url)}: {_what_is_wrong(url)}")
+    if (file := _sqlite_file(url)) is None:
         return
-    if parsed.database.startswith((":", "file:")):
-        return
-    folder = Path(parsed.database).absolute().parent
+    folder = file.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(
             f"storage {mask_url(url)}: unable to open database file: no files can be made in"
             f" {folder}"
         )
     check_room(folder, f"storage {mask_url(url)}")
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database, None where there is none."""
+    parsed = _parsed(url)
+    if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return None if parsed.database.startswith((":", "file:")) else Path(parsed.database)
+
+
+def _what_is_wrong(url: str) -> str:
+    """Return why this is no storage URL."""
+    if "@" in url:
+        return (
+            f"not a storage URL; use {EXAMPLES}; in its password @ is written as %40, : as %3A and"
+            " / as %2F"
+        )
+    return f"not a storage URL; use {EXAMPLES}"
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:
@@ -95,6 +132,8 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     shown = mask_url(url)
     if url in ("sqlite://", "sqlite:///:memory:"):
         raise InputError(f"storage {shown} keeps nothing after the command; use {EXAMPLES}")
+    if (file := _sqlite_file(url)) is not None:
+        make_private(file)
     connect_args = {"timeout": SQLITE_BUSY_SECONDS} if url.startswith("sqlite") else {}
     try:
         with warnings.catch_warnings():
@@ -108,7 +147,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     except NoSuchModuleError:
         raise InputError(f"storage {shown}: no such kind of database; use {EXAMPLES}") from None
     except (ArgumentError, ValueError):
-        raise InputError(f"storage {shown}: not a storage URL; use {EXAMPLES}") from None
+        raise InputError(f"storage {shown}: {_what_is_wrong(url)}") from None
     except ImportError:
         raise InputError(
             f"storage {shown}: its driver is not installed;"
@@ -124,11 +163,19 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
 
 
 def database_message(error: Exception, url: str | None) -> str:
-    """Return what the database driver says, on one line and without the URL's password."""
+    """Return what the database driver says, on one line and without the URL's passwords."""
     cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
     message = " ".join(str(cause if cause is not None else error).split())
-    password = None if url is None else make_url(url).password
-    return message.replace(str(password), "***") if password else message
+    return hide(message, _secrets_of(url))
+
+
+def _secrets_of(url: str | None) -> set[str]:
+    """Return the passwords that a URL holds, as user or in its query."""
+    parsed = None if url is None else _parsed(url)
+    if parsed is None:
+        return set()
+    given = [value for name, value in parsed.normalized_query.items() if is_secret(name)]
+    return {str(parsed.password or ""), *(value for values in given for value in values)}
 
 
 def shown_storage(storage: str | BaseStorage | None) -> str | None:
@@ -215,10 +262,8 @@ def load_study(url: str, name: str | None = None) -> Study:
     named = "" if name is None else f" {name!r}"
     missing = f"there is no study{named} in storage {shown}: tune first"
     check_storage(url)
-    parsed = make_url(url)
-    file = parsed.database or ""
-    is_file = parsed.get_backend_name() == "sqlite" and not file.startswith((":", "file:"))
-    if is_file and not Path(file).is_file():
+    file = _sqlite_file(url)
+    if file is not None and not file.is_file():
         raise InputError(missing)
     storage = open_storage(url)
     if name is None:
