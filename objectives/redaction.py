@@ -46,7 +46,7 @@ _TELLING = tuple(
         r"""(?i)\b(?:[a-z]+-)+(?:key|token|auth|secret): ?(?P<secret>[^\s"',}]+)""",
         r"""(?i)\bauthorization: ?(?:[a-z]+ )?(?P<secret>[^\s"',}]+)""",
         # A password may hold slashes and @ itself; 80/ is a port.
-        r"""://[^/\s:@\[]*:(?!\d+(?:[/?#\s]|$))(?P<secret>[^\s"'<>]+)@""",
+        r"""://[^/\s:\[]*:(?!\d+(?:[/?#\s]|$))(?P<secret>[^\s"'<>]+)@""",
         r"""https?://(?P<secret>[^/\s:@"'<>]+)@""",
     )
 )

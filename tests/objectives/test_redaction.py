@@ -61,6 +61,8 @@ def test_short_secrets_are_hidden_as_words_alone() -> None:
         """config {"auth": "abc123def456", "model": "m"}""",
         "database postgresql://me:abc123@def456@host/db is away",
         "database postgresql://me:abc123/d@ef456@host/db is away",
+        "database postgresql://me@server:abc123def456@host/db is away",
+        "cache redis://:abc123def456@host is away",
         "GET https://abc123def456@host/model failed",
         "GET https://host/model?sig=abc123def456&x=1 failed",
         "connection to 'host=h password=abc123def456 user=me' failed",
