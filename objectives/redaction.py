@@ -50,6 +50,7 @@ _TELLING = tuple(
         r"""https?://(?P<secret>[^/\s:@"'<>]+)@""",
     )
 )
+_SCHEMES = ("bearer", "basic", "digest", "token")  # the last two are words of other meanings, too
 _HEADER = re.compile(r"(?P<name>[A-Za-z][\w-]*): *(?P<value>[^\s/].*)", re.DOTALL)
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
 
@@ -158,6 +159,9 @@ def _masked(words: Sequence[str]) -> tuple[list[str], list[str]]:
     secrets: list[str] = []
     expected = False
     for word in words:
+        if expected and word.lower() in _SCHEMES:
+            shown.append(word)
+            continue
         if expected and not word.startswith("-"):
             shown.append(MASK)
             secrets.append(word)
@@ -196,7 +200,7 @@ def _assignment(word: str) -> tuple[str, str | None]:
 
 def _announces(word: str, name: str, value: str | None) -> bool:
     """Return whether the next word is a secret."""
-    if word.lower() in ("bearer", "basic"):
+    if word.lower() in _SCHEMES[:2]:
         return True
     if value is not None or not word.startswith("-"):
         return word.endswith(":") and is_secret(word[:-1])  # a header in a command for a shell

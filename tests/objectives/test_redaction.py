@@ -151,9 +151,10 @@ def test_shown_command_holds_no_secret(command: str) -> None:
 
 def test_secrets_within_a_word_are_known_wherever_they_come_back() -> None:
     words = ["x", "--proxy=http://me:very@secret@host", "-HX-Api-Key: others3cret"]
+    words += ["-H", "Authorization: Digest fourth-secret"]
     found = secrets_in({"HTTPS_PROXY": "http://me:third-secret@proxy"}, words)
-    said = hide("no very@secret, others3cret, third-secret", found)
-    assert said == "no ***, ***, ***"
+    said = hide("Digest: very@secret, others3cret, third-secret, fourth-secret", found)
+    assert said == "Digest: ***, ***, ***, ***"
 
 
 def test_shown_command_without_secrets_can_be_pasted() -> None:
