@@ -20,24 +20,45 @@ from urllib.parse import quote_plus
 MASK = "***"
 SHORTEST = 6  # shorter values are hidden only where they stand alone as a word
 _KNOWN_VARIABLES = ("VLLM_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+# The last word of a name, or how it ends: PGPASSWORD. Engines let --api-key be cut to --api-k.
 _SECRET_NAME = re.compile(
-    r"(^|[_.])(api_?keys?|keys?|token|secrets?|password|passwd|passphrase|credentials?)$"
+    r"((^|[_.])(keys?|auth|authorization|pass|pwd|cookies?|jwt|dsn|sig|signature)"
+    r"|(api|access|secret|private)_?keys?|token|secrets?|password|passwd|passphrase|credentials?"
+    r"|^api_ke?|^hf_t(o(ke?)?)?)(_?\d+)?$"
 )
+_NO_SECRETS = ("PWD",)  # the folder that a shell is in
 # What an HTTP header carries unchanged: visible ASCII, with blanks only inside.
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-# What looks like a secret, whoever shows it: tokens, and passwords within URLs.
-_TELLING = (
-    (re.compile(r"\b(hf_|sk-)[\w-]{16,}"), MASK),
-    (re.compile(r"(?i)\b(bearer|basic) (?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"""(["']\w*(?:key|token|secret|password)["']: ?["'])[^"']+"""), rf"\1{MASK}"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{MASK}@"),
+_NAMES = (
+    "passw(?:or)?d|passphrase|pwd|secret|token|credentials?|auth|(?:api|access|private)[-_]?key"
 )
+# What looks like a secret, whoever shows it: tokens, assignments, headers, users within URLs.
+_TELLING = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\b(?P<secret>(hf_|sk-|gh[opsru]_|github_pat_|glpat-|nvapi-|xox[a-z]-)[\w-]{16,})",
+        r"\b(?P<secret>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)",
+        r"(?i)\b(bearer|basic) (?=\S*\d)(?P<secret>[\w.~+/=-]{8,})",
+        rf"""(?i)["'][\w.-]*(?:{_NAMES}|key|authorization)\\?["']: ?\\?["'](?P<secret>[^"'\\]+)""",
+        rf"(?i)(?<![\w.-])[\w.-]*(?:{_NAMES})=(?!(?:None|True|False|null|\d{{1,5}})\b)"
+        r"""(?P<secret>"[^"]*"|'[^']*'|[^\s"',;&)\]}]+)""",
+        r"""(?i)[?&](?:key|sig|signature)=(?P<secret>[^\s&"']+)""",
+        r"""(?i)\b(?:[a-z]+-)+(?:key|token|auth|secret): ?(?P<secret>[^\s"',}]+)""",
+        r"""(?i)\bauthorization: ?(?:[a-z]+ )?(?P<secret>[^\s"',}]+)""",
+        # A password may hold slashes and @ itself; 80/ is a port.
+        r"""://[^/\s:\[]*:(?!\d+(?:[/?#\s]|$))(?P<secret>[^\s"'<>]+)@""",
+        r"""https?://(?P<secret>[^/\s:@"'<>]+)@""",
+    )
+)
+_SCHEMES = ("bearer", "basic", "digest", "token")  # the last two are words of other meanings, too
+_HEADER = re.compile(r"(?P<name>[A-Za-z][\w-]*): *(?P<value>[^\s/].*)", re.DOTALL)
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
 
 
 def is_secret(name: str) -> bool:
     """Return whether the value of an argument or environment variable must not be shown."""
-    return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("-", "_")
+    return name not in _NO_SECRETS and _SECRET_NAME.search(words) is not None
 
 
 def fits_header(value: str) -> bool:
@@ -61,7 +82,8 @@ def secrets_in(
         if is_secret(name) and (len(value.strip()) >= SHORTEST or name in _KNOWN_VARIABLES)
     }
     _, in_words = _masked(words)
-    return frozenset(found | set(in_words))
+    told = (secret for text in (*(variables or {}).values(), *words) for secret in _told(text))
+    return frozenset({*found, *in_words, *(s for s in told if len(s) >= SHORTEST)})
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
@@ -76,9 +98,21 @@ def hide(text: str, secrets: Iterable[str]) -> str:
         escaped = re.escape(form)
         pattern = escaped if len(form) >= SHORTEST else rf"(?<!\w){escaped}(?!\w)"
         text = re.sub(pattern, MASK, text, flags=re.IGNORECASE if "%" in form else 0)
-    for telling, mask in _TELLING:
-        text = telling.sub(mask, text)
+    for telling in _TELLING:
+        text = telling.sub(_without_secret, text)
     return text
+
+
+def _told(text: str) -> list[str]:
+    """Return what looks like a secret in a text."""
+    found = [match["secret"] for telling in _TELLING for match in telling.finditer(text)]
+    # A bare @ in a password is where others end it, and take the rest for the host.
+    return [part for secret in found for part in (secret, *secret.split("@"))]
+
+
+def _without_secret(match: re.Match[str]) -> str:
+    begin, end = (at - match.start() for at in match.span("secret"))
+    return match[0][:begin] + MASK + match[0][end:]
 
 
 def without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +159,9 @@ def _masked(words: Sequence[str]) -> tuple[list[str], list[str]]:
     secrets: list[str] = []
     expected = False
     for word in words:
+        if expected and word.lower() in _SCHEMES:
+            shown.append(word)
+            continue
         if expected and not word.startswith("-"):
             shown.append(MASK)
             secrets.append(word)
@@ -132,6 +169,8 @@ def _masked(words: Sequence[str]) -> tuple[list[str], list[str]]:
             continue
         name, value = _assignment(word)
         expected = _announces(word, name, value)
+        if (header := _HEADER.fullmatch(word)) and is_secret(header["name"]):
+            name, value = header["name"], header["value"]
         inner_shown, inner_secrets = _masked(_inner_words(word))
         if is_secret(name) and value:
             shown.append(word[: len(word) - len(value)] + MASK)
@@ -161,9 +200,11 @@ def _assignment(word: str) -> tuple[str, str | None]:
 
 def _announces(word: str, name: str, value: str | None) -> bool:
     """Return whether the next word is a secret."""
-    return word.lower() in ("bearer", "basic") or (
-        value is None and word.startswith("-") and is_secret(name)
-    )
+    if word.lower() in _SCHEMES[:2]:
+        return True
+    if value is not None or not word.startswith("-"):
+        return word.endswith(":") and is_secret(word[:-1])  # a header in a command for a shell
+    return is_secret(name)
 
 
 def _inner_words(word: str) -> list[str]:

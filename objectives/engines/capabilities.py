@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -25,6 +24,7 @@ from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.command import interpreter_of
 from objectives.engines.command import option
+from objectives.engines.environment import inherited
 from objectives.engines.failures import DETAIL_CHARACTERS
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
@@ -97,7 +97,7 @@ def _ask(
     env: tuple[tuple[str, str], ...],
 ) -> EngineCapabilities:
     interpreter = interpreter_of(command)
-    environment = {**os.environ, **dict(env)}
+    environment = {**inherited(), **dict(env)}
     if interpreter is None:
         return _from_help(command, environment)
     try:
@@ -156,7 +156,8 @@ def _run(words: list[str], env: dict[str, str]) -> str:
     except subprocess.TimeoutExpired:
         raise ExternalFailure(
             ExternalReason.ENGINE_MISSING,
-            f"no answer within {PROBE_TIMEOUT_SECONDS:.0f} s: {redact(words)}",
+            f"no answer within {PROBE_TIMEOUT_SECONDS:.0f} s: "
+            f"{hide(redact(words), secrets_in(env, words))}",
         ) from None
     text = done.stdout.decode(errors="replace")
     if done.returncode != 0:

@@ -214,7 +214,7 @@ def check_command(words: Sequence[str]) -> None:
             TLS. The message does not show the key.
     """
     for word in words:
-        if re.search(r"(^|\s)--api[-_]key\b|(^|[\s=e])VLLM_API_KEY=", word):
+        if re.search(r"(^|\s)--api[-_]k(ey?)?\b|(^|[\s=e])VLLM_API_KEY=", word):
             raise EngineArgumentError(
                 "the engine's command holds its API key, which the load generator needs too and "
                 "every user of the machine can read: leave it out, and set VLLM_API_KEY in the "

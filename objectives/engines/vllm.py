@@ -13,7 +13,6 @@ what was started, and no cache is warmer than in production.
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import time
 import uuid
@@ -45,6 +44,7 @@ from objectives.engines.command import split_secrets
 from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
 from objectives.engines.containers import run_options
+from objectives.engines.environment import inherited
 from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.prompt_check import check_counts
@@ -91,7 +91,8 @@ class VllmEngine:
             on, as ``docker run --rm --init --network host`` does.
         engine_args: Options for every trial, named with underscores; none that is tuned. Secrets
             among them (``api_key``, ``hf_token``) reach the engine by its environment.
-        env: Environment variables for the engine, over this process's own.
+        env: Environment variables for the engine, over this process's own, of which it does not
+            inherit those that hold a database's URL or password.
         tokenizer: Where the model's tokenizer is, on this machine or on the hub; by default what
             the engine takes, with its revision and token. A folder of a container is looked for
             where its mounts say.
@@ -196,7 +197,7 @@ class VllmEngine:
         """Return the whole environment of the engine, secrets included: never to be shown."""
         # In development mode it tells its configuration, but takes orders of all who reach it.
         telling = {DEVELOPMENT_MODE: "1"} if self.host in LOOPBACK else {}
-        return {**telling, **os.environ, **self._own_environment()}
+        return {**telling, **inherited(), **self._own_environment()}
 
     def _own_environment(self) -> dict[str, str]:
         """Return the variables that the engine gets besides those of this process."""
@@ -206,7 +207,11 @@ class VllmEngine:
 
     def hide_secrets(self, text: str) -> str:
         """Return a text as it may be shown, whoever wrote it."""
-        return hide(text, secrets_in(self.environment(), self.command or ()))
+        return hide(text, self.secrets())
+
+    def secrets(self) -> frozenset[str]:
+        """Return what must not be shown of the engine's environment and command."""
+        return secrets_in(self.environment(), self.command or ())
 
     def prompts(self, workload: Workload) -> tuple[str, ...]:
         """Return the prompts of a workload, made once in a process.
@@ -287,7 +292,7 @@ class VllmEngine:
         begin = time.monotonic()
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            log.touch()
+            log.touch(mode=0o600, exist_ok=False)  # an engine may print anything
         except OSError as error:
             raise ExternalFailure(
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
@@ -376,7 +381,9 @@ class RunningVllm(RunningEngine):
             ExternalFailure: The load could not be generated, or another program answered.
         """
         server, prompts = self._server, self._prompts(workload)
-        limits = dataclasses.replace(self._engine.load, api_key=self.address.api_key)
+        limits = dataclasses.replace(
+            self._engine.load, api_key=self.address.api_key, secrets=self._engine.secrets()
+        )
         try:
             result = loadgen.run(
                 self.address.url,

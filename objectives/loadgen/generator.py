@@ -303,8 +303,9 @@ class _Run:
                         exchange.take(payload, now)
 
     def _clean(self, error: str) -> str:
-        """Make a server's words fit to record: one line, not long, and without the key."""
-        line = " ".join(hide(error, [self.options.api_key or ""]).split())
+        """Make a server's words fit to record: one line, not long, without secrets."""
+        options = self.options
+        line = " ".join(hide(error, {options.api_key or "", *options.secrets}).split())
         return line if len(line) <= _LONGEST_DETAIL else line[:_LONGEST_DETAIL] + " ..."
 
     def _progress(self) -> Progress:

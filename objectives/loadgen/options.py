@@ -27,6 +27,7 @@ class LoadOptions:
         drain_timeout_s: Seconds after the last arrival until requests still running are given up.
         lateness_limit_s: Largest 99th percentile of ``sent - scheduled`` of a sound measurement.
         api_key: Sent as bearer token; never shown, logged or recorded.
+        secrets: What else is left out of a server's words.
         extra_body: Further fields of the request's body.
 
     Raises:
@@ -37,6 +38,7 @@ class LoadOptions:
     drain_timeout_s: float = 300.0
     lateness_limit_s: float = 0.1
     api_key: str | None = field(default=None, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -27,7 +27,8 @@ def curve_table(curve: Curve, limits: Sequence[Limit]) -> Table:
         limits: What they had to keep; each limited metric is a column.
     """
     metrics = list(dict.fromkeys(limit.metric for limit in limits))
-    table = Table(title=f"{curve.name}: {describe_capacity(curve)}", title_justify="left")
+    title = Text(f"{curve.name}: {describe_capacity(curve)}", "table.title")
+    table = Table(title=title, title_justify="left")
     for heading in ("requests/s", "requests", "failed", "within limits"):
         table.add_column(heading, justify="right")
     for metric in metrics:

@@ -10,8 +10,8 @@ import optuna
 from optuna_scoot import tuning
 from optuna_scoot.cli.options import STORAGE
 from optuna_scoot.cli.tune import errors_in_words_of
+from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.result_files import make_output_dir
-from optuna_scoot.tuning.result_files import write_file
 from optuna_scoot.tuning.storage import load_study
 from optuna_scoot.tuning.storage import storage_failures
 

@@ -32,6 +32,7 @@ from optuna_scoot.tuning.simulated import DEFAULT_SERVICE
 
 ENGINES = ("vllm", "simulated")
 OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
+RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,15 @@ def _configuration(text: str, parameter: click.Parameter) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for part in text.split(","):
         name, separator, value = part.partition("=")
+        shown = name.split(maxsplit=1)[0] if name.strip() else name  # what follows may be secret
         if not separator or not name.strip():
             raise click.BadParameter(
-                f"{part!r} is not name=value; several are separated by commas", param=parameter
+                f"{shown!r} is not name=value; several are separated by commas", param=parameter
             )
         try:
             params[name.strip().replace("-", "_")] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise click.BadParameter(f"{part!r} has no plain value", param=parameter) from None
+            raise click.BadParameter(f"{shown!r} has no plain value", param=parameter) from None
     return params
 
 
@@ -160,6 +162,20 @@ def study_name(options: TaskOptions) -> str:
         return f"{what}-{options.objective}"
     goals = [text.replace(" ", "-") for text in (*options.minimize, *options.maximize)]
     return "-".join([what, *goals])
+
+
+def output_folder(options: TaskOptions) -> Path:
+    """Return the folder of results and logs: as given, else one below ``runs``.
+
+    Raises:
+        BadInput: The study's name, which people take from elsewhere, would lead out of ``runs``.
+    """
+    name = study_name(options)
+    if options.output is not None:
+        return options.output
+    if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
+        raise BadInput(f"--study {name}: its results would not be below {RUNS}: give --output")
+    return RUNS / name
 
 
 def check_combination(options: TaskOptions) -> None:

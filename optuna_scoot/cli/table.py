@@ -36,7 +36,7 @@ def report_table(report: Report, title: str) -> Table:
         report: What the study found.
         title: Stands above the table; says what was measured, and whether it was simulated.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title, "table.title"), title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("")
     for metric in report.metrics:

@@ -6,6 +6,7 @@ What happens between is ``optuna_scoot.tuning``.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import warnings
@@ -19,7 +20,9 @@ import click
 import optuna
 
 from objectives.redaction import MASK
+from objectives.redaction import hide
 from objectives.redaction import redact
+from objectives.redaction import secrets_in
 from objectives.redaction import without_secrets
 from optuna_scoot import tuning
 from optuna_scoot.cli.curves import curve_table
@@ -30,6 +33,7 @@ from optuna_scoot.cli.errors import Stopped
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
+from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.progress import LoadWatch
@@ -123,7 +127,7 @@ class _Command:
         self._console = console
         self._watch = LoadWatch()
         self._study_name = study_name(options)
-        self._output = options.output or Path("runs") / self._study_name
+        self._output = output_folder(options)
 
     def run(self, interrupted: threading.Event) -> tuning.TuningResult:
         """Check the options and run the trials that are missing."""
@@ -274,19 +278,22 @@ def make_task(
 
 def public_options(options: TaskOptions) -> dict[str, Any]:
     """Return the options without secrets, fit for a file."""
-    shown = asdict(options)
+    words = shlex.split(options.engine_command or "")
+    secrets = secrets_in(os.environ, words)
+    shown = {name: _shown(value, secrets) for name, value in asdict(options).items()}
     shown["storage"] = mask_url(options.storage)
-    if options.engine_command is not None:
-        shown["engine_command"] = redact(shlex.split(options.engine_command))
-    shown["output"] = None if options.output is None else str(options.output)
-    shown["baseline"] = (
-        str(options.baseline)
-        if isinstance(options.baseline, Path)
-        else without_secrets(options.baseline or {})
-    )
+    if words:
+        shown["engine_command"] = hide(redact(words), secrets)
+    if not isinstance(options.baseline, Path):
+        shown["baseline"] = without_secrets(options.baseline or {})
     public = without_secrets(options.engine_args)
     shown["engine_args"] = {name: public.get(name, MASK) for name in options.engine_args}
     return shown
+
+
+def _shown(value: Any, secrets: frozenset[str]) -> Any:
+    """Return an option's value as a file may hold it."""
+    return hide(str(value), secrets) if isinstance(value, str | Path) else value
 
 
 def in_options_of(command: click.Command, message: str) -> str:

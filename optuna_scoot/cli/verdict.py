@@ -141,7 +141,7 @@ def verdict_table(found: Verification) -> Table:
         found: The baseline, which is the first, and the finalists.
     """
     title = f"{found.task.title}, {found.orders} arrival orders"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title, "table.title"), title_justify="left")
     for name in ("configuration", "metric"):
         table.add_column(name)
     for name in ("worst", "median", "spread", "change [95 %]"):

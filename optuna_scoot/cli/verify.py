@@ -6,7 +6,6 @@ What happens between is ``optuna_scoot.tuning.verify``.
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from optuna_scoot import tuning
 from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import check_combination
+from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import verify_options
 from optuna_scoot.cli.progress import LoadWatch
@@ -46,7 +46,7 @@ def verify(*, orders: int, finalists: int, **values: Any) -> int:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     console = make_console()
     name = study_name(options)
-    output = options.output or Path("runs") / name
+    output = output_folder(options)
     with terminate_like_interrupt() as interrupted, errors_in_words_of(verify):
         check_output_dir(output)
         study = load_study(options.storage, name)

@@ -35,14 +35,20 @@ def read_baseline(baseline: Mapping[str, Any] | str | Path | None) -> dict[str, 
         why = getattr(error, "strerror", None) or "it is not text"
         raise InputError(f"`baseline` {baseline}: {why}") from None
     except yaml.YAMLError as error:
-        why = " ".join(str(error).split())
-        raise InputError(f"`baseline` {baseline}: it is not YAML: {why}") from None
+        raise InputError(f"`baseline` {baseline}: it is not YAML{_where(error)}") from None
     if not isinstance(found, dict) or not found:
         raise InputError(
             f"`baseline` {baseline}: it holds no flags; write one a line, as in"
             " 'max-num-seqs: 128'"
         )
     return _flags(found)
+
+
+def _where(error: yaml.YAMLError) -> str:
+    """Return where the YAML ends to be any, without the line itself, which may hold a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return ""
+    return f": line {error.problem_mark.line + 1}: {error.problem}"
 
 
 def _flags(entries: Mapping[Any, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from typing import Any
@@ -101,7 +102,7 @@ def capacity_picture(curves: Sequence[Curve], limits: Sequence[Limit], title: st
             figure.add_vline(curve.rate, line_color=colour, line_dash="dash")
     figure.update_xaxes(title_text="requests/s", row=len(metrics), col=1)
     figure.update_layout(
-        title=f"{title}<br>dots keep every limit, crosses do not; dashed: the capacity",
+        title=f"{escape(title)}<br>dots keep every limit, crosses do not; dashed: the capacity",
         height=180 + 320 * len(metrics),
     )
     page: str = figure.to_html(include_plotlyjs=True)

@@ -30,8 +30,8 @@ def export(study: Study, number: int) -> str:
         number: The trial's.
 
     Raises:
-        InputError: There is no such trial, it has no values, or the study does not say what its
-            engine is served with.
+        InputError: There is no such trial, it has no values or is of something else, or the study
+            does not say what its engine is served with.
     """
     serving = Serving.load(study)
     found = [t for t in study.get_trials(deepcopy=False) if t.number == number]
@@ -42,6 +42,9 @@ def export(study: Study, number: int) -> str:
         why = trial.user_attrs.get(CRASH_REASON) or trial.user_attrs.get(ENDED_EARLY)
         why = why or f"its state is {trial.state.name}"
         raise InputError(f"`trial` {number}: it has no values ({why}); take one that completed")
+    if foreign := trial.params.keys() - serving.default.keys():
+        names = ", ".join(sorted(foreign))
+        raise InputError(f"`trial` {number}: it has {names}, which the study does not tune")
     return serving.yaml({**serving.default, **trial.params}, _heading(study, trial))
 
 

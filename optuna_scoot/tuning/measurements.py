@@ -28,6 +28,8 @@ from optuna_scoot.tuning.bookkeeping import ORDER
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import not_retried
+from optuna_scoot.tuning.comparable import adopt
+from optuna_scoot.tuning.comparable import check_comparable
 from optuna_scoot.tuning.demands import constrained
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
@@ -44,10 +46,8 @@ from optuna_scoot.tuning.report import study_metrics
 from optuna_scoot.tuning.rounds import Rounds
 from optuna_scoot.tuning.rounds import find_measurement
 from optuna_scoot.tuning.run import ended_by
-from optuna_scoot.tuning.serving_config import Serving
 from optuna_scoot.tuning.simplify import simplify
 from optuna_scoot.tuning.storage import MEASUREMENTS
-from optuna_scoot.tuning.storage import check_comparable
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import storage_failures
 from optuna_scoot.tuning.task import input_errors
@@ -125,9 +125,7 @@ def verify(
             task.objective.directions,
             optuna.samplers.RandomSampler(seed=SAMPLER_SEED),
         )
-        task.objective.prepare(measurements)
-        check_comparable(measurements, task)
-        Serving.of(task).store(measurements)
+        adopt(measurements, task, measurements=True)
         rounds = Rounds(study, measurements, known, plan, orders)
         taken = n_taken(measurements.get_trials(deepcopy=False))
         observer.run_began(measurements, taken + rounds.n_left, known)

@@ -13,6 +13,7 @@ from optuna_scoot.tuning.curves import PICTURE_FILE
 from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
 from optuna_scoot.tuning.curves import capacity_picture
+from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.report import Report
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result_files import BEST_FILE
@@ -21,7 +22,6 @@ from optuna_scoot.tuning.result_files import TRIALS_FILE
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
-from optuna_scoot.tuning.result_files import write_file
 from optuna_scoot.tuning.serving_config import Serving
 
 

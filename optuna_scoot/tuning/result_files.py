@@ -1,7 +1,4 @@
-"""Write what a study found: ``result.json``, ``trials.csv``.
-
-A file is written next to its place and then renamed, so that nobody reads half of one.
-"""
+"""What a study found as ``result.json`` and ``trials.csv``, and the folder that they go to."""
 
 from __future__ import annotations
 
@@ -194,19 +191,3 @@ def _plain_attrs(trial: FrozenTrial) -> dict[str, Any]:
 
 def _ordered_keys(mappings: Any) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
-
-
-def write_file(directory: Path, name: str, text: str) -> Path:
-    """Write a file so that it is either the old one or the whole new one.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    target = directory / name
-    partial = directory / f".{name}.{os.getpid()}"
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        raise InputError(f"{target}: {error.strerror or error}") from None
-    return target

@@ -17,6 +17,7 @@ from objectives.engines.base import ExternalReason
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.bookkeeping import enqueue_wanted
 from optuna_scoot.tuning.bookkeeping import not_retried
+from optuna_scoot.tuning.comparable import adopt
 from optuna_scoot.tuning.convergence import IN_A_ROW
 from optuna_scoot.tuning.convergence import LEAST_SHARE
 from optuna_scoot.tuning.convergence import has_converged
@@ -34,8 +35,6 @@ from optuna_scoot.tuning.pace import TimeBudget
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result import TuningResult
 from optuna_scoot.tuning.samplers import make_sampler
-from optuna_scoot.tuning.serving_config import Serving
-from optuna_scoot.tuning.storage import check_comparable
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.storage import open_study
@@ -134,9 +133,7 @@ def tune(
             task.objective.directions,
             chosen,
         )
-        task.objective.prepare(study)
-        check_comparable(study, task)
-        Serving.of(task).store(study)
+        adopt(study, task)
         options = {
             "trials": n_trials,
             "max_hours": max_hours,

@@ -1,9 +1,8 @@
-"""Open the storage and the study; see that what it holds can be compared with what follows."""
+"""Open the storage and the study."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import re
@@ -14,18 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from sqlalchemy.engine import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
+from objectives.redaction import MASK
+from objectives.redaction import hide
+from objectives.redaction import is_secret
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
+from optuna_scoot.tuning.private_files import make_private
 from optuna_scoot.tuning.result_files import check_room
 from optuna_scoot.tuning.worker_storage import WorkerStorage
 from optuna_scoot.tuning.worker_storage import has_broken
@@ -34,11 +37,8 @@ from optuna_scoot.tuning.worker_storage import has_broken
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.study import Study
-
-    from optuna_scoot.tuning.task import TuningTask
 
 
 HEARTBEAT_SECONDS = 10
@@ -63,12 +63,29 @@ def mask_url(url: str) -> str:
         >>> mask_url("postgresql://me:secret@host/db?sslpassword=s")
         'postgresql://me:***@host/db'
     """
+    parsed = _parsed(url)
+    if parsed is not None and not _has_stray_at(parsed):
+        return parsed.set(query={}).render_as_string(hide_password=True)
+    # Not a URL, or one read wrongly: all that stands before the last @ may be a password.
+    scheme = re.match(r"([\w+.-]+://)?", url)[0]  # type: ignore[index]
+    users, at, place = url[len(scheme) :].rpartition("@")
+    if "?" in users:  # the last @ may as well stand in a query
+        return f"{scheme}{MASK}"
+    return f"{scheme}{MASK + at if at else ''}{place.partition('?')[0]}"
+
+
+def _parsed(url: str) -> URL | None:
+    """Return a URL in its parts, None where it is none."""
     try:
-        parsed = make_url(url)
+        return make_url(url)
     except (ArgumentError, ValueError):  # ValueError: the port is not a number
-        # Not a URL: what stands before an @ may still be a password.
-        return re.sub(r"(//)?[^/@]*@", r"\1***@", url.partition("?")[0])
-    return parsed.set(query={}).render_as_string(hide_password=True)
+        return None
+
+
+def _has_stray_at(url: URL) -> bool:
+    """Return whether a password seems to hold a bare @, so that its end was taken for the host."""
+    after_password = f"{url.host}{url.database}" if url.password else f"{url.host}"
+    return "@" in after_password
 
 
 def check_storage(url: str) -> None:
@@ -77,21 +94,36 @@ def check_storage(url: str) -> None:
     Raises:
         InputError: The URL is no URL, or names a file where none can be.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise InputError(f"storage {mask_url(url)}: not a storage URL; use {EXAMPLES}") from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+    parsed = _parsed(url)
+    if parsed is None or _has_stray_at(parsed):
+        raise InputError(f"storage {mask_url(url)}: {_what_is_wrong(url)}")
+    if (file := _sqlite_file(url)) is None:
         return
-    if parsed.database.startswith((":", "file:")):
-        return
-    folder = Path(parsed.database).absolute().parent
+    folder = file.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(
             f"storage {mask_url(url)}: unable to open database file: no files can be made in"
             f" {folder}"
         )
     check_room(folder, f"storage {mask_url(url)}")
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database, None where there is none."""
+    parsed = _parsed(url)
+    if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return None if parsed.database.startswith((":", "file:")) else Path(parsed.database)
+
+
+def _what_is_wrong(url: str) -> str:
+    """Return why this is no storage URL."""
+    if "@" in url:
+        return (
+            f"not a storage URL; use {EXAMPLES}; in its password @ is written as %40, : as %3A and"
+            " / as %2F"
+        )
+    return f"not a storage URL; use {EXAMPLES}"
 
 
 def open_storage(url: str) -> WorkerStorage:
@@ -109,12 +141,14 @@ def open_storage(url: str) -> WorkerStorage:
     shown = mask_url(url)
     if url in ("sqlite://", "sqlite:///:memory:"):
         raise InputError(f"storage {shown} keeps nothing after the command; use {EXAMPLES}")
+    if (file := _sqlite_file(url)) is not None:
+        make_private(file)
     try:
         return _connected(url)
     except NoSuchModuleError:
         raise InputError(f"storage {shown}: no such kind of database; use {EXAMPLES}") from None
     except (ArgumentError, ValueError):
-        raise InputError(f"storage {shown}: not a storage URL; use {EXAMPLES}") from None
+        raise InputError(f"storage {shown}: {_what_is_wrong(url)}") from None
     except ImportError:
         raise InputError(
             f"storage {shown}: its driver is not installed;"
@@ -156,11 +190,19 @@ def _is_made_by_another(error: Exception) -> bool:
 
 
 def database_message(error: Exception, url: str | None) -> str:
-    """Return what the database driver says, on one line and without the URL's password."""
+    """Return what the database driver says, on one line and without the URL's passwords."""
     cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", error.__cause__)
     message = " ".join(str(cause if cause is not None else error).split())
-    password = None if url is None else make_url(url).password
-    return message.replace(str(password), "***") if password else message
+    return hide(message, _secrets_of(url))
+
+
+def _secrets_of(url: str | None) -> set[str]:
+    """Return the passwords that a URL holds, as user or in its query."""
+    parsed = None if url is None else _parsed(url)
+    if parsed is None:
+        return set()
+    given = [value for name, value in parsed.normalized_query.items() if is_secret(name)]
+    return {str(parsed.password or ""), *(value for values in given for value in values)}
 
 
 def shown_storage(storage: str | BaseStorage | None) -> str | None:
@@ -214,14 +256,23 @@ def open_study(
         sampler=sampler,
         load_if_exists=True,
     )
+    check_directions(study, directions)
+    return study
+
+
+def check_directions(study: Study, directions: Sequence[str]) -> None:
+    """Refuse a study with other objectives.
+
+    Raises:
+        InputError: It is to minimise or maximise something else than these.
+    """
     found = [direction.name.lower() for direction in study.directions]
     if found != list(directions):
         raise InputError(
-            f"study {name!r} exists and has other objectives"
+            f"study {study.study_name!r} exists and has other objectives"
             f" ({', '.join(found)} instead of {', '.join(directions)});"
             " give another name with `study_name`"
         )
-    return study
 
 
 def load_study(url: str, name: str | None = None) -> Study:
@@ -238,10 +289,8 @@ def load_study(url: str, name: str | None = None) -> Study:
     named = "" if name is None else f" {name!r}"
     missing = f"there is no study{named} in storage {shown}: tune first"
     check_storage(url)
-    parsed = make_url(url)
-    file = parsed.database or ""
-    is_file = parsed.get_backend_name() == "sqlite" and not file.startswith((":", "file:"))
-    if is_file and not Path(file).is_file():
+    file = _sqlite_file(url)
+    if file is not None and not file.is_file():
         raise InputError(missing)
     storage = open_storage(url)
     if name is None:
@@ -255,41 +304,3 @@ def load_study(url: str, name: str | None = None) -> Study:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         raise InputError(missing) from None
-
-
-def check_comparable(study: Study, task: TuningTask) -> None:
-    """Refuse a study whose trials cannot be compared with further ones.
-
-    Raises:
-        InputError: The study was tuned with another engine, load or set of arguments, or has
-            other choices for a parameter.
-    """
-    parameters = task.objective.space.parameters
-    for trial in study.get_trials(deepcopy=False):
-        for name in trial.distributions.keys() & parameters.keys():
-            _check_distribution(study, trial.distributions[name], parameters[name], name)
-    wanted = json.loads(json.dumps(dict(task.settings)))
-    found = study.user_attrs.get(SETTINGS)
-    if found is None:
-        study.set_user_attr(SETTINGS, wanted)
-        return
-    names = dict.fromkeys([*found, *wanted])
-    changed = [name for name in names if found.get(name) != wanted.get(name)]
-    if changed:
-        changes = ", ".join(f"{n} {found.get(n)} then, {wanted.get(n)} now" for n in changed)
-        raise InputError(
-            f"study {study.study_name!r} was tuned differently ({changes}):"
-            " its trials could not be compared; give another name with `study_name`"
-        )
-
-
-def _check_distribution(
-    study: Study, found: BaseDistribution, wanted: BaseDistribution, name: str
-) -> None:
-    try:
-        check_distribution_compatibility(found, wanted)
-    except ValueError:
-        raise InputError(
-            f"study {study.study_name!r} has other choices for {name} ({found}"
-            f" then, {wanted} now); give another name with `study_name`"
-        ) from None

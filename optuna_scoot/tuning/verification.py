@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.result_files import BEST_FILE
 from optuna_scoot.tuning.result_files import finite
 from optuna_scoot.tuning.result_files import make_output_dir
-from optuna_scoot.tuning.result_files import write_file
 from optuna_scoot.tuning.serving_config import Serving
 
 

@@ -58,18 +58,44 @@ def test_short_secrets_are_hidden_as_words_alone() -> None:
         "proxy http://me:abc123def456@proxy:3128/ refused",
         """config {"api_key": "abc123def456", "model": "m"}""",
         """config {'hub_token': 'abc123def456'}""",
+        """config {"auth": "abc123def456", "model": "m"}""",
+        "database postgresql://me:abc123@def456@host/db is away",
+        "database postgresql://me:abc123/d@ef456@host/db is away",
+        "database postgresql://me@server:abc123def456@host/db is away",
+        "cache redis://:abc123def456@host is away",
+        "GET https://abc123def456@host/model failed",
+        "GET https://host/model?sig=abc123def456&x=1 failed",
+        "connection to 'host=h password=abc123def456 user=me' failed",
+        "connection to 'host=h passwd=\"abc123 def456\" user=me' failed",
+        "Namespace(hf_token='abc123def456', model='m')",
+        "headers: X-Api-Key: abc123def456",
+        "headers: {'Proxy-Authorization': 'Digest abc123def456'}",
+        "headers: Authorization: Digest abc123def456",
+        "login eyJhbGciOiJI.eyJabc123MTIz.AbCd-0123456789 refused",
+        "clone with ghp_0123456789abc123def456",
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_whoever_shows_it(text: str) -> None:
     shown = hide(text, [])
     assert "***" in shown
     assert "abc123" not in shown
+    assert "456" not in shown
     assert "AbCd" not in shown
     assert "0123456789" not in shown
 
 
 def test_plain_texts_stay() -> None:
-    for text in ("torch.cuda: https://host:80/a@b", "a basic error", "hf_hub, sk-learn", "x: y"):
+    for text in (
+        "torch.cuda: https://host:80/a@b",
+        "a basic error",
+        "hf_hub, sk-learn",
+        "x: y",
+        "Namespace(hf_token=None, token=False, max_num_batched_tokens=8192, pad_token=0)",
+        "postgresql://me@host/db",
+        "KeyError: 'lm_head.weight'",
+        "unexpected key: lm_head.weight, HF_HUB_ENABLE_HF_TRANSFER",
+        "http://[::1]:8000/v1/models",
+    ):
         assert hide(text, []) == text
 
 
@@ -101,12 +127,34 @@ def test_secrets_of_variables_and_words() -> None:
         "curl -H 'Authorization: Bearer verysecret'",
         "x --my-password verysecret --again=verysecret",
         "x --proxy http://me:verysecret@host",
+        "x --proxy http://me:very@secret@host",
+        "x --proxy http://verysecret@host",
+        "x passwd=verysecret",
+        "x --auth=verysecret --my-auth verysecret",
+        "X_PASS=verysecret PGPASSWORD=verysecret x",
+        "x --accessToken verysecret --private-key=verysecret",
+        "x --hf-tok verysecret",
+        "x --hf-t=verysecret",
+        "curl -H X-Auth-Token:verysecret -H 'X-Api-Key: very secret'",
+        "curl '-HX-Api-Key: verysecret'",
+        "curl --header='Authorization: Digest verysecret'",
+        "sh -c 'curl -H \"X-Auth: verysecret\" http://h'",
+        "x --dsn 'host=h password=verysecret'",
+        'x --config \'{"password": "verysecret"}\'',
     ],
 )
 def test_shown_command_holds_no_secret(command: str) -> None:
     shown = redact(shlex.split(command))
     assert "secret" not in shown
     assert "***" in shown
+
+
+def test_secrets_within_a_word_are_known_wherever_they_come_back() -> None:
+    words = ["x", "--proxy=http://me:very@secret@host", "-HX-Api-Key: others3cret"]
+    words += ["-H", "Authorization: Digest fourth-secret"]
+    found = secrets_in({"HTTPS_PROXY": "http://me:third-secret@proxy"}, words)
+    said = hide("Digest: very@secret, others3cret, third-secret, fourth-secret", found)
+    assert said == "Digest: ***, ***, ***, ***"
 
 
 def test_shown_command_without_secrets_can_be_pasted() -> None:

@@ -6,12 +6,14 @@ The tests with vLLM itself are in tests/vllm.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import multiprocessing
 import os
 import pickle
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -226,6 +228,18 @@ def test_server_that_ignores_sigterm_is_killed(make: Make) -> None:
     assert ports.is_free("127.0.0.1", running.address.port)
 
 
+def test_it_listens_on_this_machine_alone_whatever_the_command_says(
+    stand_in: list[str], model_dir: Path, tmp_path: Path
+) -> None:
+    engine = VllmEngine(str(model_dir), command=[*stand_in, "--host", "0.0.0.0"], log_dir=tmp_path)
+    with engine.start({}, "trial-0") as running:
+        words = Path(f"/proc/{running.pid}/cmdline").read_text(encoding="utf-8").split("\0")
+        hosts = [word for before, word in itertools.pairwise(words) if before == "--host"]
+        with socket.create_server(("127.0.0.2", running.address.port)):
+            pass  # one that listened everywhere would have the port here, too
+    assert hosts == ["0.0.0.0", "127.0.0.1"]  # the last one holds
+
+
 def test_secrets_are_shown_nowhere(make: Make, workload: Workload) -> None:
     engine = make(engine_args={"api_key": "sk-verysecret"}, env={"HF_TOKEN": "hf-verysecret"})
     with engine.start({}, "trial-0") as running:
@@ -334,12 +348,12 @@ def test_key_that_no_header_carries_is_found_before_a_start_and_not_shown(
 def test_what_an_engine_says_of_its_key_is_shown_without_it(
     make: Make, form: Callable[[str], str]
 ) -> None:
-    key = "sk very'secret/+"
+    key = "sk very'hushed/+"
     said = f"die 1 ValueError: key {form(key)} is wrong"
     with pytest.raises(EngineCrash, match="is wrong") as crash:
         make(said, env={"VLLM_API_KEY": key}).start({"max_num_seqs": 8}, "trial-0")
     shown = "".join(traceback.format_exception(crash.value)) + str(crash.value.info)
-    assert "secret" not in shown
+    assert "hushed" not in shown
 
 
 def test_engine_that_wants_another_key_is_no_stranger_and_no_crash(make: Make) -> None:

@@ -29,6 +29,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
             user_attrs={"crash_reason": "out_of_memory"},
         )
     )
+    study.optimize(lambda trial: (trial.suggest_int("foo", 0, 9), 1.0), n_trials=1)
     measured = optuna.create_study(storage=url, study_name="chat-verify")
     measured.set_user_attr("tuned_with", {})
     return url
@@ -64,6 +65,7 @@ def test_it_is_written_where_it_is_wanted(storage: str, tmp_path: Path) -> None:
     [
         (["--trial", "99"], "--trial 99: study 'chat' has no such trial"),
         (["--trial", "4"], "--trial 4: it has no values (out_of_memory)"),
+        (["--trial", "5"], "--trial 5: it has foo, which the study does not tune"),
         (["--trial", "0", "--study", "x"], "there is no study 'x'"),
         (["--trial", "0", "--study", "chat-verify"], "does not say what its engine is served"),
     ],

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -262,6 +263,22 @@ def test_study_of_another_space_is_refused(capsys: pytest.CaptureFixture[str]) -
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["tune", "verify"])
+def test_study_of_somebody_elses_is_one_line_and_nothing_is_written(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = optuna.create_study(
+        directions=["minimize"] * 2, study_name="s", storage="sqlite:///scoot.db"
+    )
+    study.optimize(lambda trial: (trial.suggest_int("foo", 0, 9), 1.0), n_trials=3)
+    assert run([command, "--engine", "simulated", "--duration", "5", "--study", "s"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "study 's' is of something else: its trial 0 has foo" in line
+    assert line.endswith("give another name with --study")
+    assert [path.name for path in Path().iterdir()] == ["scoot.db"]
+    assert optuna.get_all_study_names("sqlite:///scoot.db") == ["s"]
+
+
 def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SIMULATED, "--trials", "4", "--objective", "throughput", "--sampler", "random"]
     assert run(arguments) == 0
@@ -274,10 +291,10 @@ def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> 
 def test_results_that_cannot_be_written_are_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, *_: object, **__: object) -> int:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     assert run([*SIMULATED, "--trials", "1"]) == 2
     captured = capsys.readouterr()
     assert "changed parameters" in captured.out
@@ -308,6 +325,32 @@ def test_password_of_the_storage_is_neither_shown_nor_written(
     assert "hush" not in captured.out + captured.err
     for path in Path("out").glob("*"):
         assert "hush" not in path.read_text()
+
+
+@pytest.mark.parametrize("study", ["../x", "a/../../x", "{folder}/x", ".", ".."])
+@pytest.mark.parametrize("command", ["tune", "verify"])
+def test_a_name_that_leads_out_of_the_runs_is_refused(
+    command: str, study: str, own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = study.format(folder=own_folder)
+    assert run([command, "--engine", "simulated", "--study", name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"--study {name}: its results would not be below runs: give --output")
+    assert not list(own_folder.iterdir())
+
+
+def test_a_name_may_have_a_slash_and_any_name_is_taken_with_an_output(own_folder: Path) -> None:
+    assert run([*SIMULATED[:-2], "--trials", "1", "--study", "team/chat"]) == 0
+    assert (own_folder / "runs" / "team" / "chat" / "result.json").is_file()
+    assert run([*SIMULATED, "--trials", "1", "--study", "../x"]) == 0
+    assert (own_folder / "out" / "result.json").is_file()
+
+
+def test_brackets_in_a_name_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("[red]x.jsonl").write_text('{"prompt_tokens": 9, "output_tokens": 5}\n' * 9)
+    command = [*SIMULATED, "--trials", "1", "--trace", "[red]x.jsonl", "--verify", "3"]
+    assert run(command) in (0, 4)
+    assert capsys.readouterr().out.count("trace [red]x, ") >= 3  # heading and both tables
 
 
 def test_database_that_fails_in_the_middle_is_one_line_and_exit_code_3(

@@ -40,6 +40,15 @@ def test_a_file_that_is_none_is_told(text: str | None, match: str, tmp_path: Pat
         read_baseline(file)
 
 
+@pytest.mark.parametrize("line", ["api-key: very: secret", 'api-key: "verysecret', "k: @secret"])
+def test_what_is_wrong_in_a_file_is_told_without_its_lines(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text(f"max-num-seqs: 64\n{line}\n")
+    with pytest.raises(InputError, match=r"it is not YAML: line [23]: ") as refused:
+        read_baseline(file)
+    assert "secret" not in str(refused.value).removeprefix(f"`baseline` {file}")
+
+
 def test_the_baseline_is_measured_first_also_outside_of_the_tuned_ranges() -> None:
     baseline: dict[str, Any] = {"max_num_seqs": 9000, "max_num_batched_tokens": 9500}
     task = simulated_task("sql-2xa10-7b", Load(duration=5), baseline=baseline)

@@ -19,7 +19,9 @@ from optuna_scoot.tuning import InputError
 from optuna_scoot.tuning import Load
 from optuna_scoot.tuning import simulated_task
 from optuna_scoot.tuning import tune
+from optuna_scoot.tuning.curves import Curve
 from optuna_scoot.tuning.curves import capacity_curves
+from optuna_scoot.tuning.curves import capacity_picture
 from optuna_scoot.tuning.load import START_RATE
 from optuna_scoot.tuning.load import RateLoads
 from optuna_scoot.tuning.load import describe_rate_loads
@@ -98,6 +100,16 @@ def test_a_service_is_tuned_for_its_capacity(tmp_path: Path) -> None:
     assert "TTFT p99 (ms)" in page
     assert "TPOT mean (ms)" in page
     assert 'src="http' not in page
+
+
+def test_a_title_is_no_part_of_the_page() -> None:
+    curve = Curve("default, trial 0", 1.0, None, [{"rate": 1.0, "kept": True, "ttft_ms_p99": 9.0}])
+    limits = [Limit.parse("p99 ttft <= 1 s")]
+    page = capacity_picture([curve], limits, "model </script><img src=x onerror=alert(1)>")
+    assert "onerror=alert(1)" in page
+    assert "<img src=x" not in page
+    assert r"\u003cimg" not in page  # which Plotly would read as a tag
+    assert "lt;img src=x" in page
 
 
 def test_without_plotly_there_is_no_picture(

@@ -13,7 +13,6 @@ from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
-from optuna_scoot.tuning.result_files import write_file
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import tuned_study
 from tests.optuna_scoot.tuning.studies import two_objective_study
@@ -58,10 +57,3 @@ def test_output_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"`output` .*Not a directory"):
         make_output_dir(tmp_path / "file" / "results")
-
-
-def test_write_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
-    write_file(tmp_path, "best.yaml", "old")
-    write_file(tmp_path, "best.yaml", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["best.yaml"]
-    assert (tmp_path / "best.yaml").read_text() == "new"
