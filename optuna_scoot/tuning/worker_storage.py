@@ -39,6 +39,8 @@ OUTAGE_SECONDS = 600.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 _BUSY = ("locked", "busy")
+_SHUTDOWN = "57P0"
+"""First letters of PostgreSQL's error codes of a connection that the server has ended."""
 
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
@@ -190,7 +192,10 @@ def has_broken(error: BaseException) -> bool:
     cause = _cause(error)
     if isinstance(cause, PendingRollbackError):
         return True
-    return isinstance(cause, DBAPIError) and cause.connection_invalidated
+    if not isinstance(cause, DBAPIError):
+        return False
+    state = str(getattr(cause.orig, "sqlstate", ""))
+    return cause.connection_invalidated or state.startswith(_SHUTDOWN)
 
 
 def _cause(error: BaseException) -> BaseException | None:
