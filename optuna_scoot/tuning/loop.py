@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ TRANSIENT = (
 )
 """Failures that may not come again, as of a machine that was busy for a moment."""
 MOST_RETRIES = 2
+PAUSE_SECONDS = 5.0  # before the first retry, and twice as long before the next
 
 Objective = Callable[["optuna.Trial"], float | Sequence[float]]
 
@@ -98,7 +100,9 @@ def run_trials(
             retries += 1
             if failure.reason not in TRANSIENT or retries > MOST_RETRIES:
                 raise
-            observer.note(f"trying the configuration again: {failure.detail}")
+            pause = PAUSE_SECONDS * 2 ** (retries - 1)
+            observer.note(f"trying the configuration again in {pause:g} s: {failure.detail}")
+            time.sleep(pause)
 
 
 def _run_one(
