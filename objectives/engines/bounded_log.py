@@ -18,7 +18,8 @@ HEAD_BYTES = 1_000_000
 TAIL_BYTES = 1_000_000  # at least these last bytes are kept, and at most twice as many
 GAP = b"\n[... output is left out here ...]\n"
 PIPE_BYTES = 1 << 20
-CATCH_UP_SECONDS = 1.0  # for a program whose children go on writing
+CATCH_UP_SECONDS = 1.0  # a program's children may go on writing
+FLUSH_SECONDS = 10.0  # a disk may not answer
 
 
 class BoundedLog:
@@ -36,7 +37,6 @@ class BoundedLog:
         self._file = file
         self._begin = os.fstat(file).st_size
         self._adding = threading.Lock()
-        self._flushing = threading.Lock()
         self._head = bytearray()
         self._tail = bytearray()
         self._n_tail = 0  # bytes that the tail had in all
@@ -55,27 +55,26 @@ class BoundedLog:
                 del self._tail[:-TAIL_BYTES]
 
     def flush(self) -> None:
-        """Write to the file what it lacks.
+        """Write to the file what it lacks; for one thread alone.
 
         Raises:
             OSError: It cannot be written.
         """
-        with self._flushing:
-            with self._adding:
-                head = bytes(self._head[self._head_flushed :])
-                tail, n_tail = bytes(self._tail), self._n_tail
-            self._write(head)
-            self._head_flushed += len(head)
-            fresh = n_tail - self._tail_flushed
-            if fresh <= len(tail) and self._tail_in_file + fresh <= 2 * TAIL_BYTES:
-                self._write(tail[len(tail) - fresh :])
-                self._tail_in_file += fresh
-            else:
-                kept = _whole_lines(tail[-TAIL_BYTES:])
-                os.ftruncate(self._file, self._begin + HEAD_BYTES)
-                self._write(GAP + kept)
-                self._tail_in_file = len(kept)
-            self._tail_flushed = n_tail
+        with self._adding:
+            head = bytes(self._head[self._head_flushed :])
+            tail, n_tail = bytes(self._tail), self._n_tail
+        self._write(head)
+        self._head_flushed += len(head)
+        fresh = n_tail - self._tail_flushed
+        if fresh <= len(tail) and self._tail_in_file + fresh <= 2 * TAIL_BYTES:
+            self._write(tail[len(tail) - fresh :])
+            self._tail_in_file += fresh
+        else:
+            kept = _whole_lines(tail[-TAIL_BYTES:])
+            os.ftruncate(self._file, self._begin + HEAD_BYTES)
+            self._write(GAP + kept)
+            self._tail_in_file = len(kept)
+        self._tail_flushed = n_tail
 
     def _write(self, data: bytes) -> None:
         left = memoryview(data)
@@ -90,6 +89,9 @@ class OutputPump:
         log: Where it goes.
         on_error: Told once, in words, when the log cannot be written. Output is still taken then,
             so that the program never waits.
+
+    Attributes:
+        sink: Descriptor of the pipe's end that the program writes to.
     """
 
     def __init__(self, log: BoundedLog, on_error: Callable[[str], None]) -> None:
@@ -97,7 +99,8 @@ class OutputPump:
         self._on_error = on_error
         self._failed = False
         self._reading = threading.Lock()
-        self._fresh = threading.Event()
+        self._state = threading.Condition()
+        self._asked = self._flushed = 0  # flushes
         self._source, self.sink = os.pipe()
         _enlarge(self.sink)
 
@@ -108,21 +111,23 @@ class OutputPump:
             threading.Thread(target=work, daemon=True).start()
 
     def catch_up(self) -> None:
-        """Have everything in the log that was written until now."""
+        """Have everything in the log that was written until now; wait a bounded time for it."""
         deadline = time.monotonic() + CATCH_UP_SECONDS
         with self._reading:
-            while time.monotonic() < deadline and select.select([self._source], [], [], 0)[0]:
+            while time.monotonic() < deadline and _is_readable(self._source):
                 if not self._take():
                     break
-        self._flush()
+        asked = self._ask()
+        with self._state:
+            self._state.wait_for(lambda: self._flushed >= asked, FLUSH_SECONDS)
 
     def _read(self) -> None:
-        while select.select([self._source], [], [])[0]:
+        while select.select([self._source], [], []):
             with self._reading:
                 # ``catch_up`` may have taken it meanwhile: reading must not wait.
-                if select.select([self._source], [], [], 0)[0] and not self._take():
+                if _is_readable(self._source) and not self._take():
                     return
-            self._fresh.set()
+            self._ask()
 
     def _take(self) -> bool:
         """Take what is there; return False when nobody can write any more."""
@@ -130,11 +135,22 @@ class OutputPump:
         self._log.add(data)
         return bool(data)
 
+    def _ask(self) -> int:
+        """Ask for a flush and return its number."""
+        with self._state:
+            self._asked += 1
+            self._state.notify_all()
+            return self._asked
+
     def _write(self) -> None:
         while True:
-            self._fresh.wait()
-            self._fresh.clear()
+            with self._state:
+                self._state.wait_for(lambda: self._asked > self._flushed)
+                asked = self._asked
             self._flush()
+            with self._state:
+                self._flushed = asked
+                self._state.notify_all()
 
     def _flush(self) -> None:
         if self._failed:
@@ -144,6 +160,10 @@ class OutputPump:
         except OSError as error:
             self._failed = True
             self._on_error(error.strerror or str(error))
+
+
+def _is_readable(pipe: int) -> bool:
+    return bool(select.select([pipe], [], [], 0)[0])
 
 
 def _whole_lines(text: bytes) -> bytes:

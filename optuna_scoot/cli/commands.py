@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 
 import click
 
+from optuna_scoot.cli.errors import EXIT_STOPPED
 from optuna_scoot.cli.errors import one_line
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import INTERRUPTED
@@ -22,6 +26,9 @@ COMMANDS = {
     "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
 }
+
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LazyGroup(click.Group):
@@ -73,4 +80,16 @@ def run_command(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo(INTERRUPTED, err=True)
         return EXIT_INTERRUPTED
+    except OSError as error:
+        if error.filename is not None or error.errno not in _DISK_FULL:
+            raise
+        _leave_standard_output()
+        click.echo(f"optuna-scoot: the output cannot be written: {error.strerror}", err=True)
+        return EXIT_STOPPED
     return code if isinstance(code, int) else 0
+
+
+def _leave_standard_output() -> None:
+    """Have what is still to be printed go nowhere: Python would try again as it ends."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -208,5 +208,6 @@ def write_file(directory: Path, name: str, text: str) -> Path:
         partial.write_text(text, encoding="utf-8")
         partial.replace(target)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise InputError(f"{target}: {error.strerror or error}") from None
     return target
