@@ -19,7 +19,7 @@ TAIL_BYTES = 1_000_000  # at least these last bytes are kept, and at most twice 
 GAP = b"\n[... output is left out here ...]\n"
 PIPE_BYTES = 1 << 20
 CATCH_UP_SECONDS = 1.0  # a program's children may go on writing
-FLUSH_SECONDS = 10.0  # a disk may not answer
+FLUSH_SECONDS = 5.0  # a disk may not answer
 
 
 class BoundedLog:

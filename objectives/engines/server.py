@@ -93,19 +93,22 @@ class EngineServer:
             ExternalFailure: Its log cannot be written, or somebody has stopped it.
         """
         code = self.returncode
-        self._check_surroundings()
+        self._check_log()
+        self._check_not_stopped()
         return code
 
-    def _check_surroundings(self) -> None:
+    def _check_log(self) -> None:
         if (error := self.process.log_error) is not None:
             raise ExternalFailure(
                 ExternalReason.FILE_SYSTEM, f"the log {self.log} cannot be written: {error}"
             )
+
+    def _check_not_stopped(self) -> None:
         if self.returncode is None and self.process.is_stopped:
             raise ExternalFailure(
                 ExternalReason.INTERRUPTED,
-                f"somebody has stopped the engine or one of its processes (SIGSTOP), for"
-                f" {self.hang_timeout:g} s by now",
+                "somebody has stopped the engine or one of its processes (SIGSTOP), for "
+                f"{self.hang_timeout:g} s by now",
             )
 
     def watch(self) -> Callable[[float], str | None]:
@@ -143,7 +146,6 @@ class EngineServer:
                 program answers on its port.
         """
         if not all_answered:
-            self._check_surroundings()
             self._await_health_or_exit()
         if (code := self.returncode) is not None:
             raise self._exit_failure(code, Phase.SERVING)
@@ -152,6 +154,7 @@ class EngineServer:
         """Wait, after failed requests, until the server is known to be well or has ended."""
         deadline = time.monotonic() + DEATH_WAIT_SECONDS
         while self.returncode is None:
+            self._check_not_stopped()
             answer = readiness.who_answers(self.address)
             if answer is readiness.Answer.OURS:
                 return
@@ -170,7 +173,7 @@ class EngineServer:
         Raises:
             ExternalFailure: Its log, which would tell why, could not be written.
         """
-        self._check_surroundings()
+        self._check_log()
         failure = classify_exit(code, read_log(self.log), phase, self.tuned)
         detail = self.clean(failure.detail)
         if isinstance(failure, EngineCrash):

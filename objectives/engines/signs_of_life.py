@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-ASK_SECONDS = 1.0  # between two questions
 LONGEST_LOOK_SECONDS = 1.0  # what a look counts at most: this process, too, may have been stopped
 
 
@@ -59,7 +58,7 @@ class SignsOfLife:
         try:
             if self._answers():
                 self._answered.set()
-            time.sleep(ASK_SECONDS)
+            time.sleep(self._timeout / 60)
         finally:
             self._asking.release()
 

@@ -61,8 +61,8 @@ def check_limits(workload: Workload, request_timeout_s: float) -> None:
 
 def _too_few(connections: int, needed: int, allowed: int) -> LoadError:
     return LoadError(
-        f"the load may hold {connections} connections open at once, and this process needs"
-        f" {needed} open files then, but may open {allowed} at most: raise its hard limit"
+        f"the load may hold {connections} connections open at once, for which this process needs"
+        f" {needed} open files, but it may open {allowed} files at most: raise its hard limit"
         " (ulimit -Hn), or lower the rate or the duration"
     )
 

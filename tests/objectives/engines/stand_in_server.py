@@ -20,6 +20,7 @@ variable STAND_IN says how it behaves:
     other-key          wants a key that nobody was told
     freeze N           answers nothing after its first N requests, not how it is either
     stop N             is stopped, as by SIGSTOP, after its first N requests; 0: at once
+    stop-warm-up       is stopped at its first request
     slow N             answers each request after N seconds
     chatter N CODE     prints N MB and serves; with a CODE, exits with it instead
 """
@@ -84,7 +85,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.lock:
             Handler.n_completions += 1
             number = Handler.n_completions
-        if number > float(WORDS[0] if WORDS else 0):
+        if BEHAVIOUR == "slow":
+            time.sleep(float(WORDS[0]))
+        if number > int(WORDS[0] if WORDS else 0):
             self._misbehave()
         if BEHAVIOUR == "status":
             self._send(int(WORDS[0]), b"no")
@@ -101,10 +104,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(1)
         if BEHAVIOUR in ("stall", "freeze"):
             time.sleep(600)
-        if BEHAVIOUR == "stop":
+        if BEHAVIOUR in ("stop", "stop-warm-up"):
             os.kill(os.getpid(), signal.SIGSTOP)
-        if BEHAVIOUR == "slow":
-            time.sleep(float(WORDS[0]))
+            time.sleep(600)  # it may take a moment
 
     def _stream(self, body: dict) -> None:
         self.send_response(200)
