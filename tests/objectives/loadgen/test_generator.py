@@ -238,6 +238,42 @@ def test_a_run_that_is_called_off_ends_and_says_why() -> None:
     assert result.max_lateness_s < 60
 
 
+def test_a_run_in_which_nothing_comes_for_as_long_as_a_request_may_take_is_called_off() -> None:
+    # Requests go on coming for an hour, and the first of them have timed out.
+    times = [0.0, *(0.1 * i for i in range(36_000))]
+    seen: list[Progress] = []
+    silent = Answer(chunks=[], end="hang")
+    with CompletionsServer(lambda n, _b: silent if n else Answer()) as server:
+        result = run(
+            server.url,
+            "m",
+            workload(times),
+            ["x"] * len(times),
+            LoadOptions(request_timeout_s=1.0),
+            on_progress=seen.append,
+        )
+    assert result.duration < 600.0
+    assert set(result.failures()) == {FailureKind.TIMEOUT}
+    assert result.records[-1].error == "timeout: no token of any request came for 1 s"
+    assert max(progress.last_token_s for progress in seen) > 0.0
+
+
+def test_a_run_in_which_nothing_is_asked_for_long_goes_on() -> None:
+    with CompletionsServer(lambda _n, _b: Answer()) as server:
+        options = LoadOptions(request_timeout_s=0.5)
+        result = run(server.url, "m", workload([0.0, 2.0]), ["x"] * 2, options)
+    assert result.completed == 2
+
+
+def test_a_run_in_which_one_request_is_answered_at_a_time_goes_on() -> None:
+    # Each waits for less than it may, and something comes all the time.
+    answers = [Answer(chunks=[(0.4 * n, 4)]) for n in range(1, 6)]
+    with CompletionsServer(lambda n, _b: answers[n]) as server:
+        options = LoadOptions(request_timeout_s=3.0)
+        result = run(server.url, "m", workload([0.0] * 5), ["x"] * 5, options)
+    assert result.completed == 5
+
+
 def test_nobody_listening_is_a_failed_connection() -> None:
     with socket.socket() as holder:  # bound but not listening: nobody else takes the port
         holder.bind(("127.0.0.1", 0))
