@@ -186,7 +186,7 @@ class VllmEngine:
         """
         try:
             loadgen.check_limits(workload, self.load.request_timeout_s)
-        except loadgen.LoadError as error:
+        except loadgen.TooFewFiles as error:
             raise ExternalFailure(ExternalReason.OPEN_FILES, str(error)) from error
 
     def count_texts(self, trace: Trace) -> Trace:
@@ -400,7 +400,6 @@ class RunningVllm(RunningEngine):
             EngineCrash: The server died under the load.
             ExternalFailure: The load could not be generated, or another program answered.
         """
-        self._engine.check_connections(workload)
         server, prompts = self._server, self._prompts(workload)
         limits = dataclasses.replace(self._engine.load, api_key=self.address.api_key)
         trouble = server.watch()
@@ -423,6 +422,8 @@ class RunningVllm(RunningEngine):
                 should_abort=lambda: trouble(token_at),
                 should_end=should_end,
             )
+        except loadgen.TooFewFiles as error:
+            raise ExternalFailure(ExternalReason.OPEN_FILES, str(error)) from error
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
         server.check_alive(all_answered=not result.failed)

@@ -13,6 +13,7 @@ from objectives.loadgen.exchange import blames_request
 from objectives.loadgen.generator import Progress
 from objectives.loadgen.generator import run
 from objectives.loadgen.generator import run_workload
+from objectives.loadgen.open_files import TooFewFiles
 from objectives.loadgen.open_files import check_limits
 from objectives.loadgen.options import LoadError
 from objectives.loadgen.options import LoadOptions
@@ -22,6 +23,7 @@ __all__ = [
     "LoadError",
     "LoadOptions",
     "Progress",
+    "TooFewFiles",
     "blames_request",
     "check_limits",
     "run",

@@ -29,6 +29,7 @@ from objectives.loadgen.exchange import RequestFailed
 from objectives.loadgen.exchange import describe_error
 from objectives.loadgen.exchange import request_body
 from objectives.loadgen.open_files import KEEP_ALIVE_S
+from objectives.loadgen.open_files import SPARE_FILES_NOW
 from objectives.loadgen.open_files import check_limits
 from objectives.loadgen.options import LoadError
 from objectives.loadgen.options import LoadOptions
@@ -142,7 +143,7 @@ async def run_workload(
     if not endpoint.startswith(("http://", "https://")):
         raise LoadError(f"the endpoint must begin with http:// or https://: {endpoint!r}")
     options = options or LoadOptions()
-    check_limits(workload, options.request_timeout_s)
+    check_limits(workload, options.request_timeout_s, SPARE_FILES_NOW)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
     headers = {"Content-Type": "application/json"}
     if options.api_key is not None:

@@ -10,8 +10,13 @@ from objectives.workload import Workload
 
 
 KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so that no request meets a close
-SPARE_FILES = 64  # for what this process opens besides: storage, logs, pipes, libraries
+SPARE_FILES = 64  # for what this process will open besides: storage, logs, pipes, libraries
+SPARE_FILES_NOW = 8  # when most of that is open
 ENGINE_FILES = 1024  # an engine inherits the limit, and needs a file for each connection too
+
+
+class TooFewFiles(LoadError):
+    """This process may not open the connections that the load may need at once."""
 
 
 def most_connections(workload: Workload, request_timeout_s: float) -> int:
@@ -32,18 +37,19 @@ def most_connections(workload: Workload, request_timeout_s: float) -> int:
     return most
 
 
-def check_limits(workload: Workload, request_timeout_s: float) -> None:
+def check_limits(workload: Workload, request_timeout_s: float, spare: int = SPARE_FILES) -> None:
     """Allow this process the connections of a load, raising its soft limit where needed.
 
     Args:
         workload: The requests and their times.
         request_timeout_s: Seconds that one request may take.
+        spare: Files for everything else that is still to be opened.
 
     Raises:
-        LoadError: When the hard limit is lower.
+        TooFewFiles: When the hard limit is lower.
     """
     connections = most_connections(workload, request_timeout_s)
-    needed = connections + _open_now() + SPARE_FILES
+    needed = connections + _open_now() + spare
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = needed + ENGINE_FILES
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -59,8 +65,8 @@ def check_limits(workload: Workload, request_timeout_s: float) -> None:
             raise _too_few(connections, needed, soft) from error
 
 
-def _too_few(connections: int, needed: int, allowed: int) -> LoadError:
-    return LoadError(
+def _too_few(connections: int, needed: int, allowed: int) -> TooFewFiles:
+    return TooFewFiles(
         f"the load may hold {connections} connections open at once, for which this process needs"
         f" {needed} open files, but it may open {allowed} files at most: raise its hard limit"
         " (ulimit -Hn), or lower the rate or the duration"
