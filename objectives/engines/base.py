@@ -73,8 +73,10 @@ class ExternalReason(StrEnum):
     """The engine serves, but not such requests: another key, another kind of model."""
     LATE_GENERATOR = "late_generator"
     """The load generator could not send the requests when they were due."""
+    OPEN_FILES = "open_files"
+    """This process may not open the connections that the load may need at once."""
     INTERRUPTED = "interrupted"
-    """Somebody stopped the run."""
+    """Somebody stopped the run, or its engine."""
 
 
 class EngineCrash(Exception):

@@ -13,18 +13,22 @@ same. Reports go to standard output, one JSON object a line:
     {"event": "started", "pid": 12}        the engine's main process runs
     {"event": "refused", "error": "..."}   the command could not be run
     {"event": "exited", "returncode": -9}  the engine's main process ended (-9: by signal 9)
+    {"event": "stopped", "is": true}       a process of the engine has been stopped for long
+    {"event": "log_failed", "error": ".."} the log cannot be written
     {"event": "gone", "left": []}          every process of the engine ended, but for those left
 
 On Linux the guardian is a subreaper: whatever an engine's processes start, in whatever session or
 process group, remains a descendant of the guardian and is found. Elsewhere only the engine's own
-process group is ended. The engine writes its log to the guardian's standard error.
+process group is ended. What the engine prints comes through a pipe, of which head and tail go to
+the guardian's standard error, a file: neither an endless output nor a full disk stops the engine.
 
 All three are of one session. Linux shares the processor out by session first (autogroup), and an
 engine's processes, which spin and yield while they wait for each other, kept everything outside
 theirs from a core for more than a second on two cores with Linux 6.18: the load generator was
 late.
 
-Standard library only, and run in isolated mode: the environment it is given is the engine's.
+Standard library only, and run in isolated mode: the environment it is given is the engine's. So is
+what it imports.
 """
 
 from __future__ import annotations
@@ -40,10 +44,14 @@ import sys
 import time
 from types import FrameType
 
+from objectives.engines.bounded_log import BoundedLog
+from objectives.engines.bounded_log import OutputPump
+
 
 POLL_SECONDS = 0.1  # how late an exit or the end of the worker is noticed at most
 GRACE_AFTER_EXIT_SECONDS = 5.0  # for what an engine leaves behind that ended by itself
 KILL_BOUND_SECONDS = 30.0  # a process in an uninterruptible call cannot be killed
+LOOKS = 12  # a process is stopped for long when so many looks in a row found one stopped
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -55,12 +63,19 @@ class Guardian:
         command: The engine's program and arguments.
         worker_pid: Process id of the worker, the parent of this process.
         grace: Seconds between SIGTERM and SIGKILL.
+        stopped_for: Seconds after which a stopped process is reported.
     """
 
-    def __init__(self, command: list[str], worker_pid: int, grace: float) -> None:
+    def __init__(
+        self, command: list[str], worker_pid: int, grace: float, stopped_for: float
+    ) -> None:
         self._command = command
         self._worker_pid = worker_pid
         self._grace = grace
+        self._look_seconds = stopped_for / LOOKS
+        self._next_look = 0.0
+        self._looks_stopped = 0
+        self._output = OutputPump(BoundedLog(sys.stderr.fileno()), _report_log_failure)
         self._engine_pid = 0
         self._returncode: int | None = None
         self._stop_requested = False
@@ -77,10 +92,12 @@ class Guardian:
             return
         while self._returncode is None and not self._should_stop():
             self._reap()
+            self._look_for_stopped()
         ended_alone = self._returncode is not None
         left = self._end_all(
             min(self._grace, GRACE_AFTER_EXIT_SECONDS) if ended_alone else self._grace
         )
+        self._output.catch_up()
         _report(event="gone", left=left)
 
     def _spawn(self) -> bool:
@@ -89,8 +106,8 @@ class Guardian:
             engine = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),
-                stderr=sys.stderr.fileno(),
+                stdout=self._output.sink,
+                stderr=self._output.sink,
                 process_group=0,
                 preexec_fn=_die_with_guardian if sys.platform == "linux" else None,
             )
@@ -98,6 +115,7 @@ class Guardian:
             program = self._command[0].partition("=")[0]  # NAME=VALUE may be secret
             _report(event="refused", error=f"{error.strerror}: {program}")
             return False
+        self._output.start()
         engine.returncode = 0  # this object is not asked again: ``_reap`` waits for all children
         self._engine_pid = engine.pid
         _report(event="started", pid=engine.pid)
@@ -124,11 +142,27 @@ class Guardian:
                 return
             if pid == self._engine_pid:
                 self._returncode = os.waitstatus_to_exitcode(status)
+                self._output.catch_up()  # why it ended stands there
                 _report(event="exited", returncode=self._returncode)
+
+    def _look_for_stopped(self) -> None:
+        """Report a process that is found stopped again and again, and when it is so no more.
+
+        It is looks that are counted and not seconds, as all may have been stopped together.
+        """
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + self._look_seconds
+        was_long = self._looks_stopped >= LOOKS
+        stopped = any(_state_of(pid) == "T" for pid in descendants_of(os.getpid()))
+        self._looks_stopped = self._looks_stopped + 1 if stopped else 0
+        if (self._looks_stopped >= LOOKS) != was_long:
+            _report(**{"event": "stopped", "is": not was_long})
 
     def _end_all(self, grace: float) -> list[int]:
         """Send SIGTERM, after the grace SIGKILL; return the processes that are left even then."""
         self._signal_all(signal.SIGTERM)
+        self._signal_all(signal.SIGCONT)  # a stopped process heeds no other signal
         if self._wait_until_none(grace):
             return []
         deadline = time.monotonic() + KILL_BOUND_SECONDS
@@ -184,12 +218,23 @@ def descendants_of(ancestor: int) -> list[int]:
 
 def _parent_of(pid: int) -> int | None:
     """Return the parent of a process, None when it has ended meanwhile."""
+    fields = _stat_of(pid)
+    return int(fields[1]) if len(fields) > 1 else None
+
+
+def _state_of(pid: int) -> str | None:
+    """Return the letter of a process's state, None when it has ended meanwhile."""
+    return next(iter(_stat_of(pid)), None)
+
+
+def _stat_of(pid: int) -> list[str]:
+    """Return what the kernel tells of a process behind its name; nothing when it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             # The name, in parentheses, may itself hold spaces and parentheses.
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _group_exists(group: int) -> bool:
@@ -221,11 +266,11 @@ def _report(**fields: object) -> None:
         os.write(sys.stdout.fileno(), (json.dumps(fields) + "\n").encode())
 
 
+def _report_log_failure(error: str) -> None:
+    _report(event="log_failed", error=error)
+
+
 def main() -> None:
-    """Run with the arguments: the worker's process id, seconds of grace, the engine's command."""
-    _, worker_pid, grace, *command = sys.argv
-    Guardian(command, int(worker_pid), float(grace)).run()
-
-
-if __name__ == "__main__":
-    main()
+    """Run with the arguments of ``Guardian``: the worker's process id, two times, the command."""
+    _, worker_pid, grace, stopped_for, *command = sys.argv
+    Guardian(command, int(worker_pid), float(grace), float(stopped_for)).run()

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 
 SPAWN_TIMEOUT_SECONDS = 30.0
+STOPPED_SECONDS = 60.0
+_RUN_GUARDIAN = (
+    f"import sys; sys.path.append({str(Path(guardian.__file__).parents[2])!r});"
+    " from objectives.engines.guardian import main; main()"
+)
 
 
 class SupervisedProcess:
@@ -38,8 +43,13 @@ class SupervisedProcess:
     Args:
         command: Program and arguments; no shell reads them.
         env: The whole environment of the program.
-        log_path: File that standard output and standard error are appended to.
+        log_path: File that standard output and standard error are appended to, as far as
+            ``objectives.engines.bounded_log`` keeps them.
         grace: Seconds between SIGTERM and SIGKILL when it is stopped.
+        stopped_for: Seconds after which a process that somebody stopped (SIGSTOP) is noticed.
+
+    Attributes:
+        pid: Process id of the engine's main process.
 
     Raises:
         ExternalFailure: The program cannot be run: not found, or not executable.
@@ -52,6 +62,7 @@ class SupervisedProcess:
         env: Mapping[str, str],
         log_path: Path,
         grace: float = 20.0,
+        stopped_for: float = STOPPED_SECONDS,
     ) -> None:
         self._grace = grace
         self._lock = threading.Lock()  # reports may be read by several threads
@@ -59,10 +70,12 @@ class SupervisedProcess:
         self._returncode: int | None = None
         self._error = ""
         self._left: list[int] = []
+        self._is_stopped = False
+        self._log_error: str | None = None
         self.pid = 0
         with log_path.open("ab") as log:
             self._guardian = subprocess.Popen(
-                _guardian_command(command, grace),
+                _guardian_command(command, grace, stopped_for),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -80,6 +93,23 @@ class SupervisedProcess:
         with self._lock:
             self._read_reports(timeout=0.0)
             return self._returncode
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether somebody has stopped one of its processes, for ``stopped_for`` at least.
+
+        Known on Linux alone.
+        """
+        with self._lock:
+            self._read_reports(timeout=0.0)
+            return self._is_stopped
+
+    @property
+    def log_error(self) -> str | None:
+        """Return why its log cannot be written, None while it can."""
+        with self._lock:
+            self._read_reports(timeout=0.0)
+            return self._log_error
 
     def stop(self) -> None:
         """End all processes of the engine and wait until they are gone.
@@ -138,6 +168,10 @@ class SupervisedProcess:
             self._error = report["error"]
         elif report["event"] == "exited":
             self._returncode = report["returncode"]
+        elif report["event"] == "stopped":
+            self._is_stopped = report["is"]
+        elif report["event"] == "log_failed":
+            self._log_error = report["error"]
         elif report["event"] == "gone":
             self._left = report["left"]
 
@@ -149,17 +183,10 @@ class SupervisedProcess:
             self._returncode = -signal.SIGKILL
 
 
-def _guardian_command(command: Sequence[str], grace: float) -> list[str]:
-    """Return the guardian's command: by file and isolated, for the environment is the engine's."""
-    return [
-        sys.executable,
-        "-I",
-        "-S",
-        guardian.__file__,
-        str(os.getpid()),
-        str(grace),
-        *command,
-    ]
+def _guardian_command(command: Sequence[str], grace: float, stopped_for: float) -> list[str]:
+    """Return the guardian's command: isolated, for the environment is the engine's."""
+    own = [str(os.getpid()), str(grace), str(stopped_for)]
+    return [sys.executable, "-I", "-S", "-c", _RUN_GUARDIAN, *own, *command]
 
 
 def _pipe(stream: Any) -> Any:

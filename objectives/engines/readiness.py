@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -144,6 +147,11 @@ def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answ
 def warm_up(address: Address, returncode: Callable[[], int | None], deadline: float) -> None:
     """Send one tiny request, as the first one of a fresh engine compiles and allocates.
 
+    Args:
+        address: Where it answers.
+        returncode: As of ``wait_until_ready``, asked while the answer is waited for.
+        deadline: On the clock of ``time.monotonic``.
+
     Raises:
         NotReady: When it is not answered; ``RequestRefused`` when the request is at fault.
     """
@@ -154,8 +162,15 @@ def warm_up(address: Address, returncode: Callable[[], int | None], deadline: fl
         "temperature": 0.0,
     }
     left = max(deadline - time.monotonic(), HTTP_TIMEOUT_SECONDS)
+    asked = _in_thread(
+        lambda: _request(address, "POST", "/v1/completions", json.dumps(body), left)
+    )
+    while not asked.done():
+        if (code := returncode()) is not None:
+            raise EngineExited(code)
+        wait([asked], POLL_SECONDS)
     try:
-        status, answer = _request(address, "POST", "/v1/completions", json.dumps(body), left)
+        status, answer = asked.result()
     except TimeoutError as error:
         raise StartupTimeout from error
     except (OSError, http.client.HTTPException) as error:
@@ -218,6 +233,20 @@ def _request(
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def _in_thread(request: Callable[[], tuple[int, bytes]]) -> Future[tuple[int, bytes]]:
+    """Send a request while something else goes on; its thread ends with the engine at last."""
+    answer: Future[tuple[int, bytes]] = Future()
+
+    def send() -> None:
+        try:
+            answer.set_result(request())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=send, daemon=True).start()
+    return answer
 
 
 def _model_names(body: bytes) -> list[Any]:

@@ -22,6 +22,7 @@ from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
 from objectives.engines.process import SupervisedProcess
+from objectives.engines.signs_of_life import SignsOfLife
 
 
 DEATH_WAIT_SECONDS = 10.0  # an API server notices the death of its core within 5 s
@@ -39,6 +40,7 @@ class EngineServer:
         env: Its environment.
         memory_before: What ``gpus.used_memory_mib`` returned before it was started.
         clean: Takes the secrets out of a text.
+        hang_timeout: Seconds without a sign of life after which it hangs, once it serves.
     """
 
     process: SupervisedProcess
@@ -48,6 +50,7 @@ class EngineServer:
     env: Mapping[str, str] = field(repr=False)
     memory_before: int | None
     clean: Callable[[str], str]
+    hang_timeout: float
     _stopped: bool = field(default=False, init=False)
 
     @property
@@ -68,8 +71,8 @@ class EngineServer:
         """
         deadline = begin + timeout
         try:
-            readiness.wait_until_ready(self.address, lambda: self.returncode, deadline)
-            readiness.warm_up(self.address, lambda: self.returncode, deadline)
+            readiness.wait_until_ready(self.address, self._watched_returncode, deadline)
+            readiness.warm_up(self.address, self._watched_returncode, deadline)
         except readiness.EngineExited as error:
             raise self._exit_failure(error.returncode, Phase.STARTING) from error
         except readiness.StartupTimeout as error:
@@ -83,6 +86,54 @@ class EngineServer:
         except readiness.NotReady as error:
             raise EngineCrash(CrashReason.STARTUP_FAILED, self.clean(str(error))) from None
 
+    def _watched_returncode(self) -> int | None:
+        """Return its exit code, as long as nothing outside of it keeps it from getting ready.
+
+        Raises:
+            ExternalFailure: Its log cannot be written, or somebody has stopped it.
+        """
+        code = self.returncode
+        self._check_log()
+        self._check_not_stopped()
+        return code
+
+    def _check_log(self) -> None:
+        if (error := self.process.log_error) is not None:
+            raise ExternalFailure(
+                ExternalReason.FILE_SYSTEM, f"the log {self.log} cannot be written: {error}"
+            )
+
+    def _check_not_stopped(self) -> None:
+        if self.returncode is None and self.process.is_stopped:
+            raise ExternalFailure(
+                ExternalReason.INTERRUPTED,
+                "somebody has stopped the engine or one of its processes (SIGSTOP), for "
+                f"{self.hang_timeout:g} s by now",
+            )
+
+    def watch(self) -> Callable[[float], str | None]:
+        """Return what looks, a few times a second under load, whether the server still works.
+
+        It takes the time of the latest token, and returns why the load is to be called off, None
+        while it is not. It never waits.
+        """
+        signs = SignsOfLife(
+            self.log,
+            lambda: readiness.who_answers(self.address) is not readiness.Answer.NOBODY,
+            self.hang_timeout,
+        )
+
+        def trouble(token_at: float) -> str | None:
+            if self.returncode is not None:
+                return "the engine ended"
+            if self.process.is_stopped:
+                return "the engine is stopped"
+            if signs.are_missing(token_at):
+                return f"the engine has shown no sign of life for {self.hang_timeout:g} s"
+            return None
+
+        return trouble
+
     def check_alive(self, *, all_answered: bool) -> None:
         """Distinguish a server that died from one that did not answer all.
 
@@ -91,7 +142,8 @@ class EngineServer:
 
         Raises:
             EngineCrash: It died under the load, or answers no more.
-            ExternalFailure: Somebody ended it, or another program answers on its port.
+            ExternalFailure: Somebody ended or stopped it, its log could not be written, or another
+                program answers on its port.
         """
         if not all_answered:
             self._await_health_or_exit()
@@ -102,6 +154,7 @@ class EngineServer:
         """Wait, after failed requests, until the server is known to be well or has ended."""
         deadline = time.monotonic() + DEATH_WAIT_SECONDS
         while self.returncode is None:
+            self._check_not_stopped()
             answer = readiness.who_answers(self.address)
             if answer is readiness.Answer.OURS:
                 return
@@ -115,7 +168,12 @@ class EngineServer:
             time.sleep(readiness.POLL_SECONDS)
 
     def _exit_failure(self, code: int, phase: Phase) -> EngineCrash | ExternalFailure:
-        """Return the exception for a server that ended by itself, without secrets."""
+        """Return the exception for a server that ended by itself, without secrets.
+
+        Raises:
+            ExternalFailure: Its log, which would tell why, could not be written.
+        """
+        self._check_log()
         failure = classify_exit(code, read_log(self.log), phase, self.tuned)
         detail = self.clean(failure.detail)
         if isinstance(failure, EngineCrash):

@@ -46,6 +46,7 @@ from objectives.engines.containers import container_fault
 from objectives.engines.containers import run_options
 from objectives.engines.environment import inherited
 from objectives.engines.failures import read_log
+from objectives.engines.process import STOPPED_SECONDS
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.prompt_check import check_counts
 from objectives.engines.prompt_check import tokens_added
@@ -75,6 +76,7 @@ from objectives.workload import Workload
 DEVELOPMENT_MODE = "VLLM_SERVER_DEV_MODE"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 START_ATTEMPTS = 3  # another program may take a port between its choice and its use
+PORT_PAUSE_SECONDS = 1.0  # before another attempt, and twice as long before the one after it
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class VllmEngine:
         port: Port to use; by default a free one is chosen for every start.
         startup_timeout: Seconds from the start until it can serve.
         grace: Seconds between SIGTERM and SIGKILL when it is stopped.
+        hang_timeout: Seconds after which a server hangs that shows no sign of life under load (no
+            token, no output, no answer), or, at any time, that somebody has stopped.
         load: Time limits of the load generator. Its key is the engine's own.
         on_progress: Called a few times a second while a workload runs.
 
@@ -119,6 +123,7 @@ class VllmEngine:
     port: int | None = None
     startup_timeout: float = 600.0
     grace: float = 20.0
+    hang_timeout: float = STOPPED_SECONDS
     load: LoadOptions = field(default_factory=LoadOptions)
     on_progress: Callable[[Progress], None] | None = field(default=None, repr=False)
 
@@ -170,12 +175,20 @@ class VllmEngine:
                 ExternalReason.DEVICE_UNFIT,
                 f"CUDA_VISIBLE_DEVICES names GPUs that are not there: {', '.join(missing)}",
             )
-        try:
-            loadgen.check_limits(len(workload.requests))
-        except loadgen.LoadError as error:
-            raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
+        self.check_connections(workload)
         _ = self.capabilities
         self.prompts(workload)
+
+    def check_connections(self, workload: Workload) -> None:
+        """See that this process may open the connections that a workload may need at once.
+
+        Raises:
+            ExternalFailure: It may not.
+        """
+        try:
+            loadgen.check_limits(workload, self.load.request_timeout_s)
+        except loadgen.TooFewFiles as error:
+            raise ExternalFailure(ExternalReason.OPEN_FILES, str(error)) from error
 
     def count_texts(self, trace: Trace) -> Trace:
         """Return a trace with its texts counted by the tokenizer; see ``prompts.count_texts``.
@@ -250,12 +263,13 @@ class VllmEngine:
         """
         self._check(params)
         attempts = 1 if self.port is not None else START_ATTEMPTS
-        for _ in range(attempts - 1):
+        for n in range(attempts - 1):
             try:
                 return self._start_once(params, label)
             except ExternalFailure as failure:
                 if failure.reason != ExternalReason.PORT_TAKEN:
                     raise
+                time.sleep(PORT_PAUSE_SECONDS * 2**n)
         return self._start_once(params, label)
 
     def _check(self, params: Mapping[str, Any]) -> None:
@@ -299,8 +313,19 @@ class VllmEngine:
             ) from error
         shown = self.hide_secrets(redact(words))
         info = {"engine": self.description, "command": shown, "log": str(log)}
-        process = SupervisedProcess(words, env=env, log_path=log, grace=self.grace)
-        server = EngineServer(process, address, log, tuple(params), env, memory, self.hide_secrets)
+        process = SupervisedProcess(
+            words, env=env, log_path=log, grace=self.grace, stopped_for=self.hang_timeout
+        )
+        server = EngineServer(
+            process,
+            address,
+            log,
+            tuple(params),
+            env,
+            memory,
+            self.hide_secrets,
+            self.hang_timeout,
+        )
         try:
             server.wait_until_ready(begin, self.startup_timeout)
         except BaseException as error:  # an interrupt, too, must not leave an engine behind
@@ -384,6 +409,15 @@ class RunningVllm(RunningEngine):
         limits = dataclasses.replace(
             self._engine.load, api_key=self.address.api_key, secrets=self._engine.secrets()
         )
+        trouble = server.watch()
+        token_at = 0.0
+
+        def note(progress: Progress) -> None:
+            nonlocal token_at
+            token_at = progress.last_token_s
+            if self._engine.on_progress is not None:
+                self._engine.on_progress(progress)
+
         try:
             result = loadgen.run(
                 self.address.url,
@@ -391,10 +425,12 @@ class RunningVllm(RunningEngine):
                 workload,
                 prompts.texts,
                 limits,
-                on_progress=self._engine.on_progress,
-                should_abort=lambda: None if server.returncode is None else "the engine ended",
+                on_progress=note,
+                should_abort=lambda: trouble(token_at),
                 should_end=should_end,
             )
+        except loadgen.TooFewFiles as error:
+            raise ExternalFailure(ExternalReason.OPEN_FILES, str(error)) from error
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
         server.check_alive(all_answered=not result.failed)

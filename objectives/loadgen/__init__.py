@@ -1,9 +1,10 @@
 """Open-loop load generator for the streaming completions of an OpenAI-compatible server.
 
-options    how a load is run, and what this process has to allow for it
-sse        from bytes to the payloads of server-sent events
-exchange   one request and its answer
-generator  the run of a whole workload
+options     how a load is run
+open_files  the connections that it may need at once
+sse         from bytes to the payloads of server-sent events
+exchange    one request and its answer
+generator   the run of a whole workload
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from objectives.loadgen.exchange import blames_request
 from objectives.loadgen.generator import Progress
 from objectives.loadgen.generator import run
 from objectives.loadgen.generator import run_workload
+from objectives.loadgen.open_files import TooFewFiles
+from objectives.loadgen.open_files import check_limits
 from objectives.loadgen.options import LoadError
 from objectives.loadgen.options import LoadOptions
-from objectives.loadgen.options import check_limits
-from objectives.loadgen.options import raise_file_limit
 
 
 __all__ = [
     "LoadError",
     "LoadOptions",
     "Progress",
+    "TooFewFiles",
     "blames_request",
     "check_limits",
-    "raise_file_limit",
     "run",
     "run_workload",
 ]

@@ -28,9 +28,11 @@ from objectives.loadgen.exchange import Exchange
 from objectives.loadgen.exchange import RequestFailed
 from objectives.loadgen.exchange import describe_error
 from objectives.loadgen.exchange import request_body
+from objectives.loadgen.open_files import KEEP_ALIVE_S
+from objectives.loadgen.open_files import SPARE_FILES_NOW
+from objectives.loadgen.open_files import check_limits
 from objectives.loadgen.options import LoadError
 from objectives.loadgen.options import LoadOptions
-from objectives.loadgen.options import check_limits
 from objectives.loadgen.sse import SSEDecoder
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
@@ -42,7 +44,6 @@ from objectives.workload import Workload
 
 _TICK_S = 0.25  # how often progress is reported and should_abort is asked
 _ASK_S = 1.0  # how often should_end is asked
-_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so that no request meets a close
 _LONGEST_DETAIL = 200  # characters of a server's words that go into a record
 
 
@@ -56,6 +57,7 @@ class Progress:
         sent: Requests that have been sent.
         completed: Requests that were answered in full.
         failed: Requests that failed.
+        last_token_s: When the latest token of any request came, 0 before the first.
     """
 
     elapsed_s: float
@@ -63,6 +65,7 @@ class Progress:
     sent: int
     completed: int
     failed: int
+    last_token_s: float = 0.0
 
 
 def run(
@@ -140,8 +143,8 @@ async def run_workload(
     if not endpoint.startswith(("http://", "https://")):
         raise LoadError(f"the endpoint must begin with http:// or https://: {endpoint!r}")
     options = options or LoadOptions()
-    check_limits(len(prompts))
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
+    check_limits(workload, options.request_timeout_s, SPARE_FILES_NOW)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
     headers = {"Content-Type": "application/json"}
     if options.api_key is not None:
         headers["Authorization"] = f"Bearer {options.api_key}"
@@ -199,6 +202,8 @@ class _Run:
     _finished: asyncio.Event = field(default_factory=asyncio.Event)
     _start: float = 0.0
     _asked_at: float = 0.0
+    _last_token: float = 0.0
+    _last_idle: float = 0.0
     _over: dict[int, RequestRecord] = field(default_factory=dict)
     _ended_early: str | None = None
 
@@ -242,12 +247,22 @@ class _Run:
                 self.on_progress(self._progress())
             if self.should_abort is not None and (reason := self.should_abort()):
                 return f"{FailureKind.ABORTED}: {reason}"
+            if self._is_stalled():
+                seconds = f"{self.options.request_timeout_s:g} s"
+                return f"{FailureKind.TIMEOUT}: no token of any request came for {seconds}"
             if self._is_hopeless():
                 return f"{FailureKind.ABORTED}: the run ended early"
             if self._now() - last_arrival > self.options.drain_timeout_s:
                 seconds = f"{self.options.drain_timeout_s:g} s"
                 return f"{FailureKind.DRAIN_TIMEOUT}: not done {seconds} after the last arrival"
         return f"{FailureKind.ABORTED}: the run ended"
+
+    def _is_stalled(self) -> bool:
+        """Return whether all that ran so long ago has timed out, and nothing came since."""
+        now = self._now()
+        if self._n_over == len(self._tasks):
+            self._last_idle = now
+        return now - max(self._last_token, self._last_idle) > self.options.request_timeout_s
 
     def _is_hopeless(self) -> bool:
         """Ask, about once a second, whether to end the run, and note why."""
@@ -301,6 +316,7 @@ class _Run:
                 for payload in decoder.feed(chunk):
                     if payload != "[DONE]":
                         exchange.take(payload, now)
+                        self._last_token = now
 
     def _clean(self, error: str) -> str:
         """Make a server's words fit to record: one line, not long, without secrets."""
@@ -316,6 +332,7 @@ class _Run:
             sent=len(self._tasks),
             completed=self._n_over - failed,
             failed=failed,
+            last_token_s=self._last_token,
         )
 
     def _result(self, duration: float, unfinished: str) -> LoadResult:

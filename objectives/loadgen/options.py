@@ -1,17 +1,13 @@
-"""How a load is run, and what this process has to allow for it."""
+"""How a load is run."""
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
 from objectives.redaction import fits_header
-
-
-_SPARE_FILES = 64  # file descriptors for everything else in this process
 
 
 class LoadError(RuntimeError):
@@ -50,30 +46,3 @@ class LoadOptions:
                 "the API key cannot be sent in an HTTP header: it has to be visible ASCII "
                 "characters, without a line end or blanks around them"
             )
-
-
-def check_limits(n_requests: int) -> None:
-    """Allow this process a connection for every request.
-
-    Raises:
-        LoadError: When it may not.
-    """
-    raise_file_limit(n_requests + _SPARE_FILES)
-
-
-def raise_file_limit(n_files: int) -> None:
-    """Allow this process to open so many files at once, raising its soft limit where needed.
-
-    Raises:
-        LoadError: When the hard limit is lower.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= n_files:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, hard))
-    except (ValueError, OSError) as error:
-        raise LoadError(
-            f"the workload may hold {n_files} connections open at once, but this process may open "
-            f"{hard} files at most: raise its hard limit (ulimit -Hn) or shorten the workload"
-        ) from error

@@ -14,7 +14,6 @@ import click
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
 EXIT_LIMITS_MISSED = 4
-EXIT_INTERRUPTED = 130
 
 
 class BadInput(click.ClickException):

@@ -1,58 +1,12 @@
-"""The command ``optuna-scoot``: its subcommands, and one line for every error."""
+"""The command ``optuna-scoot`` as it is started: nothing else loads before Ctrl-C is heeded."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import click
-
-from optuna_scoot.cli.errors import EXIT_INTERRUPTED
-from optuna_scoot.cli.errors import one_line
-from optuna_scoot.own_objectives import use_own_objectives
-
-
-# Name: (module, attribute, one line of help). A module is imported when its command is used:
-# torch and botorch take seconds, and ``optuna-scoot --help`` needs neither.
-COMMANDS = {
-    "tune": ("optuna_scoot.cli.tune", "tune", "Tune an LLM engine on a request trace."),
-    "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
-    "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
-    "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),
-    "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
-}
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported on use and listed without being imported."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order in which they are documented."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the command, or return None when there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands of ``--help``."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="optuna-scoot")
-def cli() -> None:
-    """Find engine flags that beat the defaults for your traffic.
-
-    The finished trials are always kept: the same command again goes on where it ended.
-    """
+from optuna_scoot.cli.signals import interrupt_ends_at_once
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -61,19 +15,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after ``optuna-scoot``; None takes them from ``sys.argv``.
     """
-    use_own_objectives()
-    try:
-        code = cli.main(args=arguments, prog_name="optuna-scoot", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        click.echo(f"optuna-scoot: {one_line(error)}", err=True)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("optuna-scoot: interrupted", err=True)
-        return EXIT_INTERRUPTED
-    return code if isinstance(code, int) else 0
+    with interrupt_ends_at_once():
+        from optuna_scoot.cli.commands import run_command
+    return run_command(arguments)
 
 
 def main() -> NoReturn:

@@ -1,8 +1,9 @@
-"""Signals that end a run as Ctrl-C does."""
+"""Signals that end a run as Ctrl-C does, and a Ctrl-C that comes before there is a run."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
+
+
+EXIT_INTERRUPTED = 130
+INTERRUPTED = "optuna-scoot: interrupted"
+
+
+@contextlib.contextmanager
+def interrupt_ends_at_once() -> Iterator[None]:
+    """Have Ctrl-C end this process in one line, while there is nothing to keep.
+
+    For imports: what an interrupt raises there, some libraries turn into errors of other kinds.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os.write(2, INTERRUPTED.encode() + b"\n")
+    os._exit(EXIT_INTERRUPTED)
 
 
 @contextlib.contextmanager

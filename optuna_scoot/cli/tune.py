@@ -26,7 +26,6 @@ from objectives.redaction import secrets_in
 from objectives.redaction import without_secrets
 from optuna_scoot import tuning
 from optuna_scoot.cli.curves import curve_table
-from optuna_scoot.cli.errors import EXIT_INTERRUPTED
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import Stopped
@@ -39,6 +38,7 @@ from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table

@@ -57,6 +57,7 @@ SURPLUS = "surplus"
 """External reason of a trial that another worker's made unnecessary before it had parameters."""
 LOOK_AGAIN_S = 1.0
 """Pause before the workers of trials are looked at again, where all other work is done."""
+PAUSE_SECONDS = 5.0  # before the first retry, and twice as long before the next
 
 Objective = Callable[["optuna.Trial"], float | Sequence[float]]
 
@@ -115,7 +116,9 @@ def run_trials(
             retries += 1
             if failure.reason not in TRANSIENT or retries > MOST_RETRIES:
                 raise
-            observer.note(f"trying the configuration again: {failure.detail}")
+            pause = PAUSE_SECONDS * 2 ** (retries - 1)
+            observer.note(f"trying the configuration again in {pause:g} s: {failure.detail}")
+            time.sleep(pause)
 
 
 def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> None:

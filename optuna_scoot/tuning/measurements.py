@@ -20,6 +20,7 @@ import optuna
 from optuna.trial import TrialState
 
 from objectives.engines.base import ExternalFailure
+from objectives.engines.vllm import VllmEngine
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from optuna_scoot.constraints.known import KnownConstraints
@@ -161,10 +162,15 @@ def objectives_by_order(task: TuningTask, orders: int) -> Callable[[int], Servin
     for order in range(1, orders + 1):  # before the first engine starts
         try:
             with input_errors():
-                objective(order)
+                _check_connections(objective(order))
         except InputError as error:
             raise InputError(f"arrival order {order} of the verdict: {error}") from None
     return objective
+
+
+def _check_connections(objective: ServingObjective) -> None:
+    if isinstance(objective.engine, VllmEngine):
+        objective.engine.check_connections(objective.workload)
 
 
 def _plan(

@@ -156,11 +156,24 @@ def open_storage(url: str) -> WorkerStorage:
         ) from None
     except SQLAlchemyError as error:
         raise InputError(f"storage {shown}: {database_message(error, url)}") from None
-    except RuntimeError:
-        raise InputError(
-            f"storage {shown}: its tables are of another version of Optuna;"
-            " use another database, or upgrade it with: optuna storage upgrade"
-        ) from None
+    except RuntimeError as error:
+        raise InputError(f"storage {shown}: {_advice(error)}") from None
+
+
+def _advice(error: RuntimeError) -> str:
+    """Return what to do about tables that the installed Optuna does not take.
+
+    Optuna names its command to upgrade them where it knows them: then they are older.
+    """
+    if "storage upgrade" in str(error):
+        return (
+            "its tables are of an older version of Optuna; use another database, or upgrade it"
+            " with: optuna storage upgrade --storage URL"
+        )
+    return (
+        f"its tables are of a newer version of Optuna than {optuna.__version__}, which is"
+        " installed here: upgrade Optuna (pip install -U optuna), or use another database"
+    )
 
 
 def _connected(url: str) -> WorkerStorage:

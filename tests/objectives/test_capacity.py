@@ -19,6 +19,7 @@ from objectives.capacity import request_slo
 from objectives.engines.base import CrashReason
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
+from objectives.engines.base import ExternalReason
 from objectives.engines.base import RunningEngine
 from objectives.goals import Limit
 from objectives.goals import parse_goals
@@ -60,6 +61,7 @@ class Queue(RunningEngine):
     n_failed: int = 0  # and that fail
     gives_up: CrashReason | None = None  # above what it bears
     late: bool = False  # the load generator, above what the engine bears
+    too_few_files: bool = False  # for the load, above what the engine bears
     served: list[Workload] = field(default_factory=list)
     n_starts: int = 0
 
@@ -79,6 +81,8 @@ class Queue(RunningEngine):
         over = 1 / workload.requests[1].time > self.bears
         if over and self.gives_up is not None:
             raise EngineCrash(self.gives_up, "too much")
+        if over and self.too_few_files:
+            raise ExternalFailure(ExternalReason.OPEN_FILES, "too few")
         records = []
         for i, scheduled in enumerate(workload.requests):
             first = scheduled.time + (1.0 if over or i < self.n_slow else 0.1)
@@ -220,12 +224,18 @@ def test_an_engine_that_gives_up_under_too_much_load_has_missed_that_rate() -> N
     assert {p["why"] for p in missed} == {"request_timeouts"}
 
 
-def test_a_rate_that_cannot_be_sent_is_not_kept_and_spoils_no_other() -> None:
-    (trial,) = tried(objective(Queue(late=True)), 6.5)
+@pytest.mark.parametrize(
+    ("queue", "why"),
+    [(Queue(late=True), "late_generator"), (Queue(too_few_files=True), "open_files")],
+)
+def test_a_rate_that_cannot_be_sent_is_not_kept_and_spoils_no_other(
+    queue: Queue, why: str
+) -> None:
+    (trial,) = tried(objective(queue), 6.5)
 
     assert 6.5 / 1.05 <= trial.values[0] <= 6.5
     missed = [p for p in trial.user_attrs[CAPACITY]["curve"] if not p["kept"]]
-    assert {p["why"] for p in missed} == {"late_generator"}
+    assert {p["why"] for p in missed} == {why}
 
 
 def test_a_generator_that_is_late_before_anything_was_kept_has_measured_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Quiet studies: their log would bury what a failing test has to say."""
+"""Quiet studies, whose log would bury what a failing test has to say, and no waits."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def _quiet() -> Iterator[None]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     yield
     optuna.logging.set_verbosity(verbosity)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optuna_scoot.tuning.loop.PAUSE_SECONDS", 0.01)

@@ -18,6 +18,11 @@ variable STAND_IN says how it behaves:
     count-late N       counts N tokens more in every prompt, and none unasked
     status N           answers all requests with status N
     other-key          wants a key that nobody was told
+    freeze N           answers nothing after its first N requests, not how it is either
+    stop N             is stopped, as by SIGSTOP, after its first N requests; 0: at once
+    stop-warm-up       is stopped at its first request
+    slow N             answers each request after N seconds
+    chatter N CODE     prints N MB and serves; with a CODE, exits with it instead
 """
 
 from __future__ import annotations
@@ -53,6 +58,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if BEHAVIOUR == "freeze" and self.n_completions > int(WORDS[0]):
+            time.sleep(600)
         if self.path == "/health":
             self._send(503 if BEHAVIOUR == "unhealthy" else 200, b"")
         elif self.path == "/v1/models":
@@ -78,6 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.lock:
             Handler.n_completions += 1
             number = Handler.n_completions
+        if BEHAVIOUR == "slow":
+            time.sleep(float(WORDS[0]))
         if number > int(WORDS[0] if WORDS else 0):
             self._misbehave()
         if BEHAVIOUR == "status":
@@ -93,8 +102,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if BEHAVIOUR == "die-under-load":
             print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate", flush=True)
             os._exit(1)
-        if BEHAVIOUR == "stall":
+        if BEHAVIOUR in ("stall", "freeze"):
             time.sleep(600)
+        if BEHAVIOUR in ("stop", "stop-warm-up"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(600)  # it may take a moment
 
     def _stream(self, body: dict) -> None:
         self.send_response(200)
@@ -148,6 +160,12 @@ def main() -> None:
         sys.exit(int(WORDS[0]))
     if BEHAVIOUR == "hang":
         time.sleep(600)
+    if BEHAVIOUR == "stop" and WORDS[0] == "0":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if BEHAVIOUR == "chatter":
+        print("INFO nothing of interest\n" * (int(WORDS[0]) * 40_000), "the end", flush=True)
+        if WORDS[1:]:
+            sys.exit(int(WORDS[1]))
     if BEHAVIOUR == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if BEHAVIOUR == "mute":

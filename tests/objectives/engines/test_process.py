@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from objectives.engines.base import ExternalFailure
+from objectives.engines.bounded_log import HEAD_BYTES
+from objectives.engines.bounded_log import TAIL_BYTES
 from objectives.engines.process import SupervisedProcess
 
 
@@ -27,9 +29,15 @@ print(child.pid, flush=True)
 SPAWNS = SPAWNS_IN_ANOTHER_SESSION.format(child=IGNORES_SIGTERM + FOREVER)
 
 
-def start(code: str, log: Path, grace: float = 5.0) -> SupervisedProcess:
+def start(
+    code: str, log: Path, grace: float = 5.0, stopped_for: float = 60.0
+) -> SupervisedProcess:
     return SupervisedProcess(
-        [sys.executable, "-c", code], env=dict(os.environ), log_path=log, grace=grace
+        [sys.executable, "-c", code],
+        env=dict(os.environ),
+        log_path=log,
+        grace=grace,
+        stopped_for=stopped_for,
     )
 
 
@@ -229,3 +237,76 @@ def test_environment_is_given_to_the_engine_alone(tmp_path: Path) -> None:
     process.stop()
     lines = log.read_text(encoding="utf-8").split()
     assert {"PYTHONHOME=/nowhere", "MARK=1"} <= set(lines)
+
+
+PRINTS_100_MB = """
+import os, sys
+os.write(1, b"first words\\n")
+for _ in range(1000): os.write(1, b"x" * 99_999 + b"\\n")
+os.write(2, b"last words\\n")
+sys.exit(3)
+"""
+
+
+def test_of_an_endless_output_head_and_tail_are_kept(tmp_path: Path) -> None:
+    process = start(PRINTS_100_MB, tmp_path / "log")
+    wait_until(lambda: process.returncode is not None)
+    text = (tmp_path / "log").read_bytes()  # whole by the time that the end is known
+    process.stop()
+    assert process.returncode == 3
+    assert text.startswith(b"first words\n")
+    assert text.endswith(b"x\nlast words\n")
+    assert HEAD_BYTES + TAIL_BYTES / 2 < len(text) < HEAD_BYTES + 2 * TAIL_BYTES + 100
+    assert process.log_error is None
+
+
+def test_what_a_program_prints_is_in_its_log_while_it_runs(tmp_path: Path) -> None:
+    process = start("print(12, flush=True)\n" + FOREVER, tmp_path / "log")
+    assert pid_in(tmp_path / "log") == 12
+    process.stop()
+
+
+@pytest.mark.parametrize("disk", ["full", "hangs"])
+def test_no_program_waits_for_the_disk_of_its_log(tmp_path: Path, disk: str) -> None:
+    """A pipe that nobody reads is as a disk that does not answer."""
+    log, reader = Path("/dev/full"), None
+    if disk == "hangs":
+        log = tmp_path / "log"
+        os.mkfifo(log)
+        reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    process = start(PRINTS_100_MB, log, grace=0.2)
+    wait_until(lambda: process.returncode is not None)
+    assert process.returncode == 3
+    if disk == "full":
+        assert process.log_error == "No space left on device"
+    process.stop()
+    if reader is not None:
+        os.close(reader)
+
+
+STOPS_ITSELF = "import os, signal, time\nos.kill(os.getpid(), signal.SIGSTOP)\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux alone")
+@pytest.mark.parametrize("grandchild", [False, True])
+def test_a_stopped_process_is_noticed_and_ended_by_sigterm(
+    tmp_path: Path, grandchild: bool
+) -> None:
+    spawns = SPAWNS_IN_ANOTHER_SESSION.format(child=STOPS_ITSELF + FOREVER) + FOREVER
+    code = spawns if grandchild else STOPS_ITSELF + FOREVER
+    process = start(code, tmp_path / "log", grace=600.0, stopped_for=0.5)
+    assert not process.is_stopped
+    wait_until(lambda: process.is_stopped)
+    assert process.returncode is None
+    process.stop()  # returns long before the grace is over
+    assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux alone")
+def test_a_process_that_goes_on_is_no_longer_stopped(tmp_path: Path) -> None:
+    process = start(STOPS_ITSELF + "print(1, flush=True)\n" + FOREVER, tmp_path / "log", 5.0, 0.5)
+    wait_until(lambda: process.is_stopped)
+    os.kill(process.pid, signal.SIGCONT)
+    wait_until(lambda: not process.is_stopped)
+    assert process.returncode is None
+    process.stop()

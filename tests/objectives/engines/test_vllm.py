@@ -25,7 +25,11 @@ from urllib.parse import quote
 
 import pytest
 
+from objectives.engines import bounded_log
 from objectives.engines import ports
+from objectives.engines import readiness
+from objectives.engines import server
+from objectives.engines import vllm
 from objectives.engines.base import Engine
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
@@ -179,11 +183,16 @@ def test_clash_after_the_choice_of_a_port_is_tried_again(
     with engine.start({}, "trial-0") as other:
         free = ports.choose_port("127.0.0.1")
         # The first choice is taken in the meantime, as by another worker.
-        choices = iter([other.address.port, free])
+        choices = iter([other.address.port, other.address.port, free])
+        pauses: list[float] = []
+        sleep = time.sleep
+        monkeypatch.setattr(vllm, "PORT_PAUSE_SECONDS", 77.0)
+        monkeypatch.setattr(time, "sleep", lambda s: pauses.append(s) if s >= 77.0 else sleep(s))
         monkeypatch.setattr(ports, "choose_port", lambda host: next(choices))
         monkeypatch.setattr(ports, "check_port", lambda host, port: None)
         with engine.start({}, "trial-1") as running:
             assert running.address.port == free
+    assert pauses == [77.0, 154.0]
 
 
 def test_death_under_load(make: Make, workload: Workload) -> None:
@@ -218,6 +227,85 @@ def test_requests_without_answer_are_given_up(make: Make, workload: Workload) ->
         result = running.serve(workload)  # the engine lives: whoever asks judges the records
     assert result.completed == 4
     assert set(result.failures()) == {"timeout"}
+
+
+def in_an_hour(workload: Workload) -> Workload:
+    """The same with a last request that no test waits for."""
+    last = ScheduledRequest(12, 3600.0, TraceRequest(prompt_tokens=9, output_tokens=3))
+    return Workload((*workload.requests, last), "long", 3600.0)
+
+
+@pytest.mark.parametrize("answered", [1, 5])
+def test_server_without_a_sign_of_life_hangs(
+    make: Make, workload: Workload, monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
+    # The driver's own request is the first. Without a look at the server it would be an hour.
+    monkeypatch.setattr(server, "DEATH_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(readiness, "HTTP_TIMEOUT_SECONDS", 0.5)
+    load = LoadOptions(request_timeout_s=7200.0)
+    with make(f"freeze {answered}", hang_timeout=1.0, load=load).start({}, "trial-0") as running:
+        with pytest.raises(EngineCrash, match="it lives but answers no more") as crash:
+            running.serve(in_an_hour(workload))
+        assert crash.value.reason == "died_under_load"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux alone")
+@pytest.mark.parametrize("answered", [0, 1, 5])
+def test_server_that_somebody_stopped_says_nothing_about_the_parameters(
+    make: Make, workload: Workload, answered: int
+) -> None:
+    engine = make(f"stop {answered}", hang_timeout=1.0, startup_timeout=3600.0)
+
+    def start_and_serve() -> None:
+        with engine.start({}, "trial-0") as running:
+            running.serve(in_an_hour(workload))
+
+    with pytest.raises(ExternalFailure, match="somebody has stopped the engine") as failure:
+        start_and_serve()
+    assert failure.value.reason == "interrupted"
+    assert nothing_is_left()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux alone")
+def test_server_stopped_at_its_first_request_is_noticed(make: Make) -> None:
+    engine = make("stop-warm-up", hang_timeout=1.0, startup_timeout=3600.0)
+    with pytest.raises(ExternalFailure, match="somebody has stopped the engine"):
+        engine.start({}, "trial-0")
+    assert nothing_is_left()
+
+
+def test_slow_server_is_not_taken_for_one_that_hangs(make: Make, workload: Workload) -> None:
+    with make("slow 3", hang_timeout=1.0).start({}, "trial-0") as running:
+        result = running.serve(workload)
+    assert result.completed == 12
+    assert result.duration > 2.0
+
+
+def test_server_whose_log_cannot_be_written_says_nothing_about_the_parameters(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every log is on a disk that is full.
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr(vllm, "Path", lambda _: FullDisk())
+    for behaviour in ("chatter 1", "die 3 nothing known"):
+        with pytest.raises(ExternalFailure, match="cannot be written: No space left") as failure:
+            make(behaviour).start({}, "trial-0")
+        assert failure.value.reason == "file_system"
+    assert nothing_is_left()
+
+
+class FullDisk:
+    """A folder whose files are all full."""
+
+    def __truediv__(self, name: str) -> Path:
+        return Path("/dev/full")
+
+
+def test_output_without_end_keeps_no_server_from_serving(make: Make, workload: Workload) -> None:
+    with make("chatter 20").start({}, "trial-0") as running:
+        assert running.serve(workload).completed == 12
+    size = Path(running.info["log"]).stat().st_size
+    assert size < bounded_log.HEAD_BYTES + 2 * bounded_log.TAIL_BYTES + 100
 
 
 def test_server_that_ignores_sigterm_is_killed(make: Make) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 from objectives.loadgen import LoadError
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import Progress
-from objectives.loadgen import raise_file_limit
 from objectives.loadgen import run
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
@@ -38,6 +36,13 @@ def workload(times: list[float], output_tokens: int = 4) -> Workload:
         for i, t in enumerate(times)
     )
     return Workload(requests, "test", duration=max(times) + 1)
+
+
+def raise_file_limit(n: int) -> None:
+    """Allow this process, which is client and server, so many open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < n:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n, hard))
 
 
 def run_one(answer: Answer, **options: Any) -> LoadResult:
@@ -233,6 +238,42 @@ def test_a_run_that_is_called_off_ends_and_says_why() -> None:
     assert result.max_lateness_s < 60
 
 
+def test_a_run_in_which_nothing_comes_for_as_long_as_a_request_may_take_is_called_off() -> None:
+    # Requests go on coming for an hour, and the first of them have timed out.
+    times = [0.0, *(0.1 * i for i in range(36_000))]
+    seen: list[Progress] = []
+    silent = Answer(chunks=[], end="hang")
+    with CompletionsServer(lambda n, _b: silent if n else Answer()) as server:
+        result = run(
+            server.url,
+            "m",
+            workload(times),
+            ["x"] * len(times),
+            LoadOptions(request_timeout_s=1.0),
+            on_progress=seen.append,
+        )
+    assert result.duration < 600.0
+    assert set(result.failures()) == {FailureKind.TIMEOUT}
+    assert result.records[-1].error == "timeout: no token of any request came for 1 s"
+    assert max(progress.last_token_s for progress in seen) > 0.0
+
+
+def test_a_run_in_which_nothing_is_asked_for_long_goes_on() -> None:
+    with CompletionsServer(lambda _n, _b: Answer()) as server:
+        options = LoadOptions(request_timeout_s=0.5)
+        result = run(server.url, "m", workload([0.0, 2.0]), ["x"] * 2, options)
+    assert result.completed == 2
+
+
+def test_a_run_in_which_one_request_is_answered_at_a_time_goes_on() -> None:
+    # Each waits for less than it may, and something comes all the time.
+    answers = [Answer(chunks=[(0.4 * n, 4)]) for n in range(1, 6)]
+    with CompletionsServer(lambda n, _b: answers[n]) as server:
+        options = LoadOptions(request_timeout_s=3.0)
+        result = run(server.url, "m", workload([0.0] * 5), ["x"] * 5, options)
+    assert result.completed == 5
+
+
 def test_nobody_listening_is_a_failed_connection() -> None:
     with socket.socket() as holder:  # bound but not listening: nobody else takes the port
         holder.bind(("127.0.0.1", 0))
@@ -312,23 +353,6 @@ def test_what_cannot_be_sent_is_refused(endpoint: str, prompts: list[str], messa
 def test_times_of_the_options_are_positive(name: str) -> None:
     with pytest.raises(LoadError, match=name):
         LoadOptions(**{name: 0.0})
-
-
-def with_file_limits(soft: int, hard: int, needed: int) -> str:
-    """Ask for open files in a process of its own, where limits can be lowered."""
-    code = (
-        "import resource; from objectives.loadgen import raise_file_limit; "
-        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); "
-        f"raise_file_limit({needed}); print(resource.getrlimit(resource.RLIMIT_NOFILE))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return (done.stdout + done.stderr).strip().splitlines()[-1]
-
-
-def test_the_limit_of_open_files_is_raised_as_far_as_needed_and_allowed() -> None:
-    assert with_file_limits(200, 1000, needed=100) == "(200, 1000)"
-    assert with_file_limits(200, 1000, needed=700) == "(700, 1000)"
-    assert "at most: raise its hard limit (ulimit -Hn)" in with_file_limits(200, 500, needed=700)
 
 
 def test_a_run_can_be_ended_and_says_what_it_knew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,56 @@ def test_too_few_open_files_are_found_before_anything_is_written() -> None:
     assert left_behind() == set()
 
 
+def with_limit(limit: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, under a limit of the shell's."""
+    command = [sys.executable, "-c", "from optuna_scoot.cli.main import main; main()", *TUNE]
+    return subprocess.run(
+        ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *command, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "load", "where"),
+    [
+        (200, ["--rate", "150"], "optuna-scoot: the load"),
+        # About 130 requests, and 149 in one of the orders that follow.
+        (215, ["--rate", "100", "--duration", "1.3"], "arrival order 2 of the verdict: the load"),
+    ],
+)
+def test_connections_that_cannot_be_had_are_told_before_the_first_engine(
+    limit: int, load: list[str], where: str
+) -> None:
+    done = with_limit(f"-n {limit}", "--engine-command", "./serve", *load)
+    assert done.returncode == 2
+    assert where in done.stderr
+    assert f"but it may open {limit} files at most: raise its hard limit" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert left_behind() == set()
+
+
+def test_long_load_is_not_refused_for_its_requests() -> None:
+    long = ["--rate", "2", "--duration", "2000", "--max-hours", "0.1"]
+    done = with_limit("-n 1200", "--engine-command", "./serve", *long)
+    # 4,000 requests, of which 700 can be under way at once: only the time is too short.
+    assert "--max-hours 0.1" in done.stderr
+    assert "files" not in done.stderr
+
+
+def test_log_that_does_not_fit_on_its_disk_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN", "chatter 1 3")
+    done = with_limit("-f 800", "--engine-command", "./serve", "--trials", "3", "--output", "out")
+    assert done.returncode == 3
+    assert "stopped (file_system): the log out/engine-logs/trial-0-" in done.stderr
+    assert "cannot be written: File too large" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (trial,) = optuna.load_study(study_name="s", storage="sqlite:///scoot.db").trials
+    assert trial.user_attrs["failure_is_external"] is True
+    assert "crash_reason" not in trial.user_attrs
+
+
 def test_default_that_does_not_start_stops_and_the_mended_command_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

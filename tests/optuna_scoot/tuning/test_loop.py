@@ -132,10 +132,16 @@ def test_passing_failure_is_tried_again_with_the_same_configuration(study: optun
     assert again.user_attrs["default_configuration"] is True
     assert again.user_attrs["retry_of"] == 0
     assert other.params != first.params
-    assert notes.lines == ["trying the configuration again: the machine was busy"]
+    assert notes.lines == ["trying the configuration again in 0.01 s: the machine was busy"]
 
 
-def test_failure_that_does_not_pass_stops_after_three_attempts(study: optuna.Study) -> None:
+def test_failure_that_does_not_pass_stops_after_three_attempts(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("optuna_scoot.tuning.loop.PAUSE_SECONDS", 5.0)
+    monkeypatch.setattr("optuna_scoot.tuning.loop.time.sleep", pauses.append)
+
     def late(trial: optuna.Trial) -> float:
         good(trial)
         raise ExternalFailure(ExternalReason.LATE_GENERATOR, "the machine is busy")
@@ -144,6 +150,7 @@ def test_failure_that_does_not_pass_stops_after_three_attempts(study: optuna.Stu
         run(study, late, 2)
     assert sum(is_external(t) for t in study.trials) == 3
     assert len({t.params["x"] for t in study.trials if is_external(t)}) == 1
+    assert pauses == [5.0, 10.0]
 
 
 def test_fault_of_the_program_is_external_too(study: optuna.Study) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,19 @@ def test_a_private_file_is_made_where_there_is_none(tmp_path: Path) -> None:
         make_private(tmp_path / name)
     assert (tmp_path / "theirs.db").read_text() == "x"
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_file_that_does_not_fit_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path;"
+        "from optuna_scoot.tuning.private_files import write_file;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
+        "write_file(Path(sys.argv[1]), 'best.yaml', 'new' * 100)"
+    )
+    write_file(tmp_path, "best.yaml", "old")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "best.yaml: File too large" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["best.yaml"]
+    assert (tmp_path / "best.yaml").read_text() == "old"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -101,6 +103,26 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_text("not a database, but longer than the header of one would be, surely so\n" * 9)
     with pytest.raises(InputError, match="file is not a database"):
         open_storage(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize(
+    ("schema", "advice"),
+    [
+        ("v3.0.0.a", "of an older version of Optuna; .*optuna storage upgrade"),
+        ("v99.0.0.a", "of a newer version of Optuna than .*: upgrade Optuna"),
+    ],
+)
+def test_tables_of_another_optuna_are_refused_with_what_helps(
+    tmp_path: Path, schema: str, advice: str
+) -> None:
+    path = tmp_path / "scoot.db"
+    open_storage(f"sqlite:///{path}")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("update alembic_version set version_num = ?", (schema,))
+        database.commit()
+    with pytest.raises(InputError, match=advice) as caught:
+        open_storage(f"sqlite:///{path}")
+    assert ("storage upgrade" in str(caught.value)) == (schema < "v4")
 
 
 def test_study_with_other_objectives_is_refused(tmp_path: Path) -> None:
