@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from optuna.storages._heartbeat import BaseHeartbeat
+from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.trial import TrialState
 
 from optuna_scoot.tuning.bookkeeping import fail_externally
@@ -70,8 +72,10 @@ class LostTrials:
 
     def _stale_ids(self) -> set[int]:
         """Return the trials whose heartbeat has stopped for longer than the grace period."""
-        stale = getattr(self._study._storage, "_get_stale_trial_ids", None)
-        return set() if stale is None else set(stale(self._study._study_id))
+        storage = self._study._storage
+        if not (isinstance(storage, BaseHeartbeat) and is_heartbeat_enabled(storage)):
+            return set()
+        return set(storage._get_stale_trial_ids(self._study._study_id))
 
 
 def _was_never_begun(trial: FrozenTrial) -> bool:

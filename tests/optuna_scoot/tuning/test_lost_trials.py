@@ -134,3 +134,10 @@ def test_living_and_unknown_workers_keep_their_trials(storage: WorkerStorage) ->
         clock.now = now
         assert lost.fail() == []
     assert [t.state for t in study.trials] == [TrialState.RUNNING] * 3
+
+
+def test_a_storage_of_the_users_own_without_heartbeats_is_taken(tmp_path: Path) -> None:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/own.db")
+    study = optuna.create_study(storage=storage)
+    study.ask().suggest_float("x", 0, 1)
+    assert LostTrials(study).fail() == []
