@@ -25,10 +25,11 @@ from pathlib import Path
 import optuna
 
 from optuna_scoot.cli.errors import EXIT_BAD_INPUT
-from optuna_scoot.cli.errors import EXIT_INTERRUPTED
+from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.tuning.audit import Check
 from optuna_scoot.tuning.audit import audit
 from optuna_scoot.tuning.bookkeeping import counts
+from optuna_scoot.tuning.storage import open_storage
 from tests.postgres import Postgres
 
 
@@ -91,7 +92,7 @@ class Chaos:
         finally:
             for worker in self._workers:
                 worker.kill()
-        study = optuna.load_study(study_name=STUDY, storage=self.url)
+        study = optuna.load_study(study_name=STUDY, storage=open_storage(self.url))
         return audit(study, self.n_trials)
 
     def _is_over(self) -> bool:
@@ -131,7 +132,7 @@ class Chaos:
 
     def _n_counted(self) -> int:
         try:
-            study = optuna.load_study(study_name=STUDY, storage=self.url)
+            study = optuna.load_study(study_name=STUDY, storage=open_storage(self.url))
         except KeyError:
             return 0
         return sum(map(counts, study.get_trials(deepcopy=False)))

@@ -306,7 +306,7 @@ class VllmEngine:
         begin = time.monotonic()
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            log.touch(mode=0o600, exist_ok=False)  # an engine may print anything
+            log.touch(mode=0o600)  # an engine may print anything
         except OSError as error:
             raise ExternalFailure(
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"

@@ -56,7 +56,7 @@ class Exchange:
         """
         try:
             message = json.loads(payload)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # numbers too long, lists too deep
             raise RequestFailed(f"{FailureKind.STREAM}: malformed event {payload!r}") from error
         if not isinstance(message, dict) or message.get("error") is not None:
             raise RequestFailed(f"{FailureKind.STREAM}: the server sent {payload!r}")

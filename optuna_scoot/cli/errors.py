@@ -29,6 +29,10 @@ class Stopped(click.ClickException):
 
 
 def one_line(error: click.ClickException) -> str:
-    """Return an error's text on one line, with several lines joined by a blank."""
+    """Return an error's text on one line that a terminal takes for nothing but text.
+
+    Several lines are joined by a blank, and characters that steer a terminal are replaced.
+    """
     line = " ".join(error.format_message().split())
-    return line if line else type(error).__name__
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return shown if shown else type(error).__name__

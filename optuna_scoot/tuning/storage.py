@@ -16,6 +16,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -31,7 +32,7 @@ from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.private_files import make_private
 from optuna_scoot.tuning.result_files import check_room
 from optuna_scoot.tuning.worker_storage import WorkerStorage
-from optuna_scoot.tuning.worker_storage import has_broken
+from optuna_scoot.tuning.worker_storage import is_outage
 
 
 if TYPE_CHECKING:
@@ -190,10 +191,23 @@ def _connected(url: str) -> WorkerStorage:
                     grace_period=GRACE_SECONDS,
                 )
         except (SQLAlchemyError, StorageInternalError) as error:
-            if left == 0 or not (_is_made_by_another(error) or has_broken(error)):
+            broke_off = is_outage(error) and _answers(url)
+            if left == 0 or not (_is_made_by_another(error) or broke_off):
                 raise
             time.sleep(random.uniform(0.1, 0.5))
     raise AssertionError("the last try returns or raises")
+
+
+def _answers(url: str) -> bool:
+    """Return whether a database takes a connection now."""
+    engine = create_engine(url)
+    try:
+        with engine.connect():
+            return True
+    except SQLAlchemyError:
+        return False
+    finally:
+        engine.dispose()
 
 
 def _is_made_by_another(error: Exception) -> bool:

@@ -39,8 +39,6 @@ OUTAGE_SECONDS = 600.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 _BUSY = ("locked", "busy")
-_SHUTDOWN = "57P0"
-"""First letters of PostgreSQL's error codes of a connection that the server has ended."""
 
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
@@ -175,32 +173,14 @@ def is_outage(error: BaseException) -> bool:
     Args:
         error: Of a call to a storage.
     """
-    if has_broken(error):
-        return True
-    cause = _cause(error)
-    if isinstance(cause, DBAPIError) and isinstance(cause.orig, sqlite3.Error):
-        return any(word in str(cause.orig) for word in _BUSY)
-    return isinstance(cause, OperationalError | InterfaceError)
-
-
-def has_broken(error: BaseException) -> bool:
-    """Return whether an error says that a connection broke in the middle.
-
-    Args:
-        error: Of a call to a storage.
-    """
-    cause = _cause(error)
-    if isinstance(cause, PendingRollbackError):
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, PendingRollbackError):  # its connection broke in the middle
         return True
     if not isinstance(cause, DBAPIError):
         return False
-    state = str(getattr(cause.orig, "sqlstate", ""))
-    return cause.connection_invalidated or state.startswith(_SHUTDOWN)
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    """Return the error of the database that Optuna passes on in one of its own."""
-    return error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause.orig, sqlite3.Error):
+        return any(word in str(cause.orig) for word in _BUSY)
+    return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -157,7 +157,7 @@ def test_a_busy_machine_is_tried_again_and_crashes_count() -> None:
     crash = EngineCrash(CrashReason.OUT_OF_MEMORY, "no memory")
     notes = Notes()
     result = tune(flaky_task({1: late, 3: crash}), n_trials=4, sampler=random(), observer=notes)
-    assert notes.lines == ["trying the configuration again: the machine was busy"]
+    assert notes.lines == ["trying the configuration again in 0.01 s: the machine was busy"]
     assert (result.completed, result.crashed, result.external) == (3, 1, 1)
     assert result.crashes == {"out_of_memory": 1}
     assert result.default is not None

@@ -204,7 +204,7 @@ def test_a_passing_failure_is_tried_again_under_the_same_order() -> None:
     orders = [t.user_attrs["arrival_order"] for t in found.measurements.trials]
     assert orders == [1, 1, 1, 2, 2, 3, 3]
     assert found.baseline.crashes == found.finalists[0].crashes == {}
-    assert notes.lines == ["trying the configuration again: busy"]
+    assert notes.lines == ["trying the configuration again in 0.01 s: busy"]
 
 
 def test_a_lasting_failure_stops_and_keeps_what_was_measured() -> None:

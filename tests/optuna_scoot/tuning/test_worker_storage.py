@@ -21,7 +21,6 @@ from optuna_scoot.tuning import worker_storage
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.worker_identity import worker_id
 from optuna_scoot.tuning.worker_storage import WorkerStorage
-from optuna_scoot.tuning.worker_storage import has_broken
 from optuna_scoot.tuning.worker_storage import is_outage
 from optuna_scoot.tuning.worker_storage import tell_outages
 
@@ -44,26 +43,12 @@ def storage(tmp_path: Path) -> WorkerStorage:
     return open_storage(f"sqlite:///{tmp_path}/scoot.db")
 
 
-class AdminShutdown(Exception):
-    """As psycopg's, whose connection does not know yet that it has ended."""
-
-    sqlstate = "57P01"
-
-
 def wrapped(error: Exception) -> StorageInternalError:
     """An error of the database as Optuna passes it on."""
     try:
         raise StorageInternalError from error
     except StorageInternalError as found:
         return found
-
-
-def test_a_connection_that_broke_is_told_from_one_that_was_refused() -> None:
-    ended = OperationalError("select 1", None, AdminShutdown("terminating connection"))
-    refused = OperationalError(None, None, ConnectionRefusedError("connection refused"))
-    assert has_broken(wrapped(ended))
-    assert is_outage(refused)
-    assert not has_broken(refused)
 
 
 @pytest.mark.parametrize(
