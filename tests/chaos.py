@@ -155,9 +155,17 @@ class Chaos:
             self.server.start()
 
     def tracebacks(self) -> list[str]:
-        """Return the logs of workers that showed a traceback."""
-        logs = sorted(self.folder.glob("worker-*.log"))
-        return [log.name for log in logs if "Traceback" in log.read_text(errors="replace")]
+        """Return the ends of tracebacks in the workers' logs.
+
+        Python's own, of Ctrl-C before the command has begun, are none of the command's.
+        """
+        ends = []
+        for log in sorted(self.folder.glob("worker-*.log")):
+            _, found, trace = log.read_text(errors="replace").rpartition("Traceback")
+            end = trace.strip().rpartition("\n")[2]
+            if found and end != "KeyboardInterrupt":
+                ends.append(f"{log.name}: {end}")
+        return ends
 
 
 def main() -> int:

@@ -173,6 +173,11 @@ def _run_one(
 
     try:
         study.optimize(watched, n_trials=1, catch=(EngineCrash,))
+    except UnboundLocalError as error:
+        # Optuna's own, where Ctrl-C comes while it stores the end of a trial.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
     except (UpdateFinishedTrialError, ValueError):
         trial = _finished(study, began)
         if trial is None or trial.user_attrs.get(EXTERNAL_REASON) != WORKER_LOST:

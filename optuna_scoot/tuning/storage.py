@@ -31,7 +31,9 @@ from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.private_files import make_private
 from optuna_scoot.tuning.result_files import check_room
+from optuna_scoot.tuning.worker_storage import OUTAGE_SECONDS
 from optuna_scoot.tuning.worker_storage import WorkerStorage
+from optuna_scoot.tuning.worker_storage import broke_off
 from optuna_scoot.tuning.worker_storage import is_outage
 
 
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
 SQLITE_BUSY_SECONDS = 60
-TABLES_TRIES = 20
-"""How often tables are looked for that other workers make at the same moment."""
 SETTINGS = "tuned_with"
 """Study attribute: what has to be the same for its trials to be comparable."""
 MEASUREMENTS = "-verify"
@@ -178,9 +178,13 @@ def _advice(error: RuntimeError) -> str:
 
 
 def _connected(url: str) -> WorkerStorage:
-    """Connect and make the tables, as often as others make the same ones at the same moment."""
+    """Connect and make the tables, as often as others make the same ones at the same moment.
+
+    A database that does not take a connection is refused; one that breaks it off is waited for.
+    """
     connect_args = {"timeout": SQLITE_BUSY_SECONDS} if url.startswith("sqlite") else {}
-    for left in reversed(range(TABLES_TRIES)):
+    began, was_there = time.monotonic(), False
+    while True:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -191,11 +195,13 @@ def _connected(url: str) -> WorkerStorage:
                     grace_period=GRACE_SECONDS,
                 )
         except (SQLAlchemyError, StorageInternalError) as error:
-            broke_off = is_outage(error) and _answers(url)
-            if left == 0 or not (_is_made_by_another(error) or broke_off):
+            away = is_outage(error)
+            was_there = was_there or (away and (broke_off(error) or _answers(url)))
+            if not _is_made_by_another(error) and not (away and was_there):
+                raise
+            if time.monotonic() - began > OUTAGE_SECONDS:
                 raise
             time.sleep(random.uniform(0.1, 0.5))
-    raise AssertionError("the last try returns or raises")
 
 
 def _answers(url: str) -> bool:

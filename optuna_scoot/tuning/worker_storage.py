@@ -39,6 +39,8 @@ OUTAGE_SECONDS = 600.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 _BUSY = ("locked", "busy")
+_BROKE_OFF = ("closed the connection", "terminating connection", "Lost connection")
+"""Of PostgreSQL's and MySQL's drivers."""
 
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
@@ -173,14 +175,32 @@ def is_outage(error: BaseException) -> bool:
     Args:
         error: Of a call to a storage.
     """
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    if isinstance(cause, PendingRollbackError):  # its connection broke in the middle
-        return True
-    if not isinstance(cause, DBAPIError):
-        return False
-    if isinstance(cause.orig, sqlite3.Error):
+    cause = _cause(error)
+    if isinstance(cause, DBAPIError) and isinstance(cause.orig, sqlite3.Error):
         return any(word in str(cause.orig) for word in _BUSY)
-    return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
+    return broke_off(error) or isinstance(cause, OperationalError | InterfaceError)
+
+
+def broke_off(error: BaseException) -> bool:
+    """Return whether an outage began after a connection was made.
+
+    Args:
+        error: As for ``is_outage``.
+    """
+    cause = _cause(error)
+    if isinstance(cause, PendingRollbackError):
+        return True
+    if not isinstance(cause, DBAPIError) or isinstance(cause.orig, sqlite3.Error):
+        return False
+    # A driver does not always notice that its connection has ended; a statement needed one.
+    in_statement = isinstance(cause, OperationalError) and cause.statement is not None
+    said = any(words in str(cause.orig) for words in _BROKE_OFF)
+    return cause.connection_invalidated or in_statement or said
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """Return the database's error that Optuna passes on in one of its own."""
+    return error.__cause__ if isinstance(error, StorageInternalError) else error
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,6 +21,5 @@ def test_a_study_under_faults_is_whole_in_the_end() -> None:
         finally:
             server.stop()
         assert [(c.name, c.faults) for c in checks if not c.holds] == []
-        assert chaos.complaints == []
         assert chaos.tracebacks() == []
         assert sum(chaos.faults.values()) > 0

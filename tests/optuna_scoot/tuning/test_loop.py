@@ -167,3 +167,20 @@ def test_another_workers_running_trial_takes_its_share_of_the_total(study: optun
     study.ask().set_user_attr("worker", "another-host:1:1")
     run(study, good, 2)
     assert [t.state for t in study.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
+
+
+def test_ctrl_c_while_the_end_of_a_trial_is_stored_is_ctrl_c(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, pressed = type(study._storage).set_trial_state_values, [True]
+
+    def interrupted(self: object, trial_id: int, state: TrialState, *args: object) -> object:
+        if state == TrialState.COMPLETE and pressed:
+            pressed.clear()
+            raise KeyboardInterrupt
+        return real(self, trial_id, state, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(study._storage), "set_trial_state_values", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, good, 2)
+    assert is_external(study.trials[0])

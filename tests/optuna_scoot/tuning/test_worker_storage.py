@@ -21,6 +21,7 @@ from optuna_scoot.tuning import worker_storage
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.worker_identity import worker_id
 from optuna_scoot.tuning.worker_storage import WorkerStorage
+from optuna_scoot.tuning.worker_storage import broke_off
 from optuna_scoot.tuning.worker_storage import is_outage
 from optuna_scoot.tuning.worker_storage import tell_outages
 
@@ -49,6 +50,16 @@ def wrapped(error: Exception) -> StorageInternalError:
         raise StorageInternalError from error
     except StorageInternalError as found:
         return found
+
+
+def test_a_connection_that_broke_off_is_told_from_one_that_was_refused() -> None:
+    ended = OperationalError("select 1", None, Exception("terminating connection"))
+    refused = OperationalError(None, None, ConnectionRefusedError("connection refused"))
+    greeted = OperationalError(None, None, Exception("server closed the connection unexpectedly"))
+    assert broke_off(wrapped(ended))
+    assert broke_off(greeted)
+    assert is_outage(refused)
+    assert not broke_off(refused)
 
 
 @pytest.mark.parametrize(
