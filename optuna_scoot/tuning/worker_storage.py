@@ -21,6 +21,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
@@ -108,6 +110,11 @@ class WorkerStorage(RDBStorage):
         Returns:
             Whether it was done; False where another process runs the trial already.
         """
+        if state == TrialState.RUNNING:
+            begun = self.patiently(lambda: self._begin(trial_id))
+            if begun:
+                self.set_trial_user_attr(trial_id, WORKER, worker_id(os.getpid()))
+            return begun
         tries = 0
         set_values = super().set_trial_state_values
 
@@ -122,10 +129,21 @@ class WorkerStorage(RDBStorage):
                     return True
                 raise
 
-        done = self.patiently(call)
-        if done and state == TrialState.RUNNING:
-            self.set_trial_user_attr(trial_id, WORKER, worker_id(os.getpid()))
-        return done
+        return self.patiently(call)
+
+    def _begin(self, trial_id: int) -> bool:
+        """Have a waiting trial run; False where it waits no longer.
+
+        In one statement: SQLite locks no row between one that looks and one that writes, so that
+        two processes would begin the same trial.
+        """
+        with _create_scoped_session(self.scoped_session) as session:
+            trial = session.query(models.TrialModel).filter_by(trial_id=trial_id)
+            waiting = trial.filter_by(state=TrialState.WAITING)
+            if waiting.update({"state": TrialState.RUNNING}, synchronize_session=False) != 1:
+                return False
+            trial.one().datetime_start = datetime.now()
+        return True
 
     def record_heartbeat(self, trial_id: int) -> None:
         """Record that a trial's worker lives; during an outage there is none to be recorded.

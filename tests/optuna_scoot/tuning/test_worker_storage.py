@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,25 @@ def test_a_trial_has_its_workers_name_before_the_sampler_sees_it(
         study.enqueue_trial({"x": 1.0})
     study.ask()
     assert seen == [worker_id(os.getpid())]
+
+
+def test_a_waiting_trial_is_begun_once_however_many_begin_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/scoot.db"
+    study = optuna.create_study(storage=open_storage(url))
+    for x in range(20):
+        study.enqueue_trial({"x": float(x)})
+    trial_ids = [trial._trial_id for trial in study.trials]
+    begun: list[int] = []
+
+    def begin_all() -> None:
+        storage = open_storage(url)
+        begun.extend(i for i in trial_ids if storage.set_trial_state_values(i, TrialState.RUNNING))
+
+    threads = [threading.Thread(target=begin_all) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(begun) == trial_ids
+    assert {t.state for t in study.trials} == {TrialState.RUNNING}
+    assert all(t.datetime_start is not None for t in study.trials)
