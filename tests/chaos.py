@@ -31,6 +31,7 @@ from optuna_scoot.tuning.audit import audit
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.storage import open_storage
 from tests.postgres import Postgres
+from tests.postgres import temporary_server
 
 
 STUDY = "chaos"
@@ -177,16 +178,12 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=600.0)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="chaos") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        server = Postgres.make(folder / "data")
-        try:
+    with tempfile.TemporaryDirectory(prefix="chaos") as folder:
+        with temporary_server() as server:
             url = server.new_database("chaos")
-            chaos = Chaos(server, url, folder, options.trials, options.workers, options.seed)
+            trials, workers = options.trials, options.workers
+            chaos = Chaos(server, url, Path(folder), trials, workers, options.seed)
             checks = chaos.run(options.timeout)
-        finally:
-            server.stop()
         print(f"{sum(chaos.faults.values())} faults: {dict(chaos.faults)}")
         shown = [(check.name, list(check.faults)) for check in checks]
         shown += [("no worker complains", chaos.complaints)]

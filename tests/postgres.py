@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +82,18 @@ class Postgres:
             stderr=subprocess.DEVNULL,
             user="postgres" if as_root else None,
         )
+
+
+@contextlib.contextmanager
+def temporary_server() -> Iterator[Postgres]:
+    """A server that is gone with its data afterwards."""
+    with tempfile.TemporaryDirectory(prefix="postgres") as folder:
+        Path(folder).chmod(0o755)  # the server is another user's where root runs the tests
+        server = Postgres.make(Path(folder) / "data")
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def _program(name: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.lost_trials import WORKER_LOST
 from tests.postgres import Postgres
+from tests.postgres import temporary_server
 
 
 WORKER = """
@@ -69,11 +69,8 @@ run_trials(study, objective, n_trials, observer)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="postgres") as folder:
-        Path(folder).chmod(0o755)  # the server is another user's where root runs the tests
-        found = Postgres.make(Path(folder) / "data")
+    with temporary_server() as found:
         yield found
-        found.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
