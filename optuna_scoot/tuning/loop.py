@@ -127,14 +127,12 @@ def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> N
     Args:
         study: Theirs.
         lost: Of the same study, kept from one look to the next.
-        observer: Told of how many.
+        observer: Told of each.
     """
-    trials = lost.fail()
-    for trial in trials:
+    for trial in lost.fail():
+        observer.note(f"trial {trial.number} was lost with its worker and does not count")
         if purpose(trial):
             try_again(study, trial)
-    if trials:
-        observer.note(f"{len(trials)} trials were lost with their workers; they do not count")
 
 
 def _run_one(

@@ -62,21 +62,21 @@ def test_the_trial_of_a_killed_process_is_failed_at_once(
     assert lost.fail() == []
 
 
-def asked_elsewhere(study: optuna.Study, storage: WorkerStorage) -> None:
-    """A trial of another machine that has told of itself once, too long ago."""
+def asked_elsewhere(storage: WorkerStorage) -> tuple[optuna.Study, Clock, LostTrials]:
+    """A study with a trial of another machine that has told of itself once, too long ago."""
+    study = optuna.create_study(storage=storage, study_name="s")
+    clock = Clock()
     trial = study.ask()
     trial.set_user_attr("worker", "another-host:1:1")
     storage.record_heartbeat(trial._trial_id)
     storage.grace_period = -1  # any heartbeat is too old
+    return study, clock, LostTrials(study, clock)
 
 
 def test_a_worker_without_heartbeats_loses_its_trial_after_it_was_watched(
     storage: WorkerStorage,
 ) -> None:
-    study = optuna.create_study(storage=storage, study_name="s")
-    clock = Clock()
-    lost = LostTrials(study, clock)
-    asked_elsewhere(study, storage)
+    study, clock, lost = asked_elsewhere(storage)
     assert lost.fail() == []
     assert lost.any_suspected
     clock.now = WATCHED_SECONDS - 1
@@ -90,10 +90,7 @@ def test_a_worker_without_heartbeats_loses_its_trial_after_it_was_watched(
 def test_a_worker_that_goes_on_while_it_is_watched_keeps_its_trial(
     storage: WorkerStorage,
 ) -> None:
-    study = optuna.create_study(storage=storage, study_name="s")
-    clock = Clock()
-    lost = LostTrials(study, clock)
-    asked_elsewhere(study, storage)
+    study, clock, lost = asked_elsewhere(storage)
     assert lost.fail() == []
     storage.grace_period = 60  # as if a heartbeat had come after an outage
     clock.now = WATCHED_SECONDS
