@@ -117,6 +117,21 @@ def container_fault(words: Sequence[str]) -> str | None:
     return None
 
 
+def gpu_fault(words: Sequence[str]) -> str | None:
+    """Return why a container would not keep to the GPUs that it is given, None where it would.
+
+    Args:
+        words: Its command, started with CUDA_VISIBLE_DEVICES in the environment.
+    """
+    options = run_options(words)
+    if options is None or ("--env", "CUDA_VISIBLE_DEVICES") in options:
+        return None
+    return (
+        "each of several engines gets GPUs of its own, and a container is told of them by"
+        " --env CUDA_VISIBLE_DEVICES, without a value: add it"
+    )
+
+
 def container_variables(words: Sequence[str]) -> dict[str, str]:
     """Return the environment variables that a container's command sets by value."""
     options = run_options(words) or []

@@ -52,6 +52,18 @@ def missing(env: Mapping[str, str]) -> list[str]:
     ]
 
 
+def count(env: Mapping[str, str]) -> int:
+    """Return how many GPUs the machine has, 0 where there is no ``nvidia-smi`` to tell it."""
+    return len(_query(env) or [])
+
+
+def named(visible: str) -> tuple[str, ...]:
+    """Return the GPUs of a CUDA_VISIBLE_DEVICES that CUDA takes: up to the first that is none."""
+    names = [name.strip() for name in visible.split(",")]
+    is_one = [name.isdigit() or name.startswith(("GPU-", "MIG-")) for name in names]
+    return tuple(names[: is_one.index(False)] if False in is_one else names)
+
+
 def _query(env: Mapping[str, str]) -> list[list[str]] | None:
     """Return index, UUID and MiB in use of every GPU; None where that cannot be asked."""
     if shutil.which("nvidia-smi", path=env.get("PATH")) is None:

@@ -47,6 +47,7 @@ class SupervisedProcess:
             ``objectives.engines.bounded_log`` keeps them.
         grace: Seconds between SIGTERM and SIGKILL when it is stopped.
         stopped_for: Seconds after which a process that somebody stopped (SIGSTOP) is noticed.
+        held: File descriptors that the guardian keeps open until all processes are gone.
 
     Attributes:
         pid: Process id of the engine's main process.
@@ -63,6 +64,7 @@ class SupervisedProcess:
         log_path: Path,
         grace: float = 20.0,
         stopped_for: float = STOPPED_SECONDS,
+        held: Sequence[int] = (),
     ) -> None:
         self._grace = grace
         self._lock = threading.Lock()  # reports may be read by several threads
@@ -80,6 +82,7 @@ class SupervisedProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=dict(env),
+                pass_fds=held,
                 process_group=0,  # Ctrl-C in the terminal reaches the worker alone
             )
         self._wait_for_start()

@@ -21,6 +21,7 @@ from objectives.engines.base import ExternalReason
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
+from objectives.engines.gpu_pool import Allotment
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.signs_of_life import SignsOfLife
 
@@ -41,6 +42,7 @@ class EngineServer:
         memory_before: What ``gpus.used_memory_mib`` returned before it was started.
         clean: Takes the secrets out of a text.
         hang_timeout: Seconds without a sign of life after which it hangs, once it serves.
+        gpus: What it has for itself, given back when it is stopped.
     """
 
     process: SupervisedProcess
@@ -51,6 +53,7 @@ class EngineServer:
     memory_before: int | None
     clean: Callable[[str], str]
     hang_timeout: float
+    gpus: Allotment = field(default_factory=Allotment)
     _stopped: bool = field(default=False, init=False)
 
     @property
@@ -185,8 +188,14 @@ class EngineServer:
         if self._stopped:
             return
         self._stopped = True
+        try:
+            self._stop(wait_for_port)
+        finally:
+            self.gpus.give_back()
+
+    def _stop(self, wait_for_port: bool) -> None:
         self.process.stop()
         if wait_for_port and not ports.wait_until_free(self.address.host, self.address.port):
-            warnings.warn(f"port {self.address.port} is still held", stacklevel=3)
+            warnings.warn(f"port {self.address.port} is still held", stacklevel=4)
         if not gpus.wait_until_released(self.memory_before, self.env):
-            warnings.warn("the GPUs hold more memory than before the engine", stacklevel=3)
+            warnings.warn("the GPUs hold more memory than before the engine", stacklevel=4)

@@ -43,9 +43,14 @@ from objectives.engines.command import options_in
 from objectives.engines.command import split_secrets
 from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
+from objectives.engines.containers import gpu_fault
 from objectives.engines.containers import run_options
 from objectives.engines.environment import inherited
 from objectives.engines.failures import read_log
+from objectives.engines.gpu_pool import Allotment
+from objectives.engines.gpu_pool import GpuPool
+from objectives.engines.gpu_pool import gpus_needed
+from objectives.engines.gpu_pool import visible_gpus
 from objectives.engines.process import STOPPED_SECONDS
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.prompt_check import check_counts
@@ -105,6 +110,9 @@ class VllmEngine:
         grace: Seconds between SIGTERM and SIGKILL when it is stopped.
         hang_timeout: Seconds after which a server hangs that shows no sign of life under load (no
             token, no output, no answer), or, at any time, that somebody has stopped.
+        gpu_locks: Folder by which the engines of several processes on this machine share its GPUs:
+            each start waits until as many as it needs are free, and sees those alone. Without it
+            every engine sees all.
         load: Time limits of the load generator. Its key is the engine's own.
         on_progress: Called a few times a second while a workload runs.
 
@@ -124,6 +132,7 @@ class VllmEngine:
     startup_timeout: float = 600.0
     grace: float = 20.0
     hang_timeout: float = STOPPED_SECONDS
+    gpu_locks: str | Path | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
     on_progress: Callable[[Progress], None] | None = field(default=None, repr=False)
 
@@ -150,6 +159,23 @@ class VllmEngine:
             )
         shown, _ = split_secrets(self.engine_args)
         return ask_engine(command, self.model, options(shown), self._own_environment())
+
+    @property
+    def gpu_pool(self) -> GpuPool | None:
+        """Return the GPUs to share with other processes, None where none are shared.
+
+        Raises:
+            ExternalFailure: As ``capabilities``; or a container would not be told its GPUs.
+        """
+        if self.gpu_locks is None:
+            return None
+        names = visible_gpus(self.environment(), self.capabilities.n_devices)
+        if not names:
+            return None
+        _, command = self._command()
+        if (fault := gpu_fault(command)) is not None:
+            raise ExternalFailure(ExternalReason.CONTAINER_FAILED, fault)
+        return GpuPool(names, Path(self.gpu_locks))
 
     def check(self, workload: Workload) -> None:
         """Find out what is certain to fail, before any engine is started.
@@ -294,7 +320,33 @@ class VllmEngine:
             )
 
     def _start_once(self, params: Mapping[str, Any], label: str) -> RunningVllm:
-        env = self.environment()
+        gpus_taken = self._take_gpus(params)
+        try:
+            return self._start_on(gpus_taken, params, label)
+        except BaseException:
+            gpus_taken.give_back()
+            raise
+
+    def _take_gpus(self, params: Mapping[str, Any]) -> Allotment:
+        """Wait for the GPUs of one trial.
+
+        Raises:
+            ExternalFailure: It needs more than there are.
+        """
+        if (pool := self.gpu_pool) is None:
+            return Allotment()
+        needed = gpus_needed(self.capabilities.defaults, self.engine_args, params)
+        if needed > len(pool.names):
+            raise ExternalFailure(
+                ExternalReason.DEVICE_UNFIT,
+                f"the engine needs {needed} GPUs, and there are {len(pool.names)}",
+            )
+        return pool.take(needed)
+
+    def _start_on(
+        self, gpus_taken: Allotment, params: Mapping[str, Any], label: str
+    ) -> RunningVllm:
+        env = {**self.environment(), **gpus_taken.variables}
         key = self._api_key(env)
         port = self.port or ports.choose_port(self.host)
         ports.check_port(self.host, port)
@@ -313,8 +365,14 @@ class VllmEngine:
             ) from error
         shown = self.hide_secrets(redact(words))
         info = {"engine": self.description, "command": shown, "log": str(log)}
+        info.update(gpus_taken.facts)
         process = SupervisedProcess(
-            words, env=env, log_path=log, grace=self.grace, stopped_for=self.hang_timeout
+            words,
+            env=env,
+            log_path=log,
+            grace=self.grace,
+            stopped_for=self.hang_timeout,
+            held=gpus_taken.locks,
         )
         server = EngineServer(
             process,
@@ -325,6 +383,7 @@ class VllmEngine:
             memory,
             self.hide_secrets,
             self.hang_timeout,
+            gpus_taken,
         )
         try:
             server.wait_until_ready(begin, self.startup_timeout)
@@ -338,7 +397,12 @@ class VllmEngine:
             info["engine"] = f"vLLM {version}"
         startup_s = round(time.monotonic() - begin, 2)
         stated = stated_config(readiness.get_server_info(address), read_log(log))
-        facts = {**info, "startup_s": startup_s, FLAGS: compare(params, stated)}
+        facts = {
+            **info,
+            **gpus_taken.facts,
+            "startup_s": startup_s,
+            FLAGS: compare(params, stated),
+        }
         return RunningVllm(self, server, facts)
 
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:

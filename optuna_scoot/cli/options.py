@@ -83,6 +83,7 @@ class TuneOptions(TaskOptions):
     enqueue: tuple[dict[str, Any], ...]
     verify: int | None
     finalists: int
+    workers: int
 
     @property
     def orders(self) -> int:
@@ -186,6 +187,8 @@ def check_combination(options: TaskOptions) -> None:
     """
     if options.objective is not None and (options.minimize or options.maximize):
         raise BadInput("--objective: not with --minimize or --maximize, which take its place")
+    if isinstance(options, TuneOptions) and options.workers > 1 and options.port is not None:
+        raise BadInput("--port: not with several --workers, whose engines need a port each")
     if options.engine == "simulated":
         given = {
             "--model": options.model,
@@ -353,7 +356,11 @@ _OPTIONS = [
         help="An argument for vLLM in every trial, as in max-model-len=4096; not tuned then.",
     ),
     click.option(
-        "--n-gpus", type=click.IntRange(min=1), help="GPUs of the service.  [default: all seen]"
+        "--n-gpus",
+        "--gpus-per-worker",
+        "n_gpus",
+        type=click.IntRange(min=1),
+        help="The most GPUs of one engine.  [default: all seen]",
     ),
     click.option(
         "--port", type=click.IntRange(1, 65535), help="Port of the engine.  [default: a free one]"
@@ -403,6 +410,13 @@ _FINALISTS = click.option(
     show_default=True,
     help="The most configurations that are measured so, besides the default.",
 )
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes on this machine that run trials, each engine on GPUs of its own.",
+)
 _ORDERS = click.option(
     "--orders",
     type=click.IntRange(min=LEAST_ORDERS),
@@ -415,7 +429,7 @@ _OF_THE_TASK = frozenset(field.name for field in fields(TaskOptions))
 
 def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function with all options of ``tune``."""
-    for option in reversed([*_OPTIONS, _FINALISTS]):
+    for option in reversed([*_OPTIONS, _FINALISTS, _WORKERS]):
         function = option(function)
     return function
 

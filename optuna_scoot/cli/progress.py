@@ -59,11 +59,15 @@ class LoadWatch:
     """Remembers how far the load of the running trial is; an engine's ``on_progress``."""
 
     def __init__(self) -> None:
-        self._latest: Progress | None = None
+        self._latest: tuple[int, int] | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Take the latest state."""
-        self._latest = progress
+        self.note(progress.completed + progress.failed, progress.total)
+
+    def note(self, done: int, total: int) -> None:
+        """Take how many of the requests are done, completed or failed."""
+        self._latest = (done, total)
 
     def forget(self) -> None:
         """Forget the latest state: no load runs."""
@@ -73,8 +77,8 @@ class LoadWatch:
         """Return what goes on: "engine starts", "12 of 50 requests done"."""
         if self._latest is None:
             return "engine starts"
-        done = self._latest.completed + self._latest.failed
-        return f"{done} of {self._latest.total} requests done"
+        done, total = self._latest
+        return f"{done} of {total} requests done"
 
 
 def make_console(stream: TextIO | None = None) -> Console:
@@ -105,7 +109,7 @@ class TrialsDisplay(Observer):
         console: Where to write.
         heading: Lines to write before the first trial.
         clock: Seconds on any monotonic clock.
-        watch: Told by the engine how far the load is.
+        watches: Of each worker the one that its engine tells how far the load is.
         should_stop: Asked whether to end the run before the next trial.
         prospect: What is known of a trial's time before any has ended.
         max_hours: Hours that the run may take at most.
@@ -117,20 +121,20 @@ class TrialsDisplay(Observer):
         *,
         heading: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
-        watch: LoadWatch | None = None,
+        watches: Sequence[LoadWatch] = (),
         should_stop: Callable[[], bool] = lambda: False,
         prospect: Prospect | None = None,
         max_hours: float | None = None,
     ) -> None:
         self._console = console
         self._heading = heading
-        self._watch = watch
+        self._watches = watches
         self._should_stop = should_stop
         self._pace = Pace(prospect, clock)
         self._clock = clock
         self._end = math.inf if max_hours is None else clock() + 3600.0 * max_hours
         self._max_hours = max_hours
-        self._current: int | None = None
+        self._running: dict[int, int] = {}  # the number of the trial that a worker runs
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -177,27 +181,38 @@ class TrialsDisplay(Observer):
         """Return whether the run should end before its next trial."""
         return self._should_stop()
 
-    def trial_began(self, number: int) -> None:
+    def trial_began(self, number: int, worker: int = 0) -> None:
         """Show that a trial runs now.
 
         Args:
             number: The trial's number in its study.
+            worker: Which of several workers runs it, from 0.
         """
-        self._pace.trial_began()
-        self._current = number
-        if self._watch is not None:
-            self._watch.forget()
+        self._pace.trial_began(worker)
+        self._running[worker] = number
+        for watch in self._watches[worker : worker + 1]:
+            watch.forget()
 
-    def trial_ended(self, trial: FrozenTrial) -> None:
+    def trial_ended(self, trial: FrozenTrial, worker: int = 0) -> None:
         """Write the line of a trial that ended.
 
         Args:
             trial: As stored, in a finished state.
+            worker: Which of several workers ran it, from 0.
         """
-        seconds = self._pace.trial_ended(trial)
-        self._current = None
+        seconds = self._pace.trial_ended(trial, worker)
+        self._running.pop(worker, None)
         self._report = make_report(self._study, self._known)
         self.note(trial_line(self._report, trial, self._n_trials, seconds, self.seconds_left()))
+
+    def worker_ended(self, worker: int) -> None:
+        """Show no trial of a worker that has ended, however it did.
+
+        Args:
+            worker: Which of several, from 0.
+        """
+        self._pace.trial_lost(worker)
+        self._running.pop(worker, None)
 
     def note(self, line: str) -> None:
         """Write one line above the live one."""
@@ -210,12 +225,17 @@ class TrialsDisplay(Observer):
         of ``max_hours``.
         """
         n_left = self._n_trials - self._report.counted
-        left = self._pace.left_s(n_left, 1 + self._report.running)
+        left = self._pace.left_s(n_left, self._n_workers)
         return None if left is None else max(0.0, min(left, self._end - self._clock()))
+
+    @property
+    def _n_workers(self) -> int:
+        """Return how many processes run trials of the study, as far as can be seen from here."""
+        return max(len(self._watches), 1 + self._report.running)
 
     def _time_line(self) -> str:
         """Return what the run is expected to take, and on what that rests."""
-        left = self._pace.left_s(self._n_trials - self._report.counted, 1 + self._report.running)
+        left = self._pace.left_s(self._n_trials - self._report.counted, self._n_workers)
         prospect = self._pace.prospect
         parts = []
         if left is not None:
@@ -253,22 +273,31 @@ class TrialsDisplay(Observer):
             ProgressBar(total=self._n_trials, completed=report.counted, width=30),
             Text(self._activity()),
         )
-        return Group(bar, Text(self._last_line()))
+        several = [Text(self._of_worker(n)) for n in range(len(self._watches))]
+        return Group(bar, *(several if len(several) > 1 else []), Text(self._last_line()))
 
     def _last_line(self) -> str:
         return best_line(self._report)
 
     def _activity(self) -> str:
         parts = []
-        if self._current is not None:
-            running = format_seconds(self._pace.running_s or 0.0)
-            parts.append(f"trial {self._current} for {running}")
-            if self._watch is not None:
-                parts.append(self._watch.describe())
+        if len(self._watches) <= 1 and self._running:
+            parts.append(self._running_trial(0))
         left = self.seconds_left()
         if left:
             parts.append(f"about {format_seconds(left)} left")
         parts.append(count_crashes(self._report))
+        return ", ".join(parts)
+
+    def _of_worker(self, worker: int) -> str:
+        does = self._running_trial(worker) if worker in self._running else "between two trials"
+        return f"worker {worker + 1}: {does}"
+
+    def _running_trial(self, worker: int) -> str:
+        """Return what a worker does: "trial 7 for 41 s, 12 of 50 requests done"."""
+        seconds = format_seconds(self._pace.seconds_of(worker) or 0.0)
+        parts = [f"trial {self._running[worker]} for {seconds}"]
+        parts += [watch.describe() for watch in self._watches[worker : worker + 1]]
         return ", ".join(parts)
 
 

@@ -42,7 +42,11 @@ from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
+from optuna_scoot.cli.task import make_task
 from optuna_scoot.cli.verdict import verify_and_show
+from optuna_scoot.cli.workers import Workers
+from optuna_scoot.cli.workers import check_sharing
+from optuna_scoot.cli.workers import shared_gpus
 from optuna_scoot.tuning.curves import HOW_TO_DRAW
 from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
@@ -55,32 +59,10 @@ from optuna_scoot.tuning.storage import mask_url
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
 
     from rich.console import Console
 
-    from objectives.loadgen import Progress
 
-
-# Options that are arguments of the library, under the same names and with its defaults.
-LOAD_OPTIONS = (
-    "trace",
-    "rate",
-    "duration",
-    "burstiness",
-    "replay",
-    "trace_time_unit",
-    "too_long",
-)
-ENGINE_OPTIONS = (
-    "model",
-    "python",
-    "engine_command",
-    "engine_args",
-    "n_gpus",
-    "port",
-    "startup_timeout",
-)
 LOGS_IN_OUTPUT = "engine-logs"
 GO_ON = "run the same command again to go on"
 
@@ -99,8 +81,12 @@ def tune(**values: Any) -> int:
     check_combination(options)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    command = _Command(options, make_console())
-    with terminate_like_interrupt() as interrupted, errors_in_words_of(tune):
+    with (
+        terminate_like_interrupt() as interrupted,
+        errors_in_words_of(tune),
+        shared_gpus(options.workers) as gpu_locks,
+    ):
+        command = _Command(options, make_console(), gpu_locks)
         try:
             result = command.run(interrupted)
             command.show(result)
@@ -120,12 +106,14 @@ class _Command:
     Args:
         options: Free of contradictions.
         console: Where everything is shown.
+        gpu_locks: Folder by which several workers share the GPUs; None for one.
     """
 
-    def __init__(self, options: TuneOptions, console: Console) -> None:
+    def __init__(self, options: TuneOptions, console: Console, gpu_locks: Path | None) -> None:
         self._options = options
         self._console = console
-        self._watch = LoadWatch()
+        self._gpu_locks = gpu_locks
+        self._watches = [LoadWatch() for _ in range(options.workers)]
         self._study_name = study_name(options)
         self._output = output_folder(options)
 
@@ -137,17 +125,20 @@ class _Command:
         check_storage(options.storage)
         if options.engine != "simulated":
             self.say("asking the engine what it is and takes: some seconds")
-        task = make_task(options, self._output / LOGS_IN_OUTPUT, self._watch)
+        logs = self._output / LOGS_IN_OUTPUT
+        task = make_task(options, logs, self._watches[0], self._gpu_locks)
+        sharing = check_sharing(options, task)
         if options.orders:
             objectives_by_order(task, options.orders)  # refuses what cannot be measured then
         with TrialsDisplay(
             self._console,
-            heading=self._heading(task),
-            watch=self._watch,
+            heading=[*self._heading(task), *sharing],
+            watches=self._watches,
             should_stop=interrupted.is_set,
             prospect=task.prospect,
             max_hours=options.max_hours,
         ) as progress:
+            workers = Workers(options, progress, self._watches, logs, self._gpu_locks)
             return tuning.tune(
                 task,
                 n_trials=options.trials,
@@ -160,6 +151,7 @@ class _Command:
                 constraints=options.constraints,
                 enqueue=options.enqueue,
                 observer=progress,
+                run=workers.run if options.workers > 1 else None,
             )
 
     def show(self, result: tuning.TuningResult) -> None:
@@ -198,7 +190,7 @@ class _Command:
             orders=options.orders,
             finalists=options.finalists,
             constraints=options.constraints,
-            watch=self._watch,
+            watch=self._watches[0],
             should_stop=interrupted.is_set,
         )
 
@@ -242,38 +234,6 @@ class _Command:
                 f" {options.orders} arrival orders; --verify 0 leaves it out"
             )
         return lines
-
-
-def make_task(
-    options: TaskOptions, log_dir: Path, on_progress: Callable[[Progress], None] | None = None
-) -> tuning.TuningTask:
-    """Return what the options name to be tuned.
-
-    Args:
-        options: Free of contradictions.
-        log_dir: Folder of the engine's logs.
-        on_progress: Called a few times a second while a trial's load runs.
-
-    Raises:
-        InputError: Something does not exist, cannot be read, or does not fit together.
-    """
-
-    def given(*names: str) -> dict[str, Any]:
-        values = {name: getattr(options, name) for name in names}
-        return {name: value for name, value in values.items() if value is not None}
-
-    load = tuning.Load(**given(*LOAD_OPTIONS), seed=options.workload_seed)
-    aims: dict[str, Any] = {**given("objective", "baseline", "early_end"), "slo": options.slo}
-    if options.minimize or options.maximize:
-        aims["objective"] = [
-            *(f"minimize {metric}" for metric in options.minimize),
-            *(f"maximize {metric}" for metric in options.maximize),
-        ]
-    if options.engine == "simulated":
-        return tuning.simulated_task(load=load, **given("service"), **aims)
-    return tuning.vllm_task(
-        load=load, log_dir=log_dir, on_progress=on_progress, **given(*ENGINE_OPTIONS), **aims
-    )
 
 
 def public_options(options: TaskOptions) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def verify_and_show(
     with MeasurementsDisplay(
         console,
         heading=["", f"verdict on study {study.study_name}: {orders} arrival orders"],
-        watch=watch,
+        watches=[watch],
         should_stop=should_stop,
         prospect=task.prospect,
     ) as display:
@@ -104,14 +104,15 @@ class MeasurementsDisplay(TrialsDisplay):
         """
         self._pace.learn(t for t in trials if t.state == TrialState.COMPLETE)
 
-    def trial_ended(self, trial: FrozenTrial) -> None:
+    def trial_ended(self, trial: FrozenTrial, worker: int = 0) -> None:
         """Write the line of a measurement that ended.
 
         Args:
             trial: As stored, in a finished state.
+            worker: Which of several workers ran it, from 0.
         """
-        seconds = self._pace.trial_ended(trial)
-        self._current = None
+        seconds = self._pace.trial_ended(trial, worker)
+        self._running.pop(worker, None)
         self._report = make_report(self._study, self._known)
         attrs = trial.user_attrs
         what = f"order {attrs.get(ORDER, '-')}, {attrs.get(CONFIGURATION, 'a check')}"

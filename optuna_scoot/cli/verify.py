@@ -21,10 +21,10 @@ from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
+from optuna_scoot.cli.task import make_task
 from optuna_scoot.cli.tune import GO_ON
 from optuna_scoot.cli.tune import LOGS_IN_OUTPUT
 from optuna_scoot.cli.tune import errors_in_words_of
-from optuna_scoot.cli.tune import make_task
 from optuna_scoot.cli.verdict import verify_and_show
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.storage import load_study

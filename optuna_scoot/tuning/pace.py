@@ -54,7 +54,7 @@ class Prospect:
 
 
 class Pace:
-    """The times of trials, of one process.
+    """The times of the trials that one process runs, or watches several workers run.
 
     Args:
         prospect: What is known before any trial has ended; None where nothing is.
@@ -70,7 +70,7 @@ class Pace:
         self.prospect = prospect
         self._clock = clock
         self._seen: dict[TrialState, list[float]] = {}
-        self._began: float | None = None
+        self._began: dict[int, float] = {}
 
     @property
     def n_seen(self) -> int:
@@ -83,25 +83,34 @@ class Pace:
             if counts(trial) and trial.duration is not None:
                 self._note(trial.state, trial.duration.total_seconds())
 
-    def trial_began(self) -> None:
-        """Note that a trial begins now."""
-        self._began = self._clock()
+    def trial_began(self, worker: int = 0) -> None:
+        """Note that a worker's trial begins now."""
+        self._began[worker] = self._clock()
 
-    def trial_ended(self, trial: FrozenTrial) -> float:
-        """Take a trial that ends now, and return its seconds.
+    def trial_ended(self, trial: FrozenTrial, worker: int = 0) -> float:
+        """Take a worker's trial that ends now, and return its seconds.
 
         One that failed for a reason outside its configuration teaches nothing.
         """
-        seconds = self.running_s or 0.0
-        self._began = None
+        seconds = self.seconds_of(worker) or 0.0
+        self._began.pop(worker, None)
         if counts(trial):
             self._note(trial.state, seconds)
         return seconds
 
+    def trial_lost(self, worker: int) -> None:
+        """Note that a worker has ended, with whatever it ran."""
+        self._began.pop(worker, None)
+
+    def seconds_of(self, worker: int) -> float | None:
+        """Return for how long a worker's present trial has run, None when it runs none."""
+        began = self._began.get(worker)
+        return None if began is None else self._clock() - began
+
     @property
     def running_s(self) -> float | None:
-        """Return for how long the present trial has run, None when none runs."""
-        return None if self._began is None else self._clock() - self._began
+        """Return for how long the longest of the present trials has run, None when none runs."""
+        return self._clock() - min(self._began.values()) if self._began else None
 
     @property
     def whole_trial_s(self) -> float | None:

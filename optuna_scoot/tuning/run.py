@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ from optuna_scoot.tuning.worker_storage import tell_outages
 
 
 if TYPE_CHECKING:
+    from optuna.study import Study
+
     from objectives.spaces import EngineSpace
     from optuna_scoot.tuning.task import TuningTask
 
@@ -75,6 +78,7 @@ def tune(
     constraints: Sequence[str] = (),
     enqueue: Sequence[Mapping[str, Any]] = (),
     observer: Observer | None = None,
+    run: Callable[[Study], str | None] | None = None,
 ) -> TuningResult:
     """Measure the default configuration, then what the sampler suggests, up to a total of trials.
 
@@ -100,6 +104,8 @@ def tune(
         enqueue: Configurations to try right after the default one, of which each changes a few
             values.
         observer: Told of every trial.
+        run: Runs the trials that are missing, as by several processes, and returns why it ended
+            early, None where it did not; by default they run here.
 
     Returns:
         What the study holds: the default, the front, the best trade-off, crashes.
@@ -165,12 +171,15 @@ def tune(
         try:
             task.objective.enqueue_default(study)
             enqueue_wanted(study, enqueue, space.default)
-            ended_early = run_trials(study, task.objective, n_trials, observer, budget, is_done)
+            if run is None:
+                ended = run_trials(study, task.objective, n_trials, observer, budget, is_done)
+            else:
+                ended = run(study)
         except KeyboardInterrupt:
             raise TuningInterrupted(result()) from None
         except ExternalFailure as failure:
             raise ended_by(failure, result()) from failure
-        return result(ended_early)
+        return result(ended)
 
 
 def check_hours(max_hours: float | None, prospect: Prospect | None) -> None:

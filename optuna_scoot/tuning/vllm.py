@@ -55,6 +55,7 @@ def vllm_task(
     startup_timeout: float = 600.0,
     log_dir: str | Path = LOG_FOLDER,
     on_progress: Callable[[Progress], None] | None = None,
+    gpu_locks: str | Path | None = None,
 ) -> TuningTask:
     """Return the task of tuning a vLLM under a load. Asks the installed vLLM what it takes.
 
@@ -79,6 +80,8 @@ def vllm_task(
         startup_timeout: Seconds after which an engine that does not get ready counts as crashed.
         log_dir: Folder of the engines' logs.
         on_progress: Called a few times a second while a trial's load runs.
+        gpu_locks: Folder by which several processes on this machine share its GPUs: each trial's
+            engine waits until as many as it needs are free, and sees those alone.
 
     Raises:
         InputError: Something does not exist, cannot be read, or does not fit together.
@@ -100,6 +103,7 @@ def vllm_task(
             port=port,
             startup_timeout=startup_timeout,
             on_progress=on_progress,
+            gpu_locks=gpu_locks,
         )
         if port is not None:
             check_port(engine.host, port)
