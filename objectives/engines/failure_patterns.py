@@ -183,7 +183,6 @@ OUT_OF_MEMORY = re.compile(
     r"out of memory|OutOfMemory|No available memory for the cache blocks"
     r"|larger than the available KV cache|larger than the maximum number of tokens that can be"
     r"|Cannot allocate memory|can't allocate|bad_alloc|^MemoryError"
-    r"|exit ?code:? (-9|137)\b|'EngineCore\w*': (-9|137)\b"
     r"|less than desired (GPU|CPU) memory utilization"
     r"|Failed to (map|allocate) .*memory|out of (host|device|GPU|CPU) memory|ran out of memory"
     r"|(BLAS|DNN|SOLVER|SPARSE)\w*_STATUS_ALLOC_FAILED|BLAS_STATUS_NOT_INITIALIZED"
@@ -191,9 +190,14 @@ OUT_OF_MEMORY = re.compile(
     r"|ERROR_OUT_OF_RESOURCES|RESULT_ERROR_OUT_OF|OUT_OF_(HOST_|DEVICE_)?MEMORY"
     r"|RESOURCE_EXHAUSTED|Unable to allocate .* for an array|ArrayMemoryError"
     r"|running low on memory|due to memory pressure|OOM ?Killed|oom-kill|oom_kill"
-    r"|^Killed$|\b\d+ Killed\b|exited with code 137"
     r"|Killed process \d+|NVML_SUCCESS ==|not enough (GPU |CPU |device |host )?memory"
     r"|insufficient (GPU |CPU |device |host )?memory|memory is insufficient",
+    re.IGNORECASE,
+)
+# By signal 9, which the kernel sends where memory runs out, and anybody else may.
+KILLED = re.compile(
+    r"exit ?code:? (-9|137)\b|'EngineCore\w*': (-9|137)\b"
+    r"|^Killed$|\b\d+ Killed\b|exited with code 137",
     re.IGNORECASE,
 )
 DEVICE_BUSY = re.compile(r"less than desired (GPU|CPU) memory utilization")

@@ -49,7 +49,12 @@ def read_log(path: Path) -> str:
 
 
 def classify_exit(
-    returncode: int, log: str, phase: Phase, tuned: Collection[str]
+    returncode: int,
+    log: str,
+    phase: Phase,
+    tuned: Collection[str],
+    *,
+    killed_by_kernel: bool = True,
 ) -> EngineCrash | ExternalFailure:
     """Find out why an engine ended that nobody here asked to end.
 
@@ -58,6 +63,8 @@ def classify_exit(
         log: What it wrote.
         phase: Whether it had begun to serve.
         tuned: Names of the trial's parameters.
+        killed_by_kernel: Whether the kernel may have killed a process for lack of memory. Where it
+            says that it has not, a signal 9 was somebody's.
 
     Returns:
         The exception to raise. What matches nothing is a crash: an engine that ends by itself
@@ -78,9 +85,9 @@ def classify_exit(
             ExternalReason.INTERRUPTED, f"somebody ended the engine (exit code {returncode})"
         )
     for group in _by_weight(stated):
-        if (failure := _known(group, tuned)) is not None:
+        if (failure := _known(group, tuned, killed_by_kernel)) is not None:
             return failure
-    if (failure := _by_exit_code(returncode, stated)) is not None:
+    if (failure := _by_exit_code(returncode, stated, killed_by_kernel)) is not None:
         return failure
     said = stated[-1].head if stated else _last_line(log)
     detail = _cause(strong) or said or "it wrote nothing"
@@ -102,7 +109,7 @@ def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
 
 
 def _known(
-    group: Sequence[Statement], tuned: Collection[str]
+    group: Sequence[Statement], tuned: Collection[str], killed_by_kernel: bool
 ) -> EngineCrash | ExternalFailure | None:
     """Return what the tables say of some statements, None when they know none of them."""
     for words, reason in patterns.EXTERNAL:
@@ -116,6 +123,8 @@ def _known(
             return ExternalFailure(reason, f"{patterns.HINTS[reason]}: {match}")
     if (match := _find(patterns.OUT_OF_MEMORY, group)) is not None:
         return EngineCrash(CrashReason.OUT_OF_MEMORY, match)
+    if (match := _find(patterns.KILLED, group)) is not None:
+        return _killed(match, killed_by_kernel)
     if (match := _find(patterns.CORE_TIMEOUT, group)) is not None:
         return EngineCrash(CrashReason.STARTUP_TIMEOUT, match)
     refused = _find(patterns.BAD_ARGUMENT, group) is not None
@@ -136,7 +145,7 @@ def _find(pattern: re.Pattern[str], group: Sequence[Statement]) -> str | None:
 
 
 def _by_exit_code(
-    returncode: int, stated: Sequence[Statement]
+    returncode: int, stated: Sequence[Statement], killed_by_kernel: bool
 ) -> EngineCrash | ExternalFailure | None:
     """Return what the exit code alone says; a shell and a container give signal n as 128 + n."""
     if returncode in patterns.NEVER_RAN:
@@ -145,13 +154,22 @@ def _by_exit_code(
         return ExternalFailure(reason, f"{patterns.HINTS[reason]}: {_shorten(said)}")
     number = -returncode if returncode < 0 else returncode - 128
     if number == signal.SIGKILL:
-        return EngineCrash(
-            CrashReason.OUT_OF_MEMORY, "killed by signal 9, as a kernel out of memory does"
-        )
+        return _killed("killed by signal 9, as a kernel out of memory does", killed_by_kernel)
     if number in patterns.BY_SIGNAL:
         reason, detail = patterns.BY_SIGNAL[signal.Signals(number)]
         return ExternalFailure(reason, detail)
     return None
+
+
+def _killed(detail: str, by_kernel: bool) -> EngineCrash | ExternalFailure:
+    """Return the failure of an engine of which a process got signal 9."""
+    if by_kernel:
+        return EngineCrash(CrashReason.OUT_OF_MEMORY, detail)
+    return ExternalFailure(
+        ExternalReason.INTERRUPTED,
+        "somebody killed the engine or one of its processes (signal 9): the kernel, which does so"
+        " where memory runs out, says that it has not",
+    )
 
 
 def _errors(stated: Sequence[Statement]) -> list[Statement]:
@@ -159,7 +177,7 @@ def _errors(stated: Sequence[Statement]) -> list[Statement]:
     return [
         s
         for s in stated
-        if (s.strong or patterns.OUT_OF_MEMORY.search(s.text))
+        if (s.strong or patterns.OUT_OF_MEMORY.search(s.text) or patterns.KILLED.search(s.text))
         and not patterns.OF_BEING_STOPPED.search(s.head)
     ]
 

@@ -22,6 +22,7 @@ from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
 from objectives.engines.failures import read_log
 from objectives.engines.gpu_pool import Allotment
+from objectives.engines.kernel_report import oom_kills
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.signs_of_life import SignsOfLife
 
@@ -43,6 +44,7 @@ class EngineServer:
         clean: Takes the secrets out of a text.
         hang_timeout: Seconds without a sign of life after which it hangs, once it serves.
         gpus: What it has for itself, given back when it is stopped.
+        is_here: Whether its processes are this machine's for certain.
     """
 
     process: SupervisedProcess
@@ -54,6 +56,8 @@ class EngineServer:
     clean: Callable[[str], str]
     hang_timeout: float
     gpus: Allotment = field(default_factory=Allotment)
+    is_here: bool = True
+    _oom_kills_before: int | None = field(default_factory=oom_kills, init=False)
     _stopped: bool = field(default=False, init=False)
 
     @property
@@ -177,11 +181,22 @@ class EngineServer:
             ExternalFailure: Its log, which would tell why, could not be written.
         """
         self._check_log()
-        failure = classify_exit(code, read_log(self.log), phase, self.tuned)
+        failure = classify_exit(
+            code,
+            read_log(self.log),
+            phase,
+            self.tuned,
+            killed_by_kernel=self._kernel_may_have_killed(),
+        )
         detail = self.clean(failure.detail)
         if isinstance(failure, EngineCrash):
             return EngineCrash(failure.reason, detail)
         return ExternalFailure(failure.reason, detail)
+
+    def _kernel_may_have_killed(self) -> bool:
+        """Return whether it is not known that the kernel has killed nothing since the start."""
+        before = self._oom_kills_before
+        return not self.is_here or before is None or before != oom_kills()
 
     def stop(self, *, wait_for_port: bool = True) -> None:
         """End the server with all its processes; wait until its port and memory are free."""

@@ -384,6 +384,7 @@ class VllmEngine:
             self.hide_secrets,
             self.hang_timeout,
             gpus_taken,
+            is_here=interpreter_of(words) is not None or run_options(words) is not None,
         )
         try:
             server.wait_until_ready(begin, self.startup_timeout)

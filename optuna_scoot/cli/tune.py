@@ -121,7 +121,7 @@ class _Command:
         """Check the options and run the trials that are missing."""
         options = self._options
         # Seconds pass before an engine has said what it takes: what needs no engine comes first.
-        check_output_dir(self._output)
+        check_output_dir(self._output, self._study_name)
         check_storage(options.storage)
         if options.engine != "simulated":
             self.say("asking the engine what it is and takes: some seconds")

@@ -48,7 +48,7 @@ def verify(*, orders: int, finalists: int, **values: Any) -> int:
     name = study_name(options)
     output = output_folder(options)
     with terminate_like_interrupt() as interrupted, errors_in_words_of(verify):
-        check_output_dir(output)
+        check_output_dir(output, name)
         study = load_study(options.storage, name)
         watch = LoadWatch()
         task = make_task(options, output / LOGS_IN_OUTPUT, watch)

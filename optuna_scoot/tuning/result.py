@@ -19,6 +19,7 @@ from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result_files import BEST_FILE
 from optuna_scoot.tuning.result_files import RESULT_FILE
 from optuna_scoot.tuning.result_files import TRIALS_FILE
+from optuna_scoot.tuning.result_files import check_not_anothers
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
@@ -85,9 +86,10 @@ class TuningResult(Report):
             The files' paths.
 
         Raises:
-            InputError: A file cannot be written.
+            InputError: A file cannot be written, or the folder holds the results of another study.
         """
         folder = make_output_dir(Path(output))
+        check_not_anothers(folder, self.study.study_name)
         names = [metric.name for metric in self.metrics]
         facts = self._facts(self.options if options is None else options)
         texts = {
@@ -103,6 +105,8 @@ class TuningResult(Report):
         if curves and can_draw():
             limits = self.task.objective.limits
             texts[PICTURE_FILE] = capacity_picture(curves, limits, self.task.title)
+        for name in {BEST_FILE, PICTURE_FILE} - texts.keys():
+            (folder / name).unlink(missing_ok=True)  # of an earlier run, and true no more
         return [write_file(folder, name, text) for name, text in texts.items()]
 
     def _facts(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,18 +38,40 @@ TRIALS_FILE = "trials.csv"
 LEAST_FREE_BYTES = 20_000_000  # an engine's log takes about 100 kB, its traceback more
 
 
-def check_output_dir(path: Path) -> None:
+def check_output_dir(path: Path, study_name: str) -> None:
     """See that the output folder can be made and has room, without making it.
 
+    Args:
+        path: The folder.
+        study_name: Of the study whose results it is to hold.
+
     Raises:
-        InputError: It cannot be made or written to.
+        InputError: It cannot be made or written to, or holds the results of another study.
     """
+    check_not_anothers(path, study_name)
     existing = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
     if not existing.is_dir():
         raise InputError(f"`output` {path}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"`output` {path}: files cannot be written in {existing}")
     check_room(existing, f"`output` {path}")
+
+
+def check_not_anothers(path: Path, study_name: str) -> None:
+    """See that a folder does not hold the results of another study, which would be lost.
+
+    Raises:
+        InputError: It does.
+    """
+    try:
+        found = json.loads((path / RESULT_FILE).read_text(encoding="utf-8"))["study"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return  # nothing that this program has written
+    if found != study_name:
+        raise InputError(
+            f"`output` {path}: holds the results of study {found!r}: give another folder for"
+            f" those of {study_name!r}"
+        )
 
 
 def check_room(folder: Path, what: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.result_files import BEST_FILE
+from optuna_scoot.tuning.result_files import check_not_anothers
 from optuna_scoot.tuning.result_files import finite
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.serving_config import Serving
@@ -88,9 +89,10 @@ class Verification:
             The files' paths.
 
         Raises:
-            InputError: A file cannot be written.
+            InputError: A file cannot be written, or the folder holds the results of another study.
         """
         folder = make_output_dir(Path(output))
+        check_not_anothers(folder, self.study.study_name)
         texts = {SLO_FILE: self.slo_json()}
         chosen = self.verdict.recommended
         if chosen is not None:

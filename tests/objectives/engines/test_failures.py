@@ -280,3 +280,38 @@ def test_head_and_tail_of_a_long_log_are_read(
     ]:
         log.write_text(content, encoding="utf-8")
         assert read_log(log) == expected
+
+
+@pytest.mark.parametrize(
+    ("returncode", "log"),
+    [
+        (-9, CORE),
+        (137, CORE),
+        (
+            1,
+            CORE + "(EngineCore pid=2) ERROR 11-22 13:32:12 [multiproc_executor.py:315] Worker "
+            "proc VllmWorker-0 died unexpectedly (exit code: -9), shutting down executor.\n",
+        ),
+        (
+            1,
+            CORE + "RuntimeError: Engine core initialization failed. Failed core proc(s): "
+            "{'EngineCore_DP0': -9}\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("phase", Phase)
+def test_signal_9_is_somebodys_where_the_kernel_says_that_it_was_not_its_own(
+    returncode: int, log: str, phase: Phase
+) -> None:
+    failure = classify_exit(returncode, log, phase, TUNED, killed_by_kernel=False)
+    assert isinstance(failure, ExternalFailure)
+    assert failure.reason == "interrupted"
+    failure = classify_exit(returncode, log, phase, TUNED)
+    assert isinstance(failure, EngineCrash)
+    assert failure.reason == "out_of_memory"
+
+
+def test_memory_that_the_engine_itself_says_it_lacks_is_a_crash_whatever_the_kernel_says() -> None:
+    log = CORE + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n"
+    failure = classify_exit(1, log, Phase.SERVING, TUNED, killed_by_kernel=False)
+    assert isinstance(failure, EngineCrash)

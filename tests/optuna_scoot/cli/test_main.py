@@ -288,6 +288,26 @@ def test_single_objective_shows_the_best(capsys: pytest.CaptureFixture[str]) -> 
     assert "best: trial" in capsys.readouterr().out
 
 
+def test_a_second_study_in_one_output_folder_is_refused_and_the_first_ones_files_stay(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*SIMULATED, "--trials", "2", "--study", "a"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    assert run([*SIMULATED, "--trials", "2", "--study", "b"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--output out: holds the results of study 'a': give another folder" in line
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+    assert optuna.get_all_study_names("sqlite:///scoot.db") == ["a"]
+
+
+def test_where_nothing_is_recommended_no_earlier_recommendation_is_left() -> None:
+    assert run([*SIMULATED, "--trials", "1", "--study", "a"]) == 0
+    assert Path("out/best.yaml").is_file()
+    Path("scoot.db").unlink()
+    assert run([*SIMULATED, "--trials", "1", "--study", "a", "--slo", "p99 ttft <= 1 ms"]) == 4
+    assert not Path("out/best.yaml").exists()
+
+
 def test_results_that_cannot_be_written_are_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,9 +66,9 @@ def test_nothing_that_holds_has_an_exit_code_of_its_own(
     assert run([*TUNE, "--trials", "1"]) == 0
     ttft = json.loads(Path("out/result.json").read_text())["default"]["values"]["TTFT mean (ms)"]
     limited = ["--slo", f"mean ttft <= {ttft * 1.0001} ms", "--study", "limited", "--trials", "1"]
-    assert run([*TUNE, *limited, "--verify", "3"]) == 4
+    assert run([*TUNE, *limited, "--verify", "3", "--output", "limited"]) == 4
     assert "nothing holds: the default misses mean ttft" in capsys.readouterr().out
-    assert json.loads(Path("out/slo.json").read_text())["verdict"]["recommended"] is None
+    assert json.loads(Path("limited/slo.json").read_text())["verdict"]["recommended"] is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
@@ -57,3 +58,17 @@ def test_output_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"`output` .*Not a directory"):
         make_output_dir(tmp_path / "file" / "results")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 10_000, '{"study": "mine"}'])
+def test_a_folder_with_anything_but_another_studys_results_is_taken(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "result.json").write_text(text)
+    check_output_dir(tmp_path, "mine")
+
+
+def test_a_folder_with_another_studys_results_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"study": "theirs"}')
+    with pytest.raises(InputError, match=r"`output` .*: holds the results of study 'theirs'"):
+        check_output_dir(tmp_path, "mine")
