@@ -78,10 +78,15 @@ class Pace:
         return sum(map(len, self._seen.values()))
 
     def learn(self, trials: Iterable[FrozenTrial]) -> None:
-        """Take the times of trials that earlier runs of a study have stored."""
+        """Take the times of trials that earlier runs of a study have stored.
+
+        A trial during which the clock was set back has none.
+        """
         for trial in trials:
             if counts(trial) and trial.duration is not None:
-                self._note(trial.state, trial.duration.total_seconds())
+                seconds = trial.duration.total_seconds()
+                if seconds >= 0:
+                    self._note(trial.state, seconds)
 
     def trial_began(self, worker: int = 0) -> None:
         """Note that a worker's trial begins now."""

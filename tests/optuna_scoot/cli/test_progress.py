@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import format_seconds
 from optuna_scoot.cli.progress import make_console
@@ -133,3 +134,29 @@ def test_time_left_is_never_more_than_the_run_may_take() -> None:
     clock.now = 10.0
     progress.trial_ended(add_default(study, (1.0, 1.0)))
     assert progress.seconds_left() == pytest.approx(26.0)
+
+
+def test_several_workers_have_a_line_each_in_the_live_display() -> None:
+    study = two_objective_study()
+    clock = Clock()
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120)
+    watches = [LoadWatch(), LoadWatch(), LoadWatch()]
+    progress = TrialsDisplay(console, clock=clock, watches=watches)
+    progress.run_began(study, 9)
+    progress.trial_began(4, 0)
+    clock.now = 10.0
+    progress.trial_began(5, 1)
+    watches[1].note(12, 50)
+    clock.now = 14.0
+    out.truncate(0)
+    console.print(progress._render())
+    shown = out.getvalue()
+    assert "worker 1: trial 4 for 14 s, engine starts" in shown
+    assert "worker 2: trial 5 for 4.0 s, 12 of 50 requests done" in shown
+    assert "worker 3: between two trials" in shown
+    progress.worker_ended(0)
+    out.truncate(0)
+    console.print(progress._render())
+    assert "worker 1: between two trials" in out.getvalue()
+    progress.__exit__(None, None, None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from datetime import timedelta
 
 import optuna
 import pytest
@@ -88,6 +90,29 @@ def test_time_left_of_the_running_trial_is_part_of_it() -> None:
 def test_workers_share_what_is_left() -> None:
     pace, _ = pace_of([10.0])
     assert pace.left_s(7, n_workers=3) == 3 * 10.0
+
+
+def test_workers_of_one_command_are_timed_apart() -> None:
+    pace, clock = pace_of([10.0])
+    pace.trial_began(0)
+    clock.now += 3.0
+    pace.trial_began(1)
+    clock.now += 1.0
+    assert (pace.seconds_of(0), pace.seconds_of(1), pace.seconds_of(2)) == (4.0, 1.0, None)
+    assert pace.left_s(2, n_workers=2) == pytest.approx(6.0)  # of the one that runs longest
+    pace.trial_lost(0)
+    assert pace.trial_ended(ended(), 1) == 1.0
+    assert pace.running_s is None
+
+
+def test_a_trial_during_which_the_clock_was_set_back_tells_no_time() -> None:
+    trials = [ended(), ended(), ended()]
+    for trial, seconds in zip(trials, (10.0, -3600.0, 10.0), strict=True):
+        trial.datetime_start = datetime(2026, 1, 1, 12)
+        trial.datetime_complete = trial.datetime_start + timedelta(seconds=seconds)
+    pace, _ = pace_of([])
+    pace.learn(trials)
+    assert (pace.n_seen, pace.trial_s) == (2, 10.0)
 
 
 def test_an_outside_failure_teaches_nothing() -> None:
