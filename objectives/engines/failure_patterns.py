@@ -27,6 +27,8 @@ ECHOES = re.compile(
     r"|ncclRemoteError|remote process exited|ncclSystemError|unhandled system error"
     r"|ActorDiedError|RayActorError|WorkerCrashedError|died unexpectedly|'/(psm|nccl-|sem\.)"
 )
+# What a process says of a signal that ends it, where no exception is.
+FATAL_SIGNAL = re.compile(r"^.*(?:Segfault encountered|Fatal Python error: ).*$", re.MULTILINE)
 WORKER_WRAPPER = re.compile(
     r"Worker failed with error (?P<quote>['\"])(?P<cause>.*?)(?P=quote), please check the stack"
     r" trace.*",

@@ -90,9 +90,16 @@ def classify_exit(
     if (failure := _by_exit_code(returncode, stated, killed_by_kernel)) is not None:
         return failure
     said = stated[-1].head if stated else _last_line(log)
-    detail = _cause(strong) or said or "it wrote nothing"
+    signalled = patterns.FATAL_SIGNAL.search(log) if _only_wrappers(strong) else None
+    detail = signalled[0] if signalled else _cause(strong) or said or "it wrote nothing"
     text = "\n".join(s.text for s in strong)
     return EngineCrash(_crash_reason(log, text, phase, tuned), _shorten(detail))
+
+
+def _only_wrappers(strong: Sequence[Statement]) -> bool:
+    """Return whether the exceptions only say that another process has ended."""
+    wrappers, echoes = patterns.WRAPPERS, patterns.ECHOES
+    return all(wrappers.search(s.head) or echoes.search(s.text) for s in strong)
 
 
 def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
@@ -102,8 +109,7 @@ def _by_weight(stated: Sequence[Statement]) -> list[list[Statement]]:
     also prints errors that it then copes with.
     """
     strong = [s for s in stated if s.strong]
-    wrappers, echoes = patterns.WRAPPERS, patterns.ECHOES
-    if any(not wrappers.search(s.head) and not echoes.search(s.text) for s in strong):
+    if not _only_wrappers(strong):
         return [strong]
     return [strong, [s for s in stated if not s.strong]]
 

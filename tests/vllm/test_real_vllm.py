@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.guardian import descendants_of
 from objectives.engines.vllm import VllmEngine
+from objectives.loadgen import Progress
 from objectives.serving import ServingObjective
 from objectives.spaces import vllm_space
 from objectives.traces import TraceRequest
@@ -130,3 +132,22 @@ def test_killed_worker_leaves_no_engine(engine: VllmEngine) -> None:
     while any(Path(f"/proc/{pid}").exists() for pid in family):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_core_that_dies_of_a_fatal_signal_under_load_says_which(engine: VllmEngine) -> None:
+    def end_core(_: Progress) -> None:
+        for pid in descendants_of(os.getpid()):
+            if _name_of(pid) == "VLLM::EngineCor":
+                os.kill(pid, signal.SIGSEGV)
+
+    with dataclasses.replace(engine, on_progress=end_core).start({}, "fatal") as running:
+        with pytest.raises(EngineCrash, match="Segfault encountered") as crash:
+            running.serve(SMALL)
+    assert crash.value.reason == "died_under_load"
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -315,3 +315,19 @@ def test_memory_that_the_engine_itself_says_it_lacks_is_a_crash_whatever_the_ker
     log = CORE + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n"
     failure = classify_exit(1, log, Phase.SERVING, TUNED, killed_by_kernel=False)
     assert isinstance(failure, EngineCrash)
+
+
+@pytest.mark.parametrize(
+    "line", ["!!!!!!! Segfault encountered !!!!!!!", "Fatal Python error: Segmentation fault"]
+)
+def test_signal_that_ended_the_core_is_told_and_not_that_it_ended(line: str) -> None:
+    log = CORE + line + "\n"
+    log += (
+        "(APIServer pid=1) ERROR 11-26 12:47:57 [async_llm.py:906] Traceback (most recent call "
+        "last):\n(APIServer pid=1) ERROR 11-26 12:47:57 [async_llm.py:906] "
+        "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack "
+        "trace (above) for the root cause.\n"
+    )
+    failure = classify_exit(1, log, Phase.SERVING, TUNED)
+    assert isinstance(failure, EngineCrash)
+    assert (failure.reason, failure.detail) == ("died_under_load", line)
