@@ -146,8 +146,8 @@ FAULTS = {
             "somebody kills an engine (SIGKILL)",
             "the kernel counts what it has killed for lack of memory: where it has killed nothing"
             " since the engine's start, the trial is `interrupted` and does not count; where it"
-            " has, or does not tell, it is a crash, `out_of_memory`; so is a core process that dies"
-            " without a word (`died_under_load`)",
+            " has, or does not tell, it is a crash, `out_of_memory`; so is the death of a core"
+            " process without a word (`died_under_load`)",
             (
                 f"{_ENGINES}/test_kernel_report.py::test_an_engine_that_somebody_kills_under_load"
                 "_teaches_nothing",

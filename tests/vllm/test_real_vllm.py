@@ -140,9 +140,12 @@ def test_core_that_dies_of_a_fatal_signal_under_load_says_which(engine: VllmEngi
             if _name_of(pid) == "VLLM::EngineCor":
                 os.kill(pid, signal.SIGSEGV)
 
-    with dataclasses.replace(engine, on_progress=end_core).start({}, "fatal") as running:
-        with pytest.raises(EngineCrash, match="Segfault encountered") as crash:
-            running.serve(SMALL)
+    ended = dataclasses.replace(engine, on_progress=end_core)
+    with (
+        ended.start({}, "fatal") as running,
+        pytest.raises(EngineCrash, match="Segfault encountered") as crash,
+    ):
+        running.serve(SMALL)
     assert crash.value.reason == "died_under_load"
 
 
