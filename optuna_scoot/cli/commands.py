@@ -25,6 +25,11 @@ COMMANDS = {
     "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
     "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
     "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),
+    "proxy": (
+        "optuna_scoot.cli.proxy",
+        "proxy",
+        "One process before a database.",
+    ),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
 }
 

@@ -221,7 +221,8 @@ STORAGE = click.option(
     show_default=True,
     envvar="OPTUNA_SCOOT_STORAGE",
     show_envvar=True,
-    help="Database of the study. One with a password is better given in the environment.",
+    help="Where the study is: a database's URL, journal:FILE, or grpc://HOST:PORT of a proxy. One"
+    " with a password is better given in the environment.",
 )
 # In the order in which --help lists them.
 _OPTIONS = [

@@ -54,7 +54,7 @@ from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.run import CONVERGED
 from optuna_scoot.tuning.storage import check_storage
-from optuna_scoot.tuning.storage import mask_url
+from optuna_scoot.tuning.storage_urls import mask_url
 
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Trials whose worker is gone: found and failed, as no fault of their configurations.
 
 A process of this machine is known to be gone at once. Of another machine's, its heartbeats in the
-database tell. They stop as well when the database is away, or the machine stands still for a
+storage tell. They stop as well when the storage is away, or the machine stands still for a
 while: what has stopped is watched first, and a worker that goes on in that time keeps its trial.
 """
 
@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.trial import TrialState
 
 from optuna_scoot.tuning.bookkeeping import fail_externally
+from optuna_scoot.tuning.heartbeats import beat_of
+from optuna_scoot.tuning.heartbeats import has_stopped
 from optuna_scoot.tuning.worker_identity import WORKER
 from optuna_scoot.tuning.worker_identity import is_gone
+from optuna_scoot.tuning.worker_storage import WorkerStorage
 
 
 if TYPE_CHECKING:
@@ -31,6 +35,11 @@ WATCHED_SECONDS = 30.0
 """For how long a trial without heartbeats is watched. Three of its worker's fit in."""
 
 
+class _Suspicion(NamedTuple):
+    since: float
+    beat: float | None
+
+
 class LostTrials:
     """The running trials of a study whose workers may be gone.
 
@@ -42,37 +51,45 @@ class LostTrials:
     def __init__(self, study: Study, clock: Callable[[], float] = time.monotonic) -> None:
         self._study = study
         self._clock = clock
-        self._suspected_since: dict[int, float] = {}
+        self._suspected: dict[int, _Suspicion] = {}
 
     @property
     def any_suspected(self) -> bool:
         """Return whether, at the last look, a worker seemed to be gone and might come back."""
-        return bool(self._suspected_since)
+        return bool(self._suspected)
 
     def fail(self) -> list[FrozenTrial]:
         """Fail the trials whose workers are gone, and return them as they were."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         gone = [t for t in running if is_gone(t.user_attrs.get(WORKER))]
-        stale = self._stale_ids()
-        suspected = [t for t in running if t._trial_id in stale or _was_never_begun(t)]
+        silent = self._silent_ids()
+        suspected = [
+            t for t in running if t._trial_id in silent or has_stopped(t) or _was_never_begun(t)
+        ]
         now = self._clock()
-        since = self._suspected_since
-        self._suspected_since = {
-            t._trial_id: since.get(t._trial_id, now) for t in suspected if t not in gone
+        self._suspected = {
+            t._trial_id: self._suspicion(t, now) for t in suspected if t not in gone
         }
         over = [t for t in suspected if self._has_been_watched(t._trial_id, now)]
         lost = [*gone, *(t for t in over if t not in gone)]
         for trial in lost:
-            self._suspected_since.pop(trial._trial_id, None)
+            self._suspected.pop(trial._trial_id, None)
         return [t for t in lost if fail_externally(self._study, t._trial_id, WORKER_LOST)]
 
-    def _has_been_watched(self, trial_id: int, now: float) -> bool:
-        since = self._suspected_since.get(trial_id)
-        return since is not None and now - since >= WATCHED_SECONDS
+    def _suspicion(self, trial: FrozenTrial, now: float) -> _Suspicion:
+        """Return since when a trial has shown no sign of life while it was watched."""
+        before, beat = self._suspected.get(trial._trial_id), beat_of(trial)
+        return before if before is not None and before.beat == beat else _Suspicion(now, beat)
 
-    def _stale_ids(self) -> set[int]:
+    def _has_been_watched(self, trial_id: int, now: float) -> bool:
+        suspicion = self._suspected.get(trial_id)
+        return suspicion is not None and now - suspicion.since >= WATCHED_SECONDS
+
+    def _silent_ids(self) -> set[int]:
         """Return the trials whose heartbeat has stopped for longer than the grace period."""
         storage = self._study._storage
+        if isinstance(storage, WorkerStorage):
+            return set(storage.silent_trial_ids(self._study._study_id))
         if not (isinstance(storage, BaseHeartbeat) and is_heartbeat_enabled(storage)):
             return set()
         return set(storage._get_stale_trial_ids(self._study._study_id))

@@ -41,6 +41,7 @@ from optuna_scoot.tuning.loop import give_up_lost
 from optuna_scoot.tuning.loop import run_trials
 from optuna_scoot.tuning.lost_trials import LostTrials
 from optuna_scoot.tuning.observer import Observer
+from optuna_scoot.tuning.patient_storage import tell_outages
 from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import study_metrics
@@ -55,7 +56,6 @@ from optuna_scoot.tuning.task import input_errors
 from optuna_scoot.tuning.verdict import Measured
 from optuna_scoot.tuning.verdict import decide
 from optuna_scoot.tuning.verification import Verification
-from optuna_scoot.tuning.worker_storage import tell_outages
 
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.pace import Pace
 from optuna_scoot.tuning.pace import Prospect
 from optuna_scoot.tuning.pace import TimeBudget
+from optuna_scoot.tuning.patient_storage import tell_outages
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result import TuningResult
 from optuna_scoot.tuning.samplers import make_sampler
@@ -41,7 +42,6 @@ from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import shown_storage
 from optuna_scoot.tuning.storage import storage_failures
-from optuna_scoot.tuning.worker_storage import tell_outages
 
 
 if TYPE_CHECKING:

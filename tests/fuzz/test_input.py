@@ -38,7 +38,7 @@ from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.baseline import read_baseline
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.storage import check_storage
-from optuna_scoot.tuning.storage import mask_url
+from optuna_scoot.tuning.storage_urls import mask_url
 
 
 EXAMPLES = 400
@@ -176,6 +176,8 @@ URLS = (
     "sqlite:///scoot.db",
     "postgresql+psycopg://me:PaSsWoRd@host:5432/db?sslmode=require&password=PaSsWoRd",
     "mysql+pymysql://me:PaSsWoRd@host/db",
+    "journal:scoot.log",
+    "grpc://host:13000",
 )
 
 
@@ -188,7 +190,7 @@ def test_a_storage_url_is_taken_or_refused(url: str) -> None:
 
 @fuzzed
 @given(
-    st.sampled_from(["postgresql", "mysql+pymysql", "sqlite", "nonsense", ""]),
+    st.sampled_from(["postgresql", "mysql+pymysql", "sqlite", "grpc", "journal", "nonsense", ""]),
     st.text("abcXYZ019@:/?#%&= ", min_size=6, max_size=20),
     st.sampled_from(["host/db", "host:5432/db?a=b", "host:port/db", "/db", "h@x/db", ""]),
 )

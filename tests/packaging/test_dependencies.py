@@ -22,6 +22,7 @@ HEBO_SERVER = ROOT / "optuna_scoot/comparison/development/hebo_server.py"
 
 NEVER_IMPORTED = {
     "optuna-dashboard",  # a command of its own, for a user's eyes
+    "protobuf",  # imported by Optuna, with grpcio
     "psycopg",  # imported by SQLAlchemy, by the URL of a storage
     "vllm",  # run in a process of its own
 }

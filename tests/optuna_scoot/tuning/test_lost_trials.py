@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.trial import TrialState
 
 from objectives.serving import is_external
+from optuna_scoot.tuning.heartbeats import BEAT
+from optuna_scoot.tuning.heartbeats import GRACE_SECONDS
 from optuna_scoot.tuning.lost_trials import WATCHED_SECONDS
 from optuna_scoot.tuning.lost_trials import LostTrials
 from optuna_scoot.tuning.storage import open_storage
@@ -62,21 +68,41 @@ def test_the_trial_of_a_killed_process_is_failed_at_once(
     assert lost.fail() == []
 
 
-def asked_elsewhere(storage: WorkerStorage) -> tuple[optuna.Study, Clock, LostTrials]:
+def fall_silent(storage: WorkerStorage, trial_id: int, seconds: float) -> None:
+    """Have a trial's last sign of life be so many seconds old."""
+    if is_heartbeat_enabled(storage.backend):
+        file = storage.url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(file)) as database, database:
+            database.execute(
+                "update trial_heartbeats set heartbeat = datetime('now', ?) where trial_id = ?",
+                (f"-{seconds} seconds", trial_id),
+            )
+    else:
+        storage.backend.set_trial_system_attr(trial_id, BEAT, time.time() - seconds)
+
+
+def asked_elsewhere(url: str) -> tuple[optuna.Study, Clock, LostTrials]:
     """A study with a trial of another machine that has told of itself once, too long ago."""
-    study = optuna.create_study(storage=storage, study_name="s")
+    study = optuna.create_study(storage=open_storage(url), study_name="s")
     clock = Clock()
     trial = study.ask()
     trial.set_user_attr("worker", "another-host:1:1")
-    storage.record_heartbeat(trial._trial_id)
-    storage.grace_period = -1  # any heartbeat is too old
+    storage_of(study).record_heartbeat(trial._trial_id)
+    fall_silent(storage_of(study), trial._trial_id, 2 * GRACE_SECONDS)
     return study, clock, LostTrials(study, clock)
 
 
-def test_a_worker_without_heartbeats_loses_its_trial_after_it_was_watched(
-    storage: WorkerStorage,
-) -> None:
-    study, clock, lost = asked_elsewhere(storage)
+def storage_of(study: optuna.Study) -> WorkerStorage:
+    assert isinstance(study._storage, WorkerStorage)
+    return study._storage
+
+
+everywhere = pytest.mark.parametrize("url", ["sqlite", "journal", "grpc"], indirect=True)
+
+
+@everywhere
+def test_a_worker_without_heartbeats_loses_its_trial_after_it_was_watched(url: str) -> None:
+    study, clock, lost = asked_elsewhere(url)
     assert lost.fail() == []
     assert lost.any_suspected
     clock.now = WATCHED_SECONDS - 1
@@ -87,21 +113,47 @@ def test_a_worker_without_heartbeats_loses_its_trial_after_it_was_watched(
     assert is_external(study.trials[0])
 
 
-def test_a_worker_that_goes_on_while_it_is_watched_keeps_its_trial(
-    storage: WorkerStorage,
-) -> None:
-    study, clock, lost = asked_elsewhere(storage)
+@everywhere
+def test_a_worker_that_goes_on_while_it_is_watched_keeps_its_trial(url: str) -> None:
+    study, clock, lost = asked_elsewhere(url)
+    trial_id = study.trials[0]._trial_id
     assert lost.fail() == []
-    storage.grace_period = 60  # as if a heartbeat had come after an outage
+    storage_of(study).record_heartbeat(trial_id)  # as after an outage
     clock.now = WATCHED_SECONDS
     assert lost.fail() == []
     assert not lost.any_suspected
-    storage.grace_period = -1  # a second outage begins a second watch
+    fall_silent(storage_of(study), trial_id, 2 * GRACE_SECONDS)  # which begins a second watch
     clock.now += 1
     assert lost.fail() == []
     clock.now += WATCHED_SECONDS - 1
     assert lost.fail() == []
     assert study.trials[0].state == TrialState.RUNNING
+
+
+@everywhere
+def test_a_trial_whose_last_sign_of_life_is_recent_is_not_watched(url: str) -> None:
+    study, _, lost = asked_elsewhere(url)
+    fall_silent(storage_of(study), study.trials[0]._trial_id, GRACE_SECONDS / 2)
+    assert lost.fail() == []
+    assert not lost.any_suspected
+
+
+@pytest.mark.parametrize("url", ["journal", "grpc"], indirect=True)
+def test_a_machine_whose_clock_is_behind_keeps_the_trial_that_it_works_on(url: str) -> None:
+    study, clock, lost = asked_elsewhere(url)
+    trial_id = study.trials[0]._trial_id
+    for beats in range(10):
+        fall_silent(storage_of(study), trial_id, 3600.0 - 10 * beats)
+        assert lost.fail() == []
+        clock.now += 10
+    assert study.trials[0].state == TrialState.RUNNING
+
+
+@pytest.mark.parametrize("url", ["journal", "grpc"], indirect=True)
+def test_a_trial_shows_a_sign_of_life_from_its_birth(url: str) -> None:
+    study = optuna.create_study(storage=open_storage(url), study_name="s")
+    study.ask()
+    assert 0.0 <= time.time() - study.trials[0].system_attrs[BEAT] < GRACE_SECONDS
 
 
 def test_one_that_nobody_has_begun_is_lost_after_it_was_watched(storage: WorkerStorage) -> None:

@@ -14,10 +14,10 @@ from sqlalchemy.exc import OperationalError
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
 from optuna_scoot.tuning.storage import check_storage
-from optuna_scoot.tuning.storage import mask_url
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import storage_failures
+from optuna_scoot.tuning.storage_urls import mask_url
 
 
 @pytest.mark.parametrize(

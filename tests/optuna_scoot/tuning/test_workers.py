@@ -1,4 +1,4 @@
-"""Several workers on one database, and what they survive: real processes, a real PostgreSQL.
+"""Several workers on one storage, and what they survive: real processes, real servers.
 
 The trials are trivial: what is looked at is which are made, and what is stored of them.
 """
@@ -11,7 +11,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -21,8 +20,9 @@ from optuna.trial import TrialState
 from objectives.serving import is_external
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.lost_trials import WORKER_LOST
+from optuna_scoot.tuning.storage import open_storage
 from tests.postgres import Postgres
-from tests.postgres import temporary_server
+from tests.proxy import proxy_process
 
 
 WORKER = """
@@ -49,8 +49,8 @@ def objective(trial):
     value = trial.suggest_float("x", 0.0, 1.0)
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
+        time.sleep(0.25)
         trial.set_user_attr("at", time.monotonic())
-        time.sleep(0.05)
     return value
 
 
@@ -65,21 +65,6 @@ if all(map(is_external, marked)):
 enqueue_wanted(study, [{"x": 0.25}], {"x": 0.5})
 run_trials(study, objective, n_trials, observer)
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with temporary_server() as found:
-        yield found
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/scoot.db"
-    server: Postgres = request.getfixturevalue("server")
-    return server.new_database(tmp_path.name)
 
 
 def start(url: str, n_trials: int, seconds: float = 0.0) -> subprocess.Popen[str]:
@@ -105,11 +90,11 @@ def ended_well(*processes: subprocess.Popen[str]) -> str:
 
 
 def trials_of(url: str) -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name="s", storage=url).trials
+    return optuna.load_study(study_name="s", storage=open_storage(url)).trials
 
 
 def test_any_number_of_workers_makes_exactly_the_trials_and_one_default(url: str) -> None:
-    ended_well(*(start(url, 7) for _ in range(5)))
+    ended_well(*(start(url, 7) for _ in range(4)))
     trials = trials_of(url)
     counted = [t for t in trials if counts(t)]
     assert [t.state for t in counted] == [TrialState.COMPLETE] * 7
@@ -118,11 +103,13 @@ def test_any_number_of_workers_makes_exactly_the_trials_and_one_default(url: str
     assert all(is_external(t) and not t.params for t in trials if t not in counted)
 
 
+@pytest.mark.parametrize("url", ["postgresql", "journal"], indirect=True)
 def test_what_was_lost_with_its_worker_is_made_up_for_and_the_default_runs_again(
     url: str,
 ) -> None:
     first = start(url, 3, seconds=60.0)
     wait_for(first, "began 0")
+    time.sleep(0.15)  # who is killed with a journal's lock keeps the others waiting for 30 s
     first.send_signal(signal.SIGKILL)
     first.communicate()
     said = ended_well(start(url, 3))
@@ -142,29 +129,54 @@ def restart(server: Postgres) -> None:
     server.start()
 
 
-@pytest.mark.parametrize("fault", [Postgres.drop_connections, restart])
-def test_an_outage_loses_no_measurement(
-    server: Postgres, tmp_path: Path, fault: Callable[[Postgres], None]
-) -> None:
-    url = server.new_database(tmp_path.name)
+def check_that_nothing_is_lost_by(fault: Callable[[], None], url: str) -> str:
+    """Have two workers go through a fault, and return what they said."""
     workers = [start(url, 4, seconds=2.0) for _ in range(2)]
     wait_for(workers[0], "began")
     wait_for(workers[1], "began")
-    fault(server)
+    fault()
     said = ended_well(*workers)
     trials = trials_of(url)
     assert [t.state for t in trials if not is_external(t)] == [TrialState.COMPLETE] * 4
     assert all(t.values == [t.params["x"]] for t in trials if not is_external(t))
     assert "was lost with" not in said
+    return said
+
+
+def check_that_an_outage_was_told(said: str) -> None:
+    assert "the storage does not answer: waiting for it" in said
+    assert "the storage answers again" in said
+
+
+@pytest.mark.parametrize("fault", [Postgres.drop_connections, restart])
+def test_an_outage_loses_no_measurement(
+    server: Postgres, tmp_path: Path, fault: Callable[[Postgres], None]
+) -> None:
+    said = check_that_nothing_is_lost_by(lambda: fault(server), server.new_database(tmp_path.name))
     if fault is restart:
-        assert "the storage does not answer: waiting for it" in said
-        assert "the storage answers again" in said
+        check_that_an_outage_was_told(said)
 
 
+def test_an_outage_of_a_proxy_or_of_what_is_behind_it_loses_no_measurement(
+    server: Postgres, tmp_path: Path
+) -> None:
+    with proxy_process(server.new_database(tmp_path.name)) as proxy:
+
+        def faults() -> None:
+            server.drop_connections()
+            proxy.kill()
+            time.sleep(2.0)
+            proxy.start()
+
+        said = check_that_nothing_is_lost_by(faults, proxy.url)
+    check_that_an_outage_was_told(said)
+
+
+@pytest.mark.parametrize("url", ["sqlite", "grpc"], indirect=True)
 def test_a_worker_whose_trial_was_taken_for_lost_goes_on_with_the_next(url: str) -> None:
     worker = start(url, 3, seconds=2.0)
     wait_for(worker, "began 0")
-    study = optuna.load_study(study_name="s", storage=url)
+    study = optuna.load_study(study_name="s", storage=open_storage(url))
     storage = study._storage
     trial_id = study.trials[0]._trial_id
     storage.set_trial_user_attr(trial_id, "failure_is_external", True)
