@@ -55,6 +55,7 @@ from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.run import CONVERGED
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage_urls import mask_url
+from optuna_scoot.tuning.unstored import FOLDER as UNSTORED
 
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class _Command:
             prospect=task.prospect,
             max_hours=options.max_hours,
         ) as progress:
-            workers = Workers(options, progress, self._watches, logs, self._gpu_locks)
+            unstored = self._output / UNSTORED
+            workers = Workers(options, progress, self._watches, logs, unstored, self._gpu_locks)
             return tuning.tune(
                 task,
                 n_trials=options.trials,
@@ -152,6 +154,7 @@ class _Command:
                 enqueue=options.enqueue,
                 observer=progress,
                 run=workers.run if options.workers > 1 else None,
+                unstored=unstored,
             )
 
     def show(self, result: tuning.TuningResult) -> None:

@@ -22,8 +22,10 @@ from optuna_scoot.tuning.bookkeeping import ORDER
 from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.paired import summarise
 from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.unstored import FOLDER as UNSTORED
 from optuna_scoot.tuning.verdict import Kind
 from optuna_scoot.tuning.verdict import describe_change
+from optuna_scoot.tuning.worker_storage import keep_unstored
 
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def verify_and_show(
     Returns:
         The exit code.
     """
+    keep_unstored(study._storage, output / UNSTORED)
     with MeasurementsDisplay(
         console,
         heading=["", f"verdict on study {study.study_name}: {orders} arrival orders"],

@@ -52,13 +52,14 @@ _PATHS = ("output", "baseline")  # options that are paths, the second not always
 
 
 def order_for(
-    options: TuneOptions, *, log_dir: Path, gpu_locks: Path | None, n_threads: int
+    options: TuneOptions, *, log_dir: Path, unstored: Path, gpu_locks: Path | None, n_threads: int
 ) -> dict[str, Any]:
     """Return what a worker is told to do, as JSON takes it.
 
     Args:
         options: Of the command.
         log_dir: Folder of the worker's engine logs.
+        unstored: Folder of what is measured while the storage is away.
         gpu_locks: Folder by which the workers share the GPUs, None where they share none.
         n_threads: Threads of its sampler.
     """
@@ -68,6 +69,7 @@ def order_for(
         "options": {**given, **paths},
         "paths": list(paths),
         "log_dir": str(log_dir),
+        "unstored": str(unstored),
         "gpu_locks": None if gpu_locks is None else str(gpu_locks),
         "n_threads": n_threads,
     }
@@ -155,6 +157,7 @@ def work(order: dict[str, Any], events: _Events) -> int:
             seed=options.seed,
             constraints=options.constraints,
             observer=events,
+            unstored=order["unstored"],
         )
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

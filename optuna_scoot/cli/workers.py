@@ -125,7 +125,8 @@ class Workers:
         display: Shows what happens in all of them.
         watches: Of each the one that is told how far its load is.
         log_dir: Holds a folder for each worker's engine logs.
-        gpu_locks: Folder by which they share the GPUs.
+        unstored: Folder of what is measured while the storage is away.
+        gpu_locks: Folder by which they share the GPUs; None where they share none.
     """
 
     def __init__(
@@ -134,12 +135,14 @@ class Workers:
         display: TrialsDisplay,
         watches: list[LoadWatch],
         log_dir: Path,
+        unstored: Path,
         gpu_locks: Path | None,
     ) -> None:
         self._options = options
         self._display = display
         self._watches = watches
         self._log_dir = log_dir
+        self._unstored = unstored
         self._gpu_locks = gpu_locks
         self._began = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -179,7 +182,11 @@ class Workers:
         printed = log_dir / OUTPUT_FILE
         n_threads = max(1, (os.cpu_count() or 1) // self._options.workers)
         order = order_for(
-            self._options_now(), log_dir=log_dir, gpu_locks=self._gpu_locks, n_threads=n_threads
+            self._options_now(),
+            log_dir=log_dir,
+            unstored=self._unstored,
+            gpu_locks=self._gpu_locks,
+            n_threads=n_threads,
         )
         with os.fdopen(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)) as file:
             process = subprocess.Popen(

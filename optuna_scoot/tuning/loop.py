@@ -36,6 +36,7 @@ from optuna_scoot.tuning.suspicion import SAME_WORDS
 from optuna_scoot.tuning.suspicion import suspect
 from optuna_scoot.tuning.suspicion import take_back
 from optuna_scoot.tuning.worker_identity import ran_here
+from optuna_scoot.tuning.worker_storage import WorkerStorage
 
 
 if TYPE_CHECKING:
@@ -124,11 +125,16 @@ def run_trials(
 def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> None:
     """Fail the trials that were lost with their workers, and have again what was enqueued.
 
+    What a worker had measured and not got stored, as far as it is on this disk, is no loss.
+
     Args:
         study: Theirs.
         lost: Of the same study, kept from one look to the next.
         observer: Told of each.
     """
+    storage = study._storage
+    if isinstance(storage, WorkerStorage) and storage.unstored is not None:
+        storage.unstored.store(study, observer.note)
     for trial in lost.fail():
         observer.note(f"trial {trial.number} was lost with its worker and does not count")
         if purpose(trial):
@@ -176,14 +182,15 @@ def _run_one(
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
         raise
-    except (UpdateFinishedTrialError, ValueError):
+    except (UpdateFinishedTrialError, ValueError) as error:
         trial = _finished(study, began)
-        if trial is None or trial.user_attrs.get(EXTERNAL_REASON) != WORKER_LOST:
+        if trial is None or not _is_of_another_end(error):
             raise
-        observer.note(
-            f"trial {trial.number} was taken for lost while this machine did not answer; what it"
-            " measured is left out"
+        lost = trial.user_attrs.get(EXTERNAL_REASON) == WORKER_LOST
+        how = (
+            "taken for lost while this machine did not answer" if lost else "ended from elsewhere"
         )
+        observer.note(f"trial {trial.number} was {how}; what it measured is left out")
     except ExternalFailure as failure:
         trial = _finished(study, began)
         if trial is not None and failure.reason in (*TRANSIENT, DEFAULT_CRASHED, SAME_WORDS):
@@ -197,6 +204,11 @@ def _run_one(
             observer.trial_ended(trial)
             if n_retried := take_back(study, trial):
                 observer.note(f"{n_retried} crashes were of the surroundings: tried again")
+
+
+def _is_of_another_end(error: Exception) -> bool:
+    """Return whether an error says that somebody else has ended the trial before."""
+    return isinstance(error, UpdateFinishedTrialError) or str(error).startswith("Cannot tell a ")
 
 
 def _gives_way(study: optuna.Study, trial: optuna.Trial, n_trials: int) -> bool:

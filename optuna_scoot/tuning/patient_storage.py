@@ -60,31 +60,36 @@ class PatientStorage(BaseStorage):
         self.backend = get_storage(backend)
         self.url = url
         self.note: Callable[[str], None] = _logger.warning
+        self._is_away = False
 
-    def patiently(self, call: Callable[[], T]) -> T:
+    def patiently(self, call: Callable[[], T], outage_s: float = OUTAGE_SECONDS) -> T:
         """Return what a call returns, tried again while the storage is away.
 
+        Args:
+            call: Uses the storage.
+            outage_s: For how many seconds the storage may be away.
+
         Raises:
-            StorageInternalError: It has been away for ten minutes, or something else is wrong.
+            StorageInternalError: It has been away for so long, or something else is wrong.
             SQLAlchemyError: The same, of a database.
         """
         began, pause = time.monotonic(), FIRST_PAUSE_S
-        told = False
         while True:
             try:
                 found = call()
             except Exception as error:
-                if not is_outage(error) or time.monotonic() - began > OUTAGE_SECONDS:
+                if not is_outage(error) or time.monotonic() - began >= outage_s:
                     if isinstance(error, OSError) or proxy_status(error) is not None:
                         raise StorageInternalError("the storage failed") from error
                     raise
-                if pause > 4 * FIRST_PAUSE_S and not told:  # a lost connection is no news
+                if pause > 4 * FIRST_PAUSE_S and not self._is_away:  # a lost connection is no news
                     self.note("the storage does not answer: waiting for it")
-                    told = True
+                    self._is_away = True
                 time.sleep(pause)
                 pause = min(2.0 * pause, LONGEST_PAUSE_S)
             else:
-                if told:
+                if self._is_away:
+                    self._is_away = False
                     self.note("the storage answers again")
                 return found
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -42,6 +43,7 @@ from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.storage import open_study
 from optuna_scoot.tuning.storage import shown_storage
 from optuna_scoot.tuning.storage import storage_failures
+from optuna_scoot.tuning.worker_storage import keep_unstored
 
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def tune(
     enqueue: Sequence[Mapping[str, Any]] = (),
     observer: Observer | None = None,
     run: Callable[[Study], str | None] | None = None,
+    unstored: str | Path | None = None,
 ) -> TuningResult:
     """Measure the default configuration, then what the sampler suggests, up to a total of trials.
 
@@ -106,6 +109,8 @@ def tune(
         observer: Told of every trial.
         run: Runs the trials that are missing, as by several processes, and returns why it ended
             early, None where it did not; by default they run here.
+        unstored: Folder for what is measured while the storage is away. What a process that ended
+            left there is stored by the next one on this machine. None: in memory alone.
 
     Returns:
         What the study holds: the default, the front, the best trade-off, crashes.
@@ -133,6 +138,7 @@ def tune(
     with storage_failures(storage):
         opened = open_storage(storage) if isinstance(storage, str) else storage
         tell_outages(opened, observer.note)
+        keep_unstored(opened, unstored)
         study = open_study(
             opened,
             study_name,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
+from optuna_scoot.tuning import worker_storage
+from optuna_scoot.tuning.patient_storage import PatientStorage
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.worker_identity import worker_id
+from optuna_scoot.tuning.worker_storage import WorkerStorage
+from optuna_scoot.tuning.worker_storage import keep_unstored
 
 
 @pytest.mark.parametrize("enqueued", [True, False])
@@ -91,3 +99,62 @@ def test_optuna_fails_no_trial_that_is_to_be_watched_first(
     time.sleep(0.01)
     fail_stale_trials(study)
     assert study.trials[0].state == TrialState.RUNNING
+
+
+class Away:
+    """Has a storage's backend away for as long as it is told."""
+
+    def __init__(self, storage: WorkerStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = False
+        for name in ("set_trial_user_attr", "set_trial_state_values", "get_trial"):
+            monkeypatch.setattr(storage.backend, name, self._of(getattr(storage.backend, name)))
+        monkeypatch.setattr(worker_storage, "SHORT_OUTAGE_S", 0.0)
+
+    def _of(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if self.now:
+                raise OperationalError("select 1", None, ConnectionError("is away"))
+            return method(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_an_own_trial_takes_attributes_while_the_storage_is_away(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(url)
+    keep_unstored(storage, tmp_path / "unstored")
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    trial.suggest_float("x", 0.0, 1.0)
+    away = Away(storage, monkeypatch)
+    away.now = True
+    trial.set_user_attr("a", 1)
+    trial.set_user_attr("a", 2)
+    (file,) = (tmp_path / "unstored").iterdir()
+    assert [write[1] for write in json.loads(file.read_text())["writes"]] == [["a", 1], ["a", 2]]
+    assert storage.get_trial(trial._trial_id).user_attrs["a"] == 2
+    assert storage.get_trial(trial._trial_id).params == trial.params
+    away.now = False
+    study.tell(trial, 3.0)
+    assert not (tmp_path / "unstored").exists()
+    (stored,) = optuna.load_study(study_name=study.study_name, storage=url).trials
+    assert (stored.user_attrs["a"], stored.values) == (2, [3.0])
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_was_measured_goes_before_a_failure_to_store_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(url)
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    away = Away(storage, monkeypatch)
+    away.now = True
+    monkeypatch.setattr(PatientStorage.patiently, "__defaults__", (0.0,))
+    with pytest.raises(OperationalError):
+        study.tell(trial, 3.0)
+    away.now = False
+    storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    assert study.trials[0].values == [3.0]

@@ -32,6 +32,7 @@ from optuna_scoot.tuning.bookkeeping import enqueue_wanted
 from optuna_scoot.tuning.loop import run_trials
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.storage import open_storage, open_study
+from optuna_scoot.tuning.worker_storage import keep_unstored
 from objectives.serving import DEFAULT_CONFIGURATION, is_external
 
 url, n_trials, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
@@ -58,6 +59,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 observer = Told()
 storage = open_storage(url)
 storage.note = observer.note
+keep_unstored(storage, sys.argv[4] if len(sys.argv) > 4 else None)
 study = open_study(storage, "s", ["minimize"], optuna.samplers.RandomSampler())
 marked = [t for t in study.trials if t.user_attrs.get(DEFAULT_CONFIGURATION)]
 if all(map(is_external, marked)):
@@ -67,8 +69,11 @@ run_trials(study, objective, n_trials, observer)
 """
 
 
-def start(url: str, n_trials: int, seconds: float = 0.0) -> subprocess.Popen[str]:
+def start(
+    url: str, n_trials: int, seconds: float = 0.0, unstored: Path | None = None
+) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", WORKER, url, str(n_trials), str(seconds)]
+    words += [] if unstored is None else [str(unstored)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -155,6 +160,29 @@ def test_an_outage_loses_no_measurement(
     said = check_that_nothing_is_lost_by(lambda: fault(server), server.new_database(tmp_path.name))
     if fault is restart:
         check_that_an_outage_was_told(said)
+
+
+def test_what_was_measured_in_an_outage_outlives_its_worker(
+    server: Postgres, tmp_path: Path
+) -> None:
+    url, unstored = server.new_database(tmp_path.name), tmp_path / "unstored"
+    worker = start(url, 2, seconds=2.0, unstored=unstored)
+    wait_for(worker, "began 0")
+    server.stop()
+    deadline = time.monotonic() + 60
+    while not any("COMPLETE" in file.read_text() for file in unstored.glob("trial-*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    worker.kill()
+    worker.communicate()
+    server.start()
+    said = ended_well(start(url, 2, unstored=unstored))
+    assert "trial 0: what its worker had measured is stored now" in said
+    first, second = trials_of(url)
+    assert (first.state, first.values) == (TrialState.COMPLETE, [0.5])
+    assert "at" in first.user_attrs  # set by the objective, during the outage too
+    assert second.state == TrialState.COMPLETE
+    assert not unstored.exists()
 
 
 def test_an_outage_of_a_proxy_or_of_what_is_behind_it_loses_no_measurement(
