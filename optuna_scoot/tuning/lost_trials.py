@@ -64,7 +64,7 @@ class LostTrials:
         gone = [t for t in running if is_gone(t.user_attrs.get(WORKER))]
         silent = self._silent_ids()
         suspected = [
-            t for t in running if t._trial_id in silent or has_stopped(t) or _was_never_begun(t)
+            t for t in running if t._trial_id in silent or has_stopped(t) or self._is_nobodys(t)
         ]
         now = self._clock()
         self._suspected = {
@@ -85,6 +85,16 @@ class LostTrials:
         suspicion = self._suspected.get(trial_id)
         return suspicion is not None and now - suspicion.since >= WATCHED_SECONDS
 
+    def _is_nobodys(self, trial: FrozenTrial) -> bool:
+        """Return whether nobody has a name on a running trial: a process ended in between.
+
+        In a storage of ours a trial has one from the beginning on. Elsewhere it has none yet while
+        its parameters are suggested; and with parameters it may be of a program of the user's.
+        """
+        if trial.user_attrs.get(WORKER) is not None:
+            return False
+        return isinstance(self._study._storage, WorkerStorage) or not trial.params
+
     def _silent_ids(self) -> set[int]:
         """Return the trials whose heartbeat has stopped for longer than the grace period."""
         storage = self._study._storage
@@ -93,8 +103,3 @@ class LostTrials:
         if not (isinstance(storage, BaseHeartbeat) and is_heartbeat_enabled(storage)):
             return set()
         return set(storage._get_stale_trial_ids(self._study._study_id))
-
-
-def _was_never_begun(trial: FrozenTrial) -> bool:
-    """Return whether nobody has a name on a running trial, nor has drawn a parameter."""
-    return trial.user_attrs.get(WORKER) is None and not trial.params

@@ -167,22 +167,42 @@ def test_one_that_nobody_has_begun_is_lost_after_it_was_watched(storage: WorkerS
     assert [trial.number for trial in lost.fail()] == [0]
 
 
-def test_living_and_unknown_workers_keep_their_trials(storage: WorkerStorage) -> None:
+def begun_by_nobody() -> optuna.trial.FrozenTrial:
+    """A trial of an older version, or of another program, that has parameters and no name on it."""
+    return optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        params={"x": 1.0},
+        distributions={"x": optuna.distributions.FloatDistribution(0, 1)},
+    )
+
+
+def test_living_workers_keep_their_trials_and_what_is_nobodys_is_lost(
+    storage: WorkerStorage,
+) -> None:
     study = optuna.create_study(storage=storage, study_name="s")
     clock = Clock()
     lost = LostTrials(study, clock)
     study.ask()  # ours
     study.ask().set_user_attr("worker", "another-host:1:1")
-    foreign = optuna.trial.create_trial(
-        state=TrialState.RUNNING,
-        params={"x": 1.0},
-        distributions={"x": optuna.distributions.FloatDistribution(0, 1)},
-    )
-    study.add_trial(foreign)
+    study.add_trial(begun_by_nobody())
+    assert lost.fail() == []
+    clock.now = WATCHED_SECONDS
+    assert [trial.number for trial in lost.fail()] == [2]
+    clock.now = 10 * WATCHED_SECONDS
+    assert lost.fail() == []
+    assert [t.state for t in study.trials[:2]] == [TrialState.RUNNING] * 2
+
+
+def test_in_a_storage_of_the_users_own_a_trial_without_a_name_may_be_a_living_ones(
+    tmp_path: Path,
+) -> None:
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/own.db")
+    study.add_trial(begun_by_nobody())
+    clock = Clock()
+    lost = LostTrials(study, clock)
     for now in (0.0, 10 * WATCHED_SECONDS):
         clock.now = now
         assert lost.fail() == []
-    assert [t.state for t in study.trials] == [TrialState.RUNNING] * 3
 
 
 def test_a_storage_of_the_users_own_without_heartbeats_is_taken(tmp_path: Path) -> None:
