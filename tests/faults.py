@@ -123,14 +123,38 @@ FAULTS = {
             " then",
             (
                 f"{_TUNING}/test_workers.py::test_an_outage_loses_no_measurement",
-                f"{_TUNING}/test_worker_storage.py::test_calls_wait_longer_each_time_and_tell_of"
+                f"{_TUNING}/test_patient_storage.py::test_calls_wait_longer_each_time_and_tell_of"
                 "_an_outage_once,test_values_are_stored_once_though_the_answer_was_lost",
             ),
         ),
         Fault(
-            "it is away for longer",
-            "the run ends in one line, exit code 3",
-            (f"{_TUNING}/test_worker_storage.py::test_an_outage_that_lasts_ends_in_its_error",),
+            "the proxy of `grpc://` is killed and started again",
+            "the same",
+            (
+                f"{_TUNING}/test_workers.py::test_an_outage_of_a_proxy_or_of_what_is_behind_it"
+                "_loses_no_measurement",
+            ),
+        ),
+        Fault(
+            "it is away for longer, or the worker is killed meanwhile",
+            "what was measured is on the worker's disk, in `unstored` of the output folder; the"
+            " next worker on this machine stores it, unless the trial was given up elsewhere; exit"
+            " code 3",
+            (
+                f"{_TUNING}/test_workers.py::test_what_was_measured_in_an_outage_outlives_its"
+                "_worker",
+                f"{_TUNING}/test_worker_storage.py::test_what_was_measured_goes_before_a_failure"
+                "_to_store_it,test_an_own_trial_takes_attributes_while_the_storage_is_away",
+                f"{_TUNING}/test_patient_storage.py::test_an_outage_that_lasts_ends_in_its_error",
+            ),
+        ),
+        Fault(
+            "a running trial has no worker's name, as one of an older version that was killed",
+            "given up after it was watched for half a minute",
+            (
+                f"{_TUNING}/test_lost_trials.py::test_living_workers_keep_their_trials_and_what_is"
+                "_nobodys_is_lost",
+            ),
         ),
         Fault(
             "somebody else's study has the name",

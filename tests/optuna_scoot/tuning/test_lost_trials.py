@@ -168,7 +168,7 @@ def test_one_that_nobody_has_begun_is_lost_after_it_was_watched(storage: WorkerS
 
 
 def begun_by_nobody() -> optuna.trial.FrozenTrial:
-    """A trial of an older version, or of another program, that has parameters and no name on it."""
+    """A trial with parameters and no name on it: of an older version, or of another program."""
     return optuna.trial.create_trial(
         state=TrialState.RUNNING,
         params={"x": 1.0},
