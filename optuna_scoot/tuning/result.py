@@ -110,7 +110,8 @@ class TuningResult(Report):
         return [write_file(folder, name, text) for name, text in texts.items()]
 
     def _facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        durations = [t.duration for t in self.study.trials if t.duration is not None]
+        trials = self.study.get_trials(deepcopy=False)
+        durations = [t.duration for t in trials if t.duration is not None]
         return {
             "simulated": self.task.simulated,
             "engine": self.task.objective.engine.description,
