@@ -24,6 +24,7 @@ from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
 from optuna_scoot.tuning.serving_config import Serving
+from optuna_scoot.tuning.time_spent import time_spent
 
 
 if TYPE_CHECKING:
@@ -123,5 +124,9 @@ class TuningResult(Report):
             "seconds": {
                 "this_run": round(self.seconds, 3),
                 "all_trials": round(sum(d.total_seconds() for d in durations), 3),
+                "workers": [
+                    {part: round(seconds, 3) for part, seconds in spent.items()}
+                    for spent in time_spent(trials).values()
+                ],
             },
         }
