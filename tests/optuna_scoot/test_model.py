@@ -75,6 +75,25 @@ def test_of_very_many_observations_the_best_and_the_latest_are_learnt_from(n_cra
     assert (model.pof(np.array([[0.9, 0.9]]))[0] < 0.5) == (n_crashed > 0)
 
 
+def test_what_is_kept_of_many_predicts_the_best_better_than_as_many_drawn_at_random() -> None:
+    rng = np.random.default_rng(4)
+    points, queries = rng.random((1000, 2)), 0.4 + 0.2 * rng.random((200, 2))
+
+    def latencies(x: np.ndarray) -> np.ndarray:
+        # The best lies in a narrow valley near the centre.
+        return np.exp(np.abs(np.sin(9.0 * x[:, 0] - 4.5)) + 4.0 * np.abs(x[:, 1] - 0.5))
+
+    drawn = rng.permutation(1000)[:400]
+    all_of_them = learnt(observed(points, latencies(points)), QUICK)
+    at_random = learnt(observed(points[drawn], latencies(points[drawn])), QUICK)
+    errors = []
+    for model in (all_of_them, at_random):
+        mean, _ = model.predict(queries)
+        told = model.transforms[0].backward(mean[:, 0])
+        errors.append(float(np.median(np.abs(told - latencies(queries)))))
+    assert errors[0] < 0.9 * errors[1]
+
+
 def test_the_worst_that_matters_by_hand() -> None:
     values = np.array([[0.0, 10.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [1000.0, 1000.0]])
 
