@@ -99,7 +99,6 @@ def run_trials(
     budget = TimeBudget() if budget is None else budget
     lost = LostTrials(study)
     stopwatch = Stopwatch(study)
-    stopwatch.watch(objective)
     retries = 0
     while True:
         if observer.should_stop():
@@ -176,7 +175,8 @@ def _run_one(
             stopwatch.store(trial)
 
     try:
-        study.optimize(watched, n_trials=1, catch=(EngineCrash,))
+        with stopwatch.watching(objective):
+            study.optimize(watched, n_trials=1, catch=(EngineCrash,))
     except UnboundLocalError as error:
         # Optuna's own, where Ctrl-C comes while it stores the end of a trial.
         if isinstance(error.__context__, KeyboardInterrupt):

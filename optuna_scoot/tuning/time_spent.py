@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -52,10 +54,17 @@ class Stopwatch:
         self._phase = OTHER
         self._now, self._in_storage = clock(), self._storage_seconds()
 
-    def watch(self, objective: Callable[[Trial], Any]) -> None:
-        """Be told of the phases of an objective's trials, where it has any."""
-        if isinstance(objective, ServingObjective):
-            objective.on_phase = self.began
+    @contextmanager
+    def watching(self, objective: Callable[[Trial], Any]) -> Iterator[None]:
+        """Be told of the phases of an objective's trials meanwhile, where it has any."""
+        if not isinstance(objective, ServingObjective):
+            yield
+            return
+        before, objective.on_phase = objective.on_phase, self.began
+        try:
+            yield
+        finally:
+            objective.on_phase = before
 
     def began(self, phase: str) -> None:
         """Note that a phase begins now, and that the one before it has ended.
