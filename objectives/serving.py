@@ -50,6 +50,7 @@ from objectives.spaces import suggest
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Sequence
 
     import optuna
@@ -77,6 +78,12 @@ EXTERNAL_DETAIL = "external_detail"
 DEFAULT_CONFIGURATION = "default_configuration"
 ENDED_EARLY = "ended_early"  # why, in words
 ENDED_AFTER = "ended_after_s"  # seconds of load until then
+
+# Phases of a trial.
+SUGGESTION = "suggestion"  # the sampler draws parameters
+ENGINE = "engine"  # the engine starts, or ends
+LOAD = "load"
+OTHER = "other"
 
 MIN_COMPLETED_SHARE = 0.95
 _TIMEOUTS = (FailureKind.TIMEOUT, FailureKind.DRAIN_TIMEOUT)
@@ -122,6 +129,9 @@ class ServingObjective:
             is pruned (``TrialPruned``) after ``trial.report`` of an estimate of what it
             would have come to. For one goal alone: Optuna has no reports for several.
 
+    Attributes:
+        on_phase: Told when a phase of a trial begins, as in ``"load"``; may be replaced.
+
     Raises:
         ObjectiveError: When mode, goals or share are out of range, or do not suit this workload.
     """
@@ -163,6 +173,7 @@ class ServingObjective:
         self.mode = mode
         self.min_completed_share = min_completed_share
         self.label = "trial"
+        self.on_phase: Callable[[str], None] = _nobody_is_told
 
     @property
     def directions(self) -> list[str]:
@@ -234,7 +245,11 @@ class ServingObjective:
             ExternalFailure: Something else went wrong, of which nothing can be learned.
             TrialPruned: The trial was ended early.
         """
-        params = suggest(trial, self.space)
+        self.on_phase(SUGGESTION)
+        try:
+            params = suggest(trial, self.space)
+        finally:
+            self.on_phase(OTHER)
         try:
             values, excess = self._measure(trial, params)
         except EngineCrash as crash:
@@ -247,6 +262,8 @@ class ServingObjective:
         except BaseException as error:
             mark_external(trial, error)
             raise
+        finally:
+            self.on_phase(OTHER)
         for limit, over in excess.items():
             trial.set_constraint(limit, over)
         return values[0] if len(values) == 1 else values
@@ -300,6 +317,7 @@ class ServingObjective:
         self, trial: optuna.Trial, params: dict[str, Any]
     ) -> tuple[tuple[float, ...], dict[str, float]]:
         """Return the values that a fresh engine reaches, and by how much it misses each limit."""
+        self.on_phase(ENGINE)
         with self.engine.start(params, f"{self.label}-{trial.number}") as running:
             _set_attrs(trial, running.info)
             if self.capacity is not None:
@@ -332,10 +350,14 @@ class ServingObjective:
             TrialPruned: The trial was ended early.
             ExternalFailure: The measurement is worthless for another reason.
         """
-        if judge is None:
-            result = running.serve(workload)
-        else:
-            result = running.serve(workload, should_end=judge)  # type: ignore[call-arg]
+        self.on_phase(LOAD)
+        try:
+            if judge is None:
+                result = running.serve(workload)
+            else:
+                result = running.serve(workload, should_end=judge)  # type: ignore[call-arg]
+        finally:
+            self.on_phase(ENGINE)
         check_measurement(result)
         if result.ended_early is not None and judge is not None and judge.verdict is not None:
             _end_early(trial, judge.verdict, result)
@@ -365,6 +387,10 @@ class ServingObjective:
         if (best := best_value(trial.study, goal)) is None:
             return None
         return EarlyEnd(self.workload, goal, best, self.limits, self.slo)
+
+
+def _nobody_is_told(phase: str) -> None:
+    """Take no note of a phase; a function of the module, so that objectives pickle."""
 
 
 def _earlier_rates(trial: optuna.Trial) -> list[float]:

@@ -139,7 +139,7 @@ def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Return the points that have values, and these with constraints: (n, d), (n, m + c).
 
     Pruned trials among them, with what their reports let expect; where constraints are measured,
-    those that told all of these. Of very many, the best and the latest.
+    those that told all of these. Of very many a part.
     """
     o = observations
     x, outputs = o.x, np.concatenate([o.values, o.constraints], axis=1)
@@ -152,25 +152,33 @@ def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         told = np.isfinite(pruned).all(axis=1)
         x = np.concatenate([x, o.pruned[told]])
         outputs = np.concatenate([outputs, pruned[told]])
-    kept = _best_and_latest(outputs[:, : o.values.shape[1]], _MOST_LEARNT)
+    kept = _subset(outputs[:, : o.values.shape[1]], _MOST_LEARNT)
     return x[kept], outputs[kept]
 
 
-def _best_and_latest(values: np.ndarray, n: int) -> np.ndarray:
-    """Return n of the rows of values (k, m): half by their mean rank, half from the end."""
+def _subset(values: np.ndarray, n: int) -> np.ndarray:
+    """Return which n of the rows of values (k, m) are learnt from.
+
+    A quarter are the best by their mean rank, a quarter the latest, and half are spread evenly
+    over all others: late in a study the best and the latest crowd in one place, and a model of
+    them alone knows nothing of the rest.
+    """
     if len(values) <= n:
         return np.arange(len(values))
     ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0).mean(axis=1)
-    best = np.argsort(ranks, kind="stable")[: n // 2]
+    best = np.argsort(ranks, kind="stable")[: n // 4]
     others = np.setdiff1d(np.arange(len(values)), best)
-    return np.sort(np.concatenate([best, others[-(n - len(best)) :]]))
+    others, latest = np.split(others, [-(n // 4)])
+    n_spread = n - len(best) - len(latest)
+    spread = others[np.linspace(0.0, len(others) - 1.0, n_spread).round().astype(int)]
+    return np.sort(np.concatenate([best, latest, spread]))
 
 
 def _finished(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Return the points that ran and those that crashed, (n, d) and (k, d).
 
-    Of very many as many of each kind as suffice: the best and the latest.
+    Of very many as many of each kind as suffice; of those that crashed the latest.
     """
     o, half = observations, _MOST_LEARNT // 2
-    kept = _best_and_latest(o.values, half)
+    kept = _subset(o.values, half)
     return np.concatenate([o.x[kept], o.pruned[-half:]]), o.crashed[-half:]

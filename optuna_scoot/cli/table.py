@@ -8,17 +8,24 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.capacity import CAPACITY
+from objectives.serving import ENGINE
+from objectives.serving import LOAD
 from objectives.serving import METRICS
+from objectives.serving import OTHER
+from objectives.serving import SUGGESTION
 from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import keeps_limits
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
+from optuna_scoot.tuning.time_spent import STORAGE
+from optuna_scoot.tuning.time_spent import time_spent
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
     from optuna_scoot.tuning.report import Metric
@@ -26,6 +33,13 @@ if TYPE_CHECKING:
 
 
 BEST_MARK = "best"
+PART_NAMES = {
+    LOAD: "load",
+    ENGINE: "engine starts",
+    SUGGESTION: "sampler",
+    STORAGE: "storage",
+    OTHER: "waiting and the rest",
+}
 MAX_ROWS = 12
 
 
@@ -62,6 +76,18 @@ def report_lines(report: Report) -> list[str]:
     if hidden > 0:
         lines.append(f"{hidden} more configurations of the front are in trials.csv")
     return lines
+
+
+def time_lines(study: Study) -> list[str]:
+    """Return in a line where its workers' time went, in none where nobody took it."""
+    workers = time_spent(study.get_trials(deepcopy=False))
+    by_part = {part: sum(spent[part] for spent in workers.values()) for part in PART_NAMES}
+    total = sum(by_part.values())
+    if total <= 0.0:
+        return []
+    shares = [f"{100 * by_part[part] / total:.0f} % {name}" for part, name in PART_NAMES.items()]
+    whose = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
+    return [f"time of {whose}: {', '.join(shares)}"]
 
 
 def _counts_line(report: Report) -> str:

@@ -42,6 +42,7 @@ from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
+from optuna_scoot.cli.table import time_lines
 from optuna_scoot.cli.task import make_task
 from optuna_scoot.cli.verdict import verify_and_show
 from optuna_scoot.cli.workers import Workers
@@ -161,7 +162,7 @@ class _Command:
         """Show the table and write the files."""
         self._console.print()
         self._console.print(report_table(result, result.task.title))
-        for line in report_lines(result):
+        for line in [*report_lines(result), *time_lines(result.study)]:
             self.say(line)
         self._show_curves(result)
         if result.ended_early is not None:

@@ -155,24 +155,36 @@ def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray) -> LogLikelihood:
     n, f = inputs.shape
     rows, columns = np.triu_indices(n, k=1)
     by_feature = ((inputs[rows] - inputs[columns]) ** 2).T.copy()
-    diagonal = np.diag_indices(n)
+    lower_triangle, diagonal = columns * n + rows, slice(None, None, n + 1)
+    alone_of = [_correlations_of(squared) for squared in by_feature]
 
     def log_likelihood(logarithms: np.ndarray) -> float:
         weights = np.exp(-2.0 * logarithms[:f])
         correlation = matern_of_squared(weights @ by_feature)
         if len(logarithms) > f + 2:
             share = float(expit(logarithms[f + 2]))
-            alone = matern_of_squared(weights[:, np.newaxis] * by_feature).mean(axis=0)
+            alone = sum(of(w) for of, w in zip(alone_of, weights, strict=True)) / f
             correlation = (1.0 - share) * correlation + share * alone
-        covariance = np.zeros((n, n))
-        covariance[columns, rows] = math.exp(logarithms[f]) * correlation
+        covariance = np.zeros(n * n)
+        covariance[lower_triangle] = math.exp(logarithms[f]) * correlation
         covariance[diagonal] = math.exp(logarithms[f]) + math.exp(logarithms[f + 1]) + _LEAST_NOISE
         try:
             # Only the lower triangle is read.
-            lower = np.linalg.cholesky(covariance)
+            lower = np.linalg.cholesky(covariance.reshape(n, n))
         except np.linalg.LinAlgError:
             return -math.inf
         half = solve_triangular(lower, y, lower=True, check_finite=False)
         return float(-0.5 * half @ half - np.log(np.diag(lower)).sum())
 
     return log_likelihood
+
+
+def _correlations_of(squared: np.ndarray) -> Callable[[float], np.ndarray]:
+    """Return the function of a weight to the correlations at weighted squared distances (p,).
+
+    Most features take few levels, and pairs of them fewer distances: each is looked at once.
+    """
+    levels, index = np.unique(squared, return_inverse=True)
+    if 4 * len(levels) > len(squared):
+        return lambda weight: matern_of_squared(weight * squared)
+    return lambda weight: matern_of_squared(weight * levels).take(index)

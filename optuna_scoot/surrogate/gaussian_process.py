@@ -28,6 +28,9 @@ from optuna_scoot.surrogate.mode import find_mode
 # With more observations the posterior is narrow, and every step of a chain costs n³.
 _MOST_OBSERVATIONS = 256
 
+# Of so many, the mode of the hyper-parameters: a step of that search costs ten predictions' n³.
+_MOST_FITTED = 160
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -128,10 +131,18 @@ def fit_surrogate(
     medians = choice.priors.lengthscale_medians(is_level)
     mode = None
     if len(x) >= 2 and np.any(np.ptp(y, axis=0) > 0.0):
-        mode = find_mode(x, y, ~is_level, medians, choice)
+        fitted = _fitted(len(x))
+        mode = find_mode(x[fitted], y[fitted], ~is_level, medians, choice)
     if mode is None:
         return Surrogate(x, y, (prior_medians(y.shape[1], medians),))
     if choice.n_draws == 0 or len(x) > _MOST_OBSERVATIONS:
         return Surrogate(x, y, (mode,))
     draws = draw_hyperparameters(x, y, mode, medians, choice, seed)
     return Surrogate(x, y, tuple(draws))
+
+
+def _fitted(n: int) -> np.ndarray:
+    """Return which of n observations the hyper-parameters are found from: of many, every k-th."""
+    if n <= _MOST_OBSERVATIONS:
+        return np.arange(n)
+    return np.linspace(0.0, n - 1.0, _MOST_FITTED).round().astype(int)

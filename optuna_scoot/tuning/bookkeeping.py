@@ -93,9 +93,11 @@ def enqueue_wanted(
         wanted: What they set; the rest is as in the default configuration.
         default: A value for every parameter.
     """
+    if not wanted:
+        return
     tried = [
         {**enqueued_params(trial), **trial.params}
-        for trial in study.trials
+        for trial in study.get_trials(deepcopy=False)
         if not is_external(trial)
     ]
     for params in wanted:

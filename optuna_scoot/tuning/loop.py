@@ -35,6 +35,7 @@ from optuna_scoot.tuning.suspicion import DEFAULT_CRASHED
 from optuna_scoot.tuning.suspicion import SAME_WORDS
 from optuna_scoot.tuning.suspicion import suspect
 from optuna_scoot.tuning.suspicion import take_back
+from optuna_scoot.tuning.time_spent import Stopwatch
 from optuna_scoot.tuning.worker_identity import ran_here
 from optuna_scoot.tuning.worker_storage import WorkerStorage
 
@@ -98,6 +99,7 @@ def run_trials(
     """
     budget = TimeBudget() if budget is None else budget
     lost = LostTrials(study)
+    stopwatch = Stopwatch(study)
     retries = 0
     while True:
         if observer.should_stop():
@@ -111,7 +113,7 @@ def run_trials(
         if (reason := budget.is_spent() or is_done()) is not None:
             return reason
         try:
-            _run_one(study, objective, n_trials, observer, budget)
+            _run_one(study, objective, n_trials, observer, budget, stopwatch)
             retries = 0
         except ExternalFailure as failure:
             retries += 1
@@ -147,6 +149,7 @@ def _run_one(
     n_trials: int,
     observer: Observer,
     budget: TimeBudget,
+    stopwatch: Stopwatch,
 ) -> None:
     """Run one trial and tell the observer of its end, whatever the end is."""
     began: list[int] = []
@@ -174,9 +177,12 @@ def _run_one(
             # Whatever this is, it is not a crash of the engine, and nothing to learn from.
             mark_external(trial, error)
             raise
+        finally:
+            stopwatch.store(trial)
 
     try:
-        study.optimize(watched, n_trials=1, catch=(EngineCrash,))
+        with stopwatch.watching(objective):
+            study.optimize(watched, n_trials=1, catch=(EngineCrash,))
     except UnboundLocalError as error:
         # Optuna's own, where Ctrl-C comes while it stores the end of a trial.
         if isinstance(error.__context__, KeyboardInterrupt):

@@ -54,12 +54,14 @@ class PatientStorage(BaseStorage):
         backend: As given; a database behind Optuna's cache.
         url: As given.
         note: Told when the storage stops answering, and when it answers again.
+        seconds: How long all calls so far have taken, outages included.
     """
 
     def __init__(self, backend: BaseStorage, url: str) -> None:
         self.backend = get_storage(backend)
         self.url = url
         self.note: Callable[[str], None] = _logger.warning
+        self.seconds = 0.0
         self._is_away = False
 
     def patiently(self, call: Callable[[], T], outage_s: float = OUTAGE_SECONDS) -> T:
@@ -73,6 +75,13 @@ class PatientStorage(BaseStorage):
             StorageInternalError: It has been away for so long, or something else is wrong.
             SQLAlchemyError: The same, of a database.
         """
+        began = time.monotonic()
+        try:
+            return self._until_it_answers(call, outage_s)
+        finally:
+            self.seconds += time.monotonic() - began
+
+    def _until_it_answers(self, call: Callable[[], T], outage_s: float) -> T:
         began, pause = time.monotonic(), FIRST_PAUSE_S
         while True:
             try:

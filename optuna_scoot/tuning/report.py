@@ -24,6 +24,8 @@ from optuna_scoot.tuning.bookkeeping import not_retried
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Iterable
     from collections.abc import Mapping
     from collections.abc import Sequence
 
@@ -111,9 +113,13 @@ def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
     reference = None
     if default is not None and default.state == TrialState.COMPLETE:
         reference = default.values
-    allowed = [t for t in completed if is_allowed(t, known)]
-    usable = [t for t in allowed if keeps_limits(t)]
-    front = pareto_front(usable, metrics)
+    keeping = [t for t in completed if keeps_limits(t)]
+
+    def may_be_used(trial: FrozenTrial) -> bool:
+        return is_allowed(trial, known)
+
+    # Of thousands of trials nearly all are dominated: the constraints need not be asked of them.
+    front = pareto_front(keeping, metrics, may_be_used)
     reasons = Counter(
         str(t.user_attrs.get(CRASH_REASON, "unknown")) for t in trials if is_crash(t)
     )
@@ -121,10 +127,14 @@ def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
         metrics=metrics,
         default=default,
         front=front,
-        best=best_trade_off(front, usable, metrics, reference, default),
+        best=best_trade_off(
+            front, lambda: filter(may_be_used, keeping), metrics, reference, default
+        ),
         limits=tuple(sorted({name for t in completed for name in limits_of(t)})),
-        kept=sum(map(keeps_limits, completed)),
-        nearest=None if usable else min(allowed, key=largest_excess, default=None),
+        kept=len(keeping),
+        nearest=None
+        if front
+        else min(filter(may_be_used, completed), key=largest_excess, default=None),
         counted=sum(counts(t) for t in trials),
         completed=len(completed),
         cut=sum(t.state == TrialState.PRUNED for t in trials),
@@ -177,7 +187,9 @@ def study_metrics(study: Study) -> tuple[Metric, ...]:
 
 
 def pareto_front(
-    trials: Sequence[FrozenTrial], metrics: Sequence[Metric]
+    trials: Sequence[FrozenTrial],
+    metrics: Sequence[Metric],
+    may_enter: Callable[[FrozenTrial], bool] = lambda trial: True,
 ) -> tuple[FrozenTrial, ...]:
     """Return the trials that no other dominates, best first objective first.
 
@@ -186,12 +198,13 @@ def pareto_front(
     Args:
         trials: Completed trials.
         metrics: The objectives.
+        may_enter: Whether a trial counts; asked of those alone that no earlier one dominates.
     """
     front: list[FrozenTrial] = []
     points = {t.number: gains(t.values, metrics) for t in trials}
     for trial in sorted(trials, key=lambda t: t.number):
         point = points[trial.number]
-        if any(_covers(points[other.number], point) for other in front):
+        if any(_covers(points[other.number], point) for other in front) or not may_enter(trial):
             continue
         front = [other for other in front if not _covers(point, points[other.number])]
         front.append(trial)
@@ -223,7 +236,7 @@ def single_point_hypervolume(
 
 def best_trade_off(
     front: Sequence[FrozenTrial],
-    usable: Sequence[FrozenTrial],
+    usable: Callable[[], Iterable[FrozenTrial]],
     metrics: Sequence[Metric],
     reference: Sequence[float] | None,
     default: FrozenTrial | None,
@@ -234,13 +247,20 @@ def best_trade_off(
     than the default in every objective, the default stays the best trade-off, if it may be used.
     Where it may not, crashed or was never run, the worst values among the usable trials are the
     reference.
+
+    Args:
+        front: Of the usable trials.
+        usable: Returns all of them; asked where the worst of them are needed.
+        metrics: The objectives.
+        reference: The default configuration's values, None where it has none.
+        default: Its trial.
     """
     if not front:
         return None
     if len(metrics) == 1:
         return front[0]
-    if reference is None or default not in usable:
-        columns = zip(*(gains(t.values, metrics) for t in usable), strict=True)
+    if reference is None or not any(trial is default for trial in usable()):
+        columns = zip(*(gains(t.values, metrics) for t in usable()), strict=True)
         worst = gains([min(column) for column in columns], metrics)
         return max(front, key=lambda t: single_point_hypervolume(t.values, worst, metrics))
     best = max(front, key=lambda t: single_point_hypervolume(t.values, reference, metrics))

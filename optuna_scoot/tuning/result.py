@@ -24,6 +24,7 @@ from optuna_scoot.tuning.result_files import make_output_dir
 from optuna_scoot.tuning.result_files import result_json
 from optuna_scoot.tuning.result_files import trials_csv
 from optuna_scoot.tuning.serving_config import Serving
+from optuna_scoot.tuning.time_spent import time_spent
 
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class TuningResult(Report):
         return [write_file(folder, name, text) for name, text in texts.items()]
 
     def _facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        durations = [t.duration for t in self.study.trials if t.duration is not None]
+        trials = self.study.get_trials(deepcopy=False)
+        durations = [t.duration for t in trials if t.duration is not None]
         return {
             "simulated": self.task.simulated,
             "engine": self.task.objective.engine.description,
@@ -122,5 +124,9 @@ class TuningResult(Report):
             "seconds": {
                 "this_run": round(self.seconds, 3),
                 "all_trials": round(sum(d.total_seconds() for d in durations), 3),
+                "workers": [
+                    {part: round(seconds, 3) for part, seconds in spent.items()}
+                    for spent in time_spent(trials).values()
+                ],
             },
         }

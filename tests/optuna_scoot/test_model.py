@@ -60,7 +60,9 @@ def test_outputs_are_standardised_and_objectives_alone_take_a_logarithm() -> Non
 
 
 @pytest.mark.parametrize("n_crashed", [0, 900])
-def test_of_very_many_observations_the_best_and_the_latest_are_learnt_from(n_crashed: int) -> None:
+def test_of_very_many_observations_the_best_the_latest_and_some_of_all_are_learnt_from(
+    n_crashed: int,
+) -> None:
     points = np.random.default_rng(1).random((1000, 2))
     values = np.abs(points - 0.5).sum(axis=1)
     crashed = 0.8 + 0.2 * np.random.default_rng(2).random((n_crashed, 2))
@@ -68,11 +70,45 @@ def test_of_very_many_observations_the_best_and_the_latest_are_learnt_from(n_cra
     kept = {tuple(x) for x in model.surrogate.x}
 
     assert len(model.surrogate.x) == 400
-    assert {tuple(x) for x in points[np.argsort(values)[:200]]} <= kept
-    assert {tuple(x) for x in points[-200:]} <= kept
+    assert {tuple(x) for x in points[np.argsort(values)[:100]]} <= kept
+    assert {tuple(x) for x in points[-100:]} <= kept
+    of_each_hundred = [
+        len({tuple(x) for x in points[i : i + 100]} & kept) for i in range(0, 900, 100)
+    ]
+    assert min(of_each_hundred) >= 20
     # What is looked for stays the best of all.
     assert model.reached.min() == values.min()
     assert (model.pof(np.array([[0.9, 0.9]]))[0] < 0.5) == (n_crashed > 0)
+
+
+def _valley(x: np.ndarray) -> np.ndarray:
+    """Latencies whose best lies in a narrow valley at the centre."""
+    return np.exp(np.abs(np.sin(9.0 * x[:, 0] - 4.5)) + 4.0 * np.abs(x[:, 1] - 0.5))
+
+
+def _error(points: np.ndarray, queries: np.ndarray) -> float:
+    """Of the median predicted by a model of these points, in the median of the queries."""
+    model = learnt(observed(points, _valley(points)), QUICK)
+    told = model.transforms[0].backward(model.predict(queries)[0][:, 0])
+    return float(np.median(np.abs(told - _valley(queries))))
+
+
+def test_what_is_kept_of_many_predicts_the_best_better_than_as_many_drawn_at_random() -> None:
+    rng = np.random.default_rng(1)
+    points = rng.random((1000, 2))
+    near_the_best = 0.5 + np.array([0.02, 0.05]) * rng.normal(size=(200, 2))
+    at_random = points[rng.permutation(1000)[:400]]
+    assert _error(points, near_the_best) < 0.8 * _error(at_random, near_the_best)
+
+
+def test_a_search_that_crowds_in_one_place_does_not_forget_the_rest() -> None:
+    rng = np.random.default_rng(2)
+    crowd = np.clip(0.5 + 0.05 * rng.normal(size=(800, 2)), 0.0, 1.0)
+    points = np.concatenate([rng.random((200, 2)), crowd])
+    best = np.argsort(_valley(points))[:200]
+    best_and_latest = points[np.union1d(best, np.arange(800, 1000))]
+    everywhere = rng.random((200, 2))
+    assert _error(points, everywhere) < 0.6 * _error(best_and_latest, everywhere)
 
 
 def test_the_worst_that_matters_by_hand() -> None:

@@ -43,6 +43,14 @@ TIMED_STUDIES = (
     TimedStudy("two objectives, 30 trials", "bowls-server", 30, 11),
     TimedStudy("one objective, 200 trials", "dixon-server", 200, 5),
     TimedStudy("two objectives, 200 trials", "bowls-server", 200, 5),
+    *(
+        TimedStudy(f"{name}, {n_trials} trials", problem, n_trials, 3)
+        for n_trials in (500, 1000, 2000)
+        for name, problem in (
+            ("one objective", "dixon-server"),
+            ("two objectives", "bowls-server"),
+        )
+    ),
 )
 
 

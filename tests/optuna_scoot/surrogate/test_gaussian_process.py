@@ -28,6 +28,7 @@ from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import kumaraswamy
 from optuna_scoot.surrogate.kernel import matern
+from optuna_scoot.surrogate.mode import find_mode
 from optuna_scoot.threads import single_thread
 
 
@@ -381,6 +382,31 @@ def test_many_observations_are_left_to_the_mode() -> None:
     )
 
     assert (len(few.draws), len(many.draws)) == (choice.n_draws, 1)
+
+
+def test_a_part_of_many_observations_gives_the_mode_and_all_of_them_the_prediction() -> None:
+    rng = np.random.default_rng(0)
+    x, queries = rng.random((300, 3)), rng.random((100, 3))
+
+    def outputs(points: np.ndarray) -> np.ndarray:
+        return np.sin(5.0 * points[:, :1]) + points[:, 1:2] ** 2
+
+    is_level, choice = np.zeros(3, dtype=bool), KernelChoice()
+    many = fit_surrogate(x, outputs(x), is_level, choice)
+    part = x[np.linspace(0.0, 299.0, 160).round().astype(int)]
+    medians = choice.priors.lengthscale_medians(is_level)
+    by_part = find_mode(part, outputs(part), ~is_level, medians, choice)
+    by_all = find_mode(x, outputs(x), ~is_level, medians, choice)
+    assert by_part is not None
+    assert by_all is not None
+
+    np.testing.assert_array_equal(many.x, x)
+    np.testing.assert_array_equal(many.draws[0].lengthscales, by_part.lengthscales)
+    errors = [
+        np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean()
+        for surrogate in (many, Surrogate(x, outputs(x), (by_all,)))
+    ]
+    assert errors[0] < 1.5 * errors[1] < 0.01
 
 
 def _thread_counts() -> list[int]:

@@ -6,6 +6,7 @@ import math
 
 import optuna
 import pytest
+from optuna.trial import FrozenTrial
 
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.constraints.known import KnownConstraints
@@ -62,6 +63,22 @@ def test_front_is_the_set_that_pairwise_comparison_gives() -> None:
     front = pareto_front(study.trials, metrics)
     assert {points[t.number] for t in front} == expected
     assert len(front) == len(expected), "of equal points only the earliest stands"
+
+
+def test_constraints_are_asked_of_what_is_not_dominated_alone_and_keep_the_same_front() -> None:
+    study = two_objective_study()
+    for i in range(200):
+        add(study, (float(i * 37 % 199), float(i * 53 % 197)))
+    asked: list[int] = []
+
+    def may_enter(trial: FrozenTrial) -> bool:
+        asked.append(trial.number)
+        return trial.number % 3 > 0
+
+    metrics = (LOWER, LOWER)
+    allowed = [t for t in study.trials if t.number % 3 > 0]
+    assert pareto_front(study.trials, metrics, may_enter) == pareto_front(allowed, metrics)
+    assert len(asked) < 50, "most are dominated by an earlier one"
 
 
 def test_single_objective_report_holds_the_best_alone() -> None:

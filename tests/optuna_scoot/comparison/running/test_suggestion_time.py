@@ -19,7 +19,7 @@ def test_the_cases_are_those_promised() -> None:
         assert len(problem.space) == 9
         assert registry()[study.problem].problem_set is ProblemSet.HELD_OUT
         sizes.append((problem.n_objectives, study.n_trials))
-    assert sorted(sizes) == [(1, 30), (1, 200), (2, 30), (2, 200)]
+    assert sorted(sizes) == [(m, n) for m in (1, 2) for n in (30, 200, 500, 1000, 2000)]
 
 
 def test_the_history_is_valid_and_begins_with_the_default() -> None:
