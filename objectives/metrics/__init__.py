@@ -20,6 +20,7 @@ was answered as late as a request may be. See ``docs/metrics.md``.
 
 from __future__ import annotations
 
+from objectives.metrics.own_share import OwnShare
 from objectives.metrics.records import FailureKind
 from objectives.metrics.records import LoadResult
 from objectives.metrics.records import RequestRecord
@@ -41,6 +42,7 @@ __all__ = [
     "LoadResult",
     "MetricsError",
     "NoCompletedRequests",
+    "OwnShare",
     "RequestRecord",
     "ServingMetrics",
     "ShouldEnd",
