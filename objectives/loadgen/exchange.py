@@ -147,7 +147,7 @@ class Exchange:
             )
 
     def own_share(self) -> tuple[float, float, float | None]:
-        """Return the seconds of TTFT, E2EL and TPOT that were this side's; TPOT as there is one."""
+        """Return the seconds of TTFT, E2EL and TPOT, if it has one, that were this side's."""
         ttft, e2el = self.own_send + self._waited_first, self.own_send + self._waited_last
         n = self.output_tokens or 0
         return ttft, e2el, abs(e2el - ttft) / (n - 1) if n > 1 else None

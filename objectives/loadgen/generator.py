@@ -119,25 +119,36 @@ def run(
     check_limits(workload, options.request_timeout_s, SPARE_FILES_NOW)
     encoder = _Encoder(model_name, pool, options)
     selector = WatchedSelector()
+    results: list[LoadResult] = []
 
-    async def whole() -> LoadResult:
+    async def whole() -> None:
         clock = RunClock(selector, time.perf_counter())
         run = _Run(
             clock, pool, encoder, workload, prompts, options, on_progress, should_abort, should_end
         )
-        return await run.whole()
+        results.append(await run.whole())  # a task that returned it would be shown with all of it
 
-    def in_own_loop() -> LoadResult:
-        loop = lambda: asyncio.SelectorEventLoop(selector)  # noqa: E731
-        with asyncio.Runner(loop_factory=loop) as runner, _no_long_collections():
-            return runner.run(whole())
+    def in_own_loop() -> None:
+        with (
+            asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner,
+            _no_long_collections(),
+        ):
+            runner.run(whole())
 
+    if _inside_a_loop():
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            executor.submit(in_own_loop).result()
+    else:
+        in_own_loop()
+    return results[0]
+
+
+def _inside_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return in_own_loop()
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        return executor.submit(in_own_loop).result()
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -208,8 +219,8 @@ class _Run:
     should_abort: Callable[[], str | None] | None
     should_end: ShouldEnd | None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _under_way: dict[int, Exchange] = field(default_factory=dict)
-    _over: dict[int, RequestRecord] = field(default_factory=dict)
+    _sent: dict[int, Exchange | RequestRecord] = field(default_factory=dict)  # record: is over
+    _n_over: int = 0
     _n_failed: int = 0
     _own_ttft: array[float] = field(default_factory=lambda: array("f"))
     _own_e2el: array[float] = field(default_factory=lambda: array("f"))
@@ -283,7 +294,7 @@ class _Run:
     def _is_stalled(self) -> bool:
         """Return whether all that ran so long ago has timed out, and nothing came since."""
         now = self.clock.now()
-        if not self._under_way:
+        if self._n_over == len(self._sent):
             self._last_idle = now
         return now - max(self.clock.last_token, self._last_idle) > self.options.request_timeout_s
 
@@ -294,14 +305,16 @@ class _Run:
             return False
         self._asked_at = now
         # Nothing here may take long: the event loop waits.
-        records = [*self._over.values(), *(each.so_far() for each in self._under_way.values())]
+        records = [
+            each.so_far() if isinstance(each, Exchange) else each for each in self._sent.values()
+        ]
         self._ended_early = self.should_end(records, now)
         return self._ended_early is not None
 
     async def _request(self, scheduled: ScheduledRequest, request: bytes) -> None:
         """Send one request and follow its answer to the end, whatever the end is."""
         exchange = Exchange(scheduled, self.clock, self.clock.now())
-        self._under_way[scheduled.index] = exchange
+        self._sent[scheduled.index] = exchange
         limit = self.options.request_timeout_s
         error = None
         try:
@@ -330,9 +343,8 @@ class _Run:
 
     def _note(self, exchange: Exchange, error: str | None) -> None:
         """Keep what is to be told of a request that is over."""
-        index = exchange.scheduled.index
-        del self._under_way[index]
-        self._over[index] = exchange.record(error)
+        self._sent[exchange.scheduled.index] = exchange.record(error)
+        self._n_over += 1
         if error is None:
             ttft, e2el, tpot = exchange.own_share()
             self._own_ttft.append(ttft)
@@ -341,7 +353,7 @@ class _Run:
                 self._own_tpot.append(tpot)
         else:
             self._n_failed += 1
-        if len(self._over) == len(self.workload.requests):
+        if self._n_over == len(self.workload.requests):
             self._finished.set()
 
     def _clean(self, error: str) -> str:
@@ -354,25 +366,23 @@ class _Run:
         return Progress(
             elapsed_s=self.clock.now(),
             total=len(self.workload.requests),
-            sent=len(self._over) + len(self._under_way),
-            completed=len(self._over) - self._n_failed,
+            sent=len(self._sent),
+            completed=self._n_over - self._n_failed,
             failed=self._n_failed,
             last_token_s=self.clock.last_token,
         )
 
     def _record(self, scheduled: ScheduledRequest, unfinished: str) -> RequestRecord:
-        if (record := self._over.get(scheduled.index)) is not None:
-            return record
-        if (exchange := self._under_way.get(scheduled.index)) is not None:
-            return exchange.record(unfinished)
-        return never_sent(scheduled, unfinished)
+        seen = self._sent.get(scheduled.index)
+        if seen is None:
+            return never_sent(scheduled, unfinished)
+        return seen.record(unfinished) if isinstance(seen, Exchange) else seen
 
     def _result(self, duration: float, unfinished: str) -> LoadResult:
         requests = self.workload.requests
         records = tuple(self._record(scheduled, unfinished) for scheduled in requests)
-        # What was never sent has 0, and is last.
-        n_sent = len(self._over) + len(self._under_way)
-        late = [record.sent - record.scheduled for record in records[:n_sent]] or [0.0]
+        sent = records[: len(self._sent)]  # in this order they are
+        late = [record.sent - record.scheduled for record in sent] or [0.0]
         done = [record for record in records if record.completed]
         return LoadResult(
             records=records,

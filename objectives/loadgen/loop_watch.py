@@ -1,14 +1,13 @@
 """How late an event loop reads what has come: the load generator's own share of a latency.
 
-What comes while the loop works is read after that work, and what wakes a sleeping loop is read when
-the operating system lets it run. Neither is the server's doing, and a clock read on arrival
-shows neither. A selector sees both: it knows when the loop began to sleep, for how long it meant
-to, and when it was back.
+What comes while the loop works is read after that work, and what wakes a sleeping loop is read
+when the operating system lets it run. Neither is the server's doing, and a clock that is read with
+the data shows neither. A selector sees both: it knows when the loop began to sleep, for how long
+it meant to, and when it was back.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 import selectors
 import time
@@ -36,9 +35,7 @@ class WatchedSelector(selectors.DefaultSelector):
         self._overslept = 0.0
         self._slept = False
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait as every selector does, and note when."""
         asked = time.perf_counter()
         ready = super().select(timeout)

@@ -27,7 +27,8 @@ from objectives.goals import GoalError
 from objectives.goals import Limit
 from objectives.loadgen.exchange import Exchange
 from objectives.loadgen.exchange import RequestFailed
-from objectives.loadgen.sse import SSEDecoder
+from objectives.loadgen.exchange import RunClock
+from objectives.loadgen.loop_watch import WatchedSelector
 from objectives.traces import TraceError
 from objectives.traces import TraceRequest
 from objectives.traces import load_trace
@@ -239,20 +240,19 @@ def test_a_stream_becomes_a_record_or_fails_its_request(
 ) -> None:
     sent = b"".join(parts) + noise + b"\n\n"
     request = ScheduledRequest(index=0, time=0.0, request=TraceRequest(3, 2))
-    exchange, stream = Exchange(request, b""), SSEDecoder()
+    exchange = Exchange(request, RunClock(WatchedSelector(), start=0.0), sent=0.0)
+    exchange.take_status(200)
     chunks = [sent[i : i + size] for i in range(0, min(len(sent), 500), size)] + [sent[500:]]
     try:
         for now, chunk in enumerate(chunks):
-            for payload in stream.feed(chunk):
-                if payload != "[DONE]":
-                    exchange.take(payload, float(now))
+            exchange.take_body(chunk, float(now))
         exchange.check_complete()
     except UnicodeDecodeError:  # which the load generator takes for a broken stream
         return
     except RequestFailed as error:
         check_line(str(error), r"[a-z ]+: ")
         return
-    record = exchange.record("unfinished")
+    record = exchange.record(None)
     assert record.first_token is not None
     json.dumps(record.output_tokens)
 

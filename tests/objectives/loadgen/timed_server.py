@@ -4,9 +4,9 @@
 
 It answers every request with EVENTS events of TOKENS tokens, the first after FIRST seconds and the
 next every GAP seconds, and prints its port. Its timers are late as all timers are, more so on a
-busy machine. So it notes the moment of every send: what a client should have seen is known exactly,
-whatever the delays were. When its input ends it prints the moments of each request, by its prompt,
-as JSON.
+busy machine. So it notes the moment of every send: what a client should have seen is known
+exactly, whatever the delays were. When its input ends it prints the moments of each request, by
+its prompt, as JSON.
 
 It does as little as a server can: what it costs is taken from what is measured.
 """
