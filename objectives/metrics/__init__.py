@@ -20,6 +20,7 @@ was answered as late as a request may be. See ``docs/metrics.md``.
 
 from __future__ import annotations
 
+from objectives.metrics.own_share import LATENCIES
 from objectives.metrics.own_share import OwnShare
 from objectives.metrics.records import FailureKind
 from objectives.metrics.records import LoadResult
@@ -35,6 +36,7 @@ from objectives.metrics.summary import summarize
 
 
 __all__ = [
+    "LATENCIES",
     "PERCENTILES",
     "FailureKind",
     "GoodputSLO",

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 
+LATENCIES = ("ttft", "tpot", "itl", "e2el")
+LARGEST_SHARE = 0.05
+NEGLIGIBLE_MS = {"ttft": 5.0, "e2el": 5.0, "tpot": 0.5, "itl": 0.5}
+"""A smaller share is no reason to refuse a latency, however short it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnShare:
     """Seconds that the load generator itself added to what it measured, as far as it can tell.
@@ -40,10 +46,21 @@ class OwnShare:
             return 0.0
         return float(values.mean() if percentile is None else np.percentile(values, percentile))
 
+    def spoils(self, latency: str, percentile: float | None, measured_ms: float) -> bool:
+        """Return whether so much of a latency is this side's that it says little of the server.
+
+        Args:
+            latency: As for ``milliseconds``.
+            percentile: As for ``milliseconds``.
+            measured_ms: What was measured, in milliseconds.
+        """
+        allowed = max(LARGEST_SHARE * measured_ms, NEGLIGIBLE_MS[latency])
+        return self.milliseconds(latency, percentile) > allowed
+
     def as_dict(self) -> dict[str, float]:
-        """Return means and 99th percentiles under flat names, as ``own_ttft_ms_p99``."""
+        """Return what is known, means and 99th percentiles, by names as ``own_ttft_ms_p99``."""
         shares: dict[str, float] = {}
-        for latency in ("ttft", "tpot", "itl", "e2el"):
+        for latency in (name for name in LATENCIES if len(getattr(self, name))):
             shares[f"own_{latency}_ms_mean"] = self.milliseconds(latency)
             shares[f"own_{latency}_ms_p99"] = self.milliseconds(latency, 99)
         return shares

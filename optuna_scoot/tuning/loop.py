@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 TRANSIENT = (
     ExternalReason.LATE_GENERATOR,
+    ExternalReason.GENERATOR_SHARE,
     ExternalReason.PORT_TAKEN,
     ExternalReason.DEVICE_BUSY,
     ExternalReason.HUB_UNREACHABLE,
