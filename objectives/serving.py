@@ -46,6 +46,7 @@ from objectives.loadgen import blames_request
 from objectives.metrics import LATENCIES
 from objectives.metrics import PERCENTILES
 from objectives.metrics import FailureKind
+from objectives.metrics import peaks
 from objectives.metrics import summarize
 from objectives.spaces import suggest
 
@@ -354,6 +355,7 @@ class ServingObjective:
         )
         check_own_share(result, metrics, self._metrics())
         notes = {
+            **peaks(result.records),
             **result.own_share.as_dict(),
             "max_lateness_s": result.max_lateness_s,
             "p99_lateness_s": result.p99_lateness_s,

@@ -20,6 +20,8 @@ was answered as late as a request may be. See ``docs/metrics.md``.
 
 from __future__ import annotations
 
+from objectives.metrics.bench_layout import bench_result
+from objectives.metrics.bench_layout import peaks
 from objectives.metrics.own_share import LATENCIES
 from objectives.metrics.own_share import OwnShare
 from objectives.metrics.records import FailureKind
@@ -48,5 +50,7 @@ __all__ = [
     "RequestRecord",
     "ServingMetrics",
     "ShouldEnd",
+    "bench_result",
+    "peaks",
     "summarize",
 ]

@@ -124,6 +124,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        transport.max_size = 16384  # type: ignore[attr-defined]  # cheaper to allocate
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
