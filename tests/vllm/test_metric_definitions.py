@@ -16,6 +16,7 @@ from objectives.loadgen import run
 from objectives.metrics import PERCENTILES
 from objectives.metrics import GoodputSLO
 from objectives.metrics import RequestRecord
+from objectives.metrics import peaks
 from objectives.metrics import summarize
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
@@ -156,5 +157,6 @@ def test_vllm_computes_the_same_metrics(tmp_path: Path) -> None:
         own = {name for name in ours if name.startswith("scheduled_")} | {"duration_s"}
         assert set(ours) == set(theirs) | own
         assert 0 <= ours["goodput"] <= ours["request_throughput"]
+        assert peaks(records) == {name: answer[name] for name in peaks(records)}
         assert {name: ours[name] for name in theirs} == pytest.approx(theirs, rel=1e-9)
     assert 0 < answers[1]["request_goodput"] < answers[1]["request_throughput"]
