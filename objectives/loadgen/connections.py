@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
         self._over: asyncio.Future[None] | None = None
         self._now = 0.0
@@ -112,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Parse what came, noting when."""
         self._now = time.perf_counter()
-        if self._over is None:  # nothing was asked
+        if self._over is None or self._parser is None:  # nothing was asked
             self.close()
             return
         try:
@@ -124,7 +124,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, unless its end was what ends the answer."""
-        self._transport = None
+        self._transport = self._parser = None  # which also frees the parser at once
         if self._begun and not self._has_length and exc is None:
             self._end(None)
         else:
@@ -139,6 +139,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand over the status."""
+        assert self._parser is not None
         status = self._parser.get_status_code()
         if status >= 200 and self._receiver is not None:
             self._begun = True
@@ -154,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._begun:
             self._has_length = False
             return
-        if not self._parser.should_keep_alive():
+        if self._parser is None or not self._parser.should_keep_alive():
             self.close()
         self._end(None)
 

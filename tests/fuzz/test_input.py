@@ -6,10 +6,12 @@ kinds in any order, or what is right with a piece cut out, doubled or exchanged.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from optuna.distributions import IntDistribution
 from objectives.goals import Goal
 from objectives.goals import GoalError
 from objectives.goals import Limit
+from objectives.loadgen.connections import BrokenOff
+from objectives.loadgen.connections import Connection
 from objectives.loadgen.exchange import Exchange
 from objectives.loadgen.exchange import RequestFailed
 from objectives.loadgen.exchange import RunClock
@@ -43,6 +47,7 @@ from optuna_scoot.tuning.storage import mask_url
 
 
 EXAMPLES = 400
+SELECTOR = WatchedSelector()
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -240,7 +245,7 @@ def test_a_stream_becomes_a_record_or_fails_its_request(
 ) -> None:
     sent = b"".join(parts) + noise + b"\n\n"
     request = ScheduledRequest(index=0, time=0.0, request=TraceRequest(3, 2))
-    exchange = Exchange(request, RunClock(WatchedSelector(), start=0.0), sent=0.0)
+    exchange = Exchange(request, RunClock(SELECTOR, start=0.0), sent=0.0)
     exchange.take_status(200)
     chunks = [sent[i : i + size] for i in range(0, min(len(sent), 500), size)] + [sent[500:]]
     try:
@@ -255,6 +260,58 @@ def test_a_stream_becomes_a_record_or_fails_its_request(
     record = exchange.record(None)
     assert record.first_token is not None
     json.dumps(record.output_tokens)
+
+
+HTTP = [
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 503 Busy\r\n",
+    "HTTP/1.1 100 Continue\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Content-Length: 9\r\n",
+    "Connection: close\r\n",
+    "\r\n",
+    "5\r\ndata:\r\n",
+    "0\r\n\r\n",
+    "data: {}\n\n",
+]
+
+
+class Bodies:
+    """Takes an answer, and what it is made of does not matter."""
+
+    def take_status(self, status: int) -> None:
+        assert status >= 200
+
+    def take_body(self, data: bytes, now: float) -> None:
+        assert data
+
+
+@fuzzed
+@given(st.lists(st.one_of(st.sampled_from(HTTP), spoilt(*HTTP)), max_size=8), st.booleans())
+def test_whatever_a_server_sends_its_answer_ends_or_is_broken_off(
+    parts: list[str], at_once: bool
+) -> None:
+    async def talk() -> None:
+        near, far = socket.socketpair()
+        with far:
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(
+                lambda: Connection(memoryview(bytearray(4096))), sock=near
+            )
+            exchange = asyncio.create_task(connection.exchange(b"POST", Bodies()))
+            await asyncio.sleep(0)
+            pieces = ["".join(parts)] if at_once else parts
+            for piece in pieces:
+                with contextlib.suppress(OSError):  # it has closed already
+                    far.send(piece.encode())
+                await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(exchange, 10)
+        except BrokenOff as error:
+            check_line(str(error))
+        connection.close()
+
+    asyncio.run(talk())
 
 
 NUMBER = st.one_of(
