@@ -42,7 +42,11 @@ LEAST_SHARE = 0.99
 LEAST_REQUESTS = 20
 """A load has so many requests at the lowest rate that is tried."""
 _STANDS_FOR_ALL = 99.0  # percentile
-_NOT_SENT = (ExternalReason.LATE_GENERATOR, ExternalReason.OPEN_FILES)
+_NOT_MEASURED = (
+    ExternalReason.LATE_GENERATOR,
+    ExternalReason.GENERATOR_SHARE,
+    ExternalReason.OPEN_FILES,
+)
 
 MadeLoad = Callable[[float, int, int], Workload]
 """Returns the load at a rate, given how many loads and requests the trial's engine has seen."""
@@ -213,7 +217,7 @@ def measure_capacity(
             loads.append(RateLoad.unmeasured(rate, n, n, str(crash.reason)))
         except ExternalFailure as failure:
             # A rate that cannot be sent from here is not shown to be kept; what was kept is.
-            if failure.reason not in _NOT_SENT or not any(load.kept for load in loads):
+            if failure.reason not in _NOT_MEASURED or not any(load.kept for load in loads):
                 raise
             loads.append(RateLoad.unmeasured(rate, len(workload.requests), 0, failure.reason))
         return loads[-1].kept

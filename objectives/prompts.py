@@ -11,11 +11,15 @@ trace does not declare as shared.
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -30,6 +34,7 @@ from objectives.workload import Workload
 MAX_WORDS = 2048  # vocabulary of the prompts
 MIN_WORDS = 64
 _REPAIR_ATTEMPTS = 32
+_AT_ONCE = 256  # prompts that are encoded together
 
 
 class PromptError(ValueError):
@@ -45,13 +50,13 @@ class Prompts:
     """The prompts of a workload.
 
     Attributes:
-        texts: One a request, in the workload's order.
+        texts: One a request, in the workload's order; see ``WrittenTexts``.
         lengths: Tokens of each, as the server is meant to count them.
         counted_here: Whether a tokenizer counted them; else the trace did.
     """
 
-    texts: tuple[str, ...]
-    lengths: tuple[int, ...]
+    texts: Sequence[str]
+    lengths: Sequence[int]
     counted_here: bool = True
 
 
@@ -202,29 +207,76 @@ def build_prompts(
         PromptError: When the tokenizer allows no prompt of some length, or a text has fewer tokens
             than its request says.
     """
-    return _write(workload, tokenizer, seed, added).texts
+    return tuple(_write(workload, tokenizer, seed, added).texts)
 
 
 def _write(workload: Workload, tokenizer: Tokenizer, seed: int, added: int) -> Prompts:
     writer = PromptWriter(tokenizer, seed, added)
-    drafts = [writer.draft(scheduled) for scheduled in workload.requests]
-    texts = []
-    lengths = []
-    for scheduled, draft, encoding in zip(
-        workload.requests, drafts, tokenizer.encode_batch(drafts), strict=True
-    ):
-        request, length = scheduled.request, len(encoding.ids) + added
-        if request.prompt is None and length != request.prompt_tokens:
-            draft, length = writer.repair(scheduled), request.prompt_tokens
-        if request.prompt == draft and max(length, len(encoding.ids)) < request.prompt_tokens:
-            raise PromptError(
-                f"request {scheduled.index}: its text has {length} tokens and not "
-                f"{request.prompt_tokens}: count it with the model's tokenizer, as count_tokens "
-                "does"
-            )
-        texts.append(draft)
-        lengths.append(length)
-    return Prompts(tuple(texts), tuple(lengths))
+    exceptions: dict[int, str] = {}
+    lengths = array("q")
+    for begin in range(0, len(workload.requests), _AT_ONCE):
+        some = workload.requests[begin : begin + _AT_ONCE]
+        drafts = [writer.draft(scheduled) for scheduled in some]
+        for scheduled, draft, encoding in zip(
+            some, drafts, tokenizer.encode_batch(drafts), strict=True
+        ):
+            request, length = scheduled.request, len(encoding.ids) + added
+            if request.prompt is None and length != request.prompt_tokens:
+                length = request.prompt_tokens
+                exceptions[scheduled.index] = writer.repair(scheduled)
+            elif request.prompt not in (None, draft):
+                exceptions[scheduled.index] = draft
+            elif (
+                request.prompt is not None
+                and max(length, len(encoding.ids)) < request.prompt_tokens
+            ):
+                raise PromptError(
+                    f"request {scheduled.index}: its text has {length} tokens and not "
+                    f"{request.prompt_tokens}: count it with the model's tokenizer, as "
+                    "count_tokens does"
+                )
+            lengths.append(length)
+    return Prompts(WrittenTexts(workload, writer, exceptions), lengths)
+
+
+class WrittenTexts(Sequence[str]):
+    """The texts of a workload, each written when it is asked for.
+
+    A text is several times as long as what it is made from, and a long load has many: kept, they
+    would be most of what a load needs of memory.
+
+    Args:
+        workload: The requests.
+        writer: Writes the texts of requests that have none.
+        exceptions: Texts by the index of their request that are neither what the writer drafts
+            nor the request's own.
+    """
+
+    def __init__(
+        self, workload: Workload, writer: PromptWriter, exceptions: Mapping[int, str]
+    ) -> None:
+        self._requests = workload.requests
+        self._writer = writer
+        self._exceptions = exceptions
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        scheduled = self._requests[index]
+        exception = self._exceptions.get(scheduled.index)
+        if exception is not None:
+            return exception
+        own = scheduled.request.prompt
+        return self._writer.draft(scheduled) if own is None else own
 
 
 class PromptWriter:

@@ -43,8 +43,10 @@ from objectives.goals import Metric
 from objectives.goals import Mode
 from objectives.goals import goodput_slo
 from objectives.loadgen import blames_request
+from objectives.metrics import LATENCIES
 from objectives.metrics import PERCENTILES
 from objectives.metrics import FailureKind
+from objectives.metrics import peaks
 from objectives.metrics import summarize
 from objectives.spaces import suggest
 
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from objectives.metrics import GoodputSLO
     from objectives.metrics import LoadResult
     from objectives.metrics import RequestRecord
+    from objectives.metrics import ServingMetrics
     from objectives.spaces import EngineSpace
     from objectives.workload import Workload
 
@@ -372,8 +375,12 @@ class ServingObjective:
                 - set(PERCENTILES)
             ),
         )
+        check_own_share(result, metrics, self._metrics())
         notes = {
+            **peaks(result.records),
+            **result.own_share.as_dict(),
             "max_lateness_s": result.max_lateness_s,
+            "p99_lateness_s": result.p99_lateness_s,
             "short_outputs": result.short_outputs,
             "prompt_length_mismatches": result.prompt_length_mismatches,
         }
@@ -452,6 +459,31 @@ def check_measurement(result: LoadResult) -> None:
             ExternalReason.LATE_GENERATOR,
             f"{own_faults} requests could not be sent from here: {_an_error(result)}",
         )
+
+
+def check_own_share(result: LoadResult, metrics: ServingMetrics, wanted: Sequence[Metric]) -> None:
+    """Refuse a run of which too much, in what is wanted of it, is the load generator's own.
+
+    Args:
+        result: The run.
+        metrics: Its metrics.
+        wanted: What they are measured for.
+
+    Raises:
+        ExternalFailure: Names the latency.
+    """
+    measured = metrics.as_dict()
+    for metric in wanted:
+        value = measured.get(metric.flat)
+        if metric.name not in LATENCIES or value is None:
+            continue
+        if result.own_share.spoils(metric.name, metric.percentile, value):
+            own = result.own_share.milliseconds(metric.name, metric.percentile)
+            raise ExternalFailure(
+                ExternalReason.GENERATOR_SHARE,
+                f"{own:.3g} ms of {value:.3g} ms of {metric} are the load generator's own, not "
+                "the engine's: this machine is too busy to measure; leave it a core",
+            )
 
 
 def check_completed(result: LoadResult, share: float) -> None:

@@ -73,6 +73,8 @@ class ExternalReason(StrEnum):
     """The engine serves, but not such requests: another key, another kind of model."""
     LATE_GENERATOR = "late_generator"
     """The load generator could not send the requests when they were due."""
+    GENERATOR_SHARE = "generator_share"
+    """Too much of what was measured is the load generator's own time."""
     OPEN_FILES = "open_files"
     """This process may not open the connections that the load may need at once."""
     INTERRUPTED = "interrupted"

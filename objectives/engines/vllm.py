@@ -252,8 +252,8 @@ class VllmEngine:
         """Return what must not be shown of the engine's environment and command."""
         return secrets_in(self.environment(), self.command or ())
 
-    def prompts(self, workload: Workload) -> tuple[str, ...]:
-        """Return the prompts of a workload, made once in a process.
+    def prompts(self, workload: Workload) -> Sequence[str]:
+        """Return the prompts of a workload, checked once in a process.
 
         Raises:
             ExternalFailure: The tokenizer cannot be read, or allows no prompts of these lengths.

@@ -2,7 +2,9 @@
 
 options     how a load is run
 open_files  the connections that it may need at once
+connections HTTP over kept connections
 sse         from bytes to the payloads of server-sent events
+loop_watch  how late the event loop reads what has come
 exchange    one request and its answer
 generator   the run of a whole workload
 """
@@ -12,7 +14,6 @@ from __future__ import annotations
 from objectives.loadgen.exchange import blames_request
 from objectives.loadgen.generator import Progress
 from objectives.loadgen.generator import run
-from objectives.loadgen.generator import run_workload
 from objectives.loadgen.open_files import TooFewFiles
 from objectives.loadgen.open_files import check_limits
 from objectives.loadgen.options import LoadError
@@ -27,5 +28,4 @@ __all__ = [
     "blames_request",
     "check_limits",
     "run",
-    "run_workload",
 ]

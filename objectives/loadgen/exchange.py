@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import errno
 import json
+import time
+from array import array
 from dataclasses import dataclass
 from dataclasses import field
 from http import HTTPStatus
 from itertools import pairwise
 
-import aiohttp
-
+from objectives.loadgen.connections import BrokenOff
+from objectives.loadgen.loop_watch import WatchedSelector
 from objectives.loadgen.options import LoadOptions
+from objectives.loadgen.sse import SSEDecoder
 from objectives.metrics import FailureKind
 from objectives.metrics import RequestRecord
 from objectives.workload import ScheduledRequest
 
 
 _OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
+_LONGEST_ERROR = 4096  # bytes of the body of an error that are read
 
 
 class RequestFailed(Exception):
     """A request failed for a reason that the exchange itself found."""
+
+
+@dataclass(slots=True)
+class RunClock:
+    """The clock of a run, and what every exchange notes in one place.
+
+    Attributes:
+        selector: Of the event loop.
+        start: When the run began, by ``time.perf_counter``.
+        last_token: When the latest token event of any request came, in seconds from the start.
+        own_gaps: Of every gap between two token events, the seconds by which the second was read
+            later than it came, less those of the first, without their sign.
+    """
+
+    selector: WatchedSelector
+    start: float
+    last_token: float = 0.0
+    own_gaps: array[float] = field(default_factory=lambda: array("f"))
+
+    def now(self) -> float:
+        """Return the seconds from the start."""
+        return time.perf_counter() - self.start
 
 
 @dataclass(slots=True)
@@ -30,25 +56,50 @@ class Exchange:
 
     Attributes:
         scheduled: The request and when it is due.
-        body: The body of the HTTP request.
-        sent: When it was sent; None: not yet.
+        clock: Of the run.
+        sent: When it was sent.
+        own_send: Seconds from ``sent`` on that were this side's, until it was on its way.
         events: When its token events came.
         prompt_tokens: As the server counts them; None: not known.
         output_tokens: As the server counts them; None: not known.
-        error: Why it failed.
-        over: Whether it has ended.
     """
 
     scheduled: ScheduledRequest
-    body: bytes
-    sent: float | None = None
-    events: list[float] = field(default_factory=list)
+    clock: RunClock
+    sent: float
+    own_send: float = 0.0
+    events: array[float] = field(default_factory=lambda: array("d"))
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    error: str | None = None
-    over: bool = False
+    _waited_first: float = 0.0
+    _waited_last: float = 0.0
+    _refusal: bytearray | None = None
+    _status: int = 0
+    _decoder: SSEDecoder = field(default_factory=SSEDecoder)
 
-    def take(self, payload: str, now: float) -> None:
+    def take_status(self, status: int) -> None:
+        """Note the status; see ``connections.Receiver``."""
+        self._status = status
+        if status != HTTPStatus.OK:
+            self._refusal = bytearray()
+
+    def take_body(self, data: bytes, now: float) -> None:
+        """Take a part of the answer; see ``connections.Receiver``.
+
+        Raises:
+            RequestFailed: The server sent an error, or what is no stream of completions.
+            UnicodeDecodeError: It is not UTF-8.
+        """
+        if self._refusal is not None:
+            self._refusal += data
+            if len(self._refusal) >= _LONGEST_ERROR:
+                self.check_complete()
+            return
+        for payload in self._decoder.feed(data):
+            if payload != "[DONE]":
+                self._take(payload, now)
+
+    def _take(self, payload: str, now: float) -> None:
         """Note what one event of the stream says.
 
         A token event is one that carries a choice, also when its text is empty, which happens
@@ -61,14 +112,32 @@ class Exchange:
         if not isinstance(message, dict) or message.get("error") is not None:
             raise RequestFailed(f"{FailureKind.STREAM}: the server sent {payload!r}")
         if message.get("choices"):
-            self.events.append(now)
+            self._note_event(now)
         usage = message.get("usage")
         if isinstance(usage, dict):
             self.prompt_tokens = _count(usage.get("prompt_tokens"))
             self.output_tokens = _count(usage.get("completion_tokens"))
 
+    def _note_event(self, now: float) -> None:
+        clock = self.clock
+        waited = clock.selector.waited(now)
+        if self.events:
+            clock.own_gaps.append(abs(waited - self._waited_last))
+        else:
+            self._waited_first = waited
+        self._waited_last = waited
+        clock.last_token = now - clock.start
+        self.events.append(clock.last_token)
+
     def check_complete(self) -> None:
-        """Refuse an answer that ended without its tokens or without their count."""
+        """Refuse an answer that is an error, or ended without its tokens or without their count.
+
+        Raises:
+            RequestFailed: Says which.
+        """
+        if self._refusal is not None:
+            text = self._refusal.decode(errors="replace")
+            raise RequestFailed(f"{FailureKind.HTTP_STATUS}: {self._status} {text}")
         if not self.events:
             raise RequestFailed(f"{FailureKind.STREAM}: the answer held no token")
         if not self.output_tokens:
@@ -77,44 +146,63 @@ class Exchange:
                 "counts that stream_options.include_usage asks for"
             )
 
+    def own_share(self) -> tuple[float, float, float | None]:
+        """Return the seconds of TTFT, E2EL and TPOT, if it has one, that were this side's."""
+        ttft, e2el = self.own_send + self._waited_first, self.own_send + self._waited_last
+        n = self.output_tokens or 0
+        return ttft, e2el, abs(e2el - ttft) / (n - 1) if n > 1 else None
+
     def so_far(self) -> RequestRecord:
-        """Return what is known of a request that was sent, without the gaps of its tokens."""
+        """Return what is known of a request under way, without the gaps of its tokens."""
         request = self.scheduled.request
-        done = self.over and self.error is None
         return RequestRecord(
             index=self.scheduled.index,
             scheduled=self.scheduled.time,
-            sent=self.scheduled.time if self.sent is None else self.sent,
+            sent=self.sent,
             first_token=self.events[0] if self.events else None,
-            last_token=self.events[-1] if done else None,
+            last_token=None,
             prompt_tokens=request.prompt_tokens,
-            output_tokens=(self.output_tokens or 0) if done else 0,
-            error=self.error if self.over else None,
+            output_tokens=0,
             requested_tokens=request.output_tokens,
         )
 
-    def record(self, unfinished: str) -> RequestRecord:
-        """Return the record; ``unfinished`` is the error of a request that is not over."""
+    def record(self, error: str | None) -> RequestRecord:
+        """Return the record of a request that is over; ``error`` says why it failed."""
         request = self.scheduled.request
         gaps = pairwise(self.events)
         return RequestRecord(
             index=self.scheduled.index,
             scheduled=self.scheduled.time,
-            sent=self.scheduled.time if self.sent is None else self.sent,
+            sent=self.sent,
             first_token=self.events[0] if self.events else None,
             last_token=self.events[-1] if self.events else None,
             prompt_tokens=self.prompt_tokens or request.prompt_tokens,
             output_tokens=self.output_tokens or 0,
-            inter_token_latencies=tuple(after - before for before, after in gaps),
-            error=self.error if self.over else unfinished,
+            inter_token_latencies=array("d", [after - before for before, after in gaps]),
+            error=error,
             requested_tokens=request.output_tokens,
         )
+
+
+def never_sent(scheduled: ScheduledRequest, error: str) -> RequestRecord:
+    """Return the record of a request that was not sent before the run ended."""
+    return RequestRecord(
+        index=scheduled.index,
+        scheduled=scheduled.time,
+        sent=scheduled.time,
+        first_token=None,
+        last_token=None,
+        prompt_tokens=scheduled.request.prompt_tokens,
+        output_tokens=0,
+        error=error,
+        requested_tokens=scheduled.request.output_tokens,
+    )
 
 
 def request_body(
     model_name: str, scheduled: ScheduledRequest, prompt: str, options: LoadOptions
 ) -> bytes:
-    """Encode the body before the run, so that sending costs little when the request is due."""
+    """Encode the body of a request."""
     body = {
         "model": model_name,
         "prompt": prompt,
@@ -138,12 +226,12 @@ def blames_request(status: int) -> bool:
     return 400 <= status < 500 and status not in passing
 
 
-def describe_error(error: aiohttp.ClientError | OSError, exchange: Exchange) -> str:
+def describe_error(error: BrokenOff | OSError, exchange: Exchange) -> str:
     """Put a network error into words that begin with its kind."""
     words = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno in _OWN_FAULTS:
         return f"{FailureKind.CLIENT}: {words}"
-    if exchange.events or isinstance(error, aiohttp.ClientPayloadError):
+    if isinstance(error, BrokenOff) and error.begun:
         return f"{FailureKind.STREAM}: broken off after {len(exchange.events)} events ({words})"
     return f"{FailureKind.CONNECTION}: {words}"
 

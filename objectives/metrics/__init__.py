@@ -20,6 +20,10 @@ was answered as late as a request may be. See ``docs/metrics.md``.
 
 from __future__ import annotations
 
+from objectives.metrics.bench_layout import bench_result
+from objectives.metrics.bench_layout import peaks
+from objectives.metrics.own_share import LATENCIES
+from objectives.metrics.own_share import OwnShare
 from objectives.metrics.records import FailureKind
 from objectives.metrics.records import LoadResult
 from objectives.metrics.records import RequestRecord
@@ -34,6 +38,7 @@ from objectives.metrics.summary import summarize
 
 
 __all__ = [
+    "LATENCIES",
     "PERCENTILES",
     "FailureKind",
     "GoodputSLO",
@@ -41,8 +46,11 @@ __all__ = [
     "LoadResult",
     "MetricsError",
     "NoCompletedRequests",
+    "OwnShare",
     "RequestRecord",
     "ServingMetrics",
     "ShouldEnd",
+    "bench_result",
+    "peaks",
     "summarize",
 ]

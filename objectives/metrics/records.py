@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from enum import StrEnum
+
+from objectives.metrics.own_share import OwnShare
 
 
 class FailureKind(StrEnum):
@@ -47,7 +50,7 @@ class RequestRecord:
     last_token: float | None
     prompt_tokens: int
     output_tokens: int
-    inter_token_latencies: tuple[float, ...] = ()
+    inter_token_latencies: Sequence[float] = ()
     error: str | None = None
     requested_tokens: int = 0
 
@@ -104,6 +107,8 @@ class LoadResult:
             than the workload does.
         longest_s: Seconds that no answer could take longer than, the same in all runs of a
             workload: what a failed request counts as. None: not known, the duration stands in.
+        ended_early: Why the run was ended before its end, None where it was not.
+        own_share: What of the latencies was the load generator's own, where that is known.
     """
 
     records: tuple[RequestRecord, ...]
@@ -115,6 +120,7 @@ class LoadResult:
     prompt_length_mismatches: int = 0
     longest_s: float | None = None
     ended_early: str | None = None
+    own_share: OwnShare = field(default_factory=OwnShare)
 
     @property
     def too_late(self) -> bool:

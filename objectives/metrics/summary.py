@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class LatencySummary:
 
     @classmethod
     def of_seconds(
-        cls, values: Sequence[float], others: Sequence[float] = ()
+        cls, values: Sequence[float] | np.ndarray, others: Sequence[float] = ()
     ) -> LatencySummary | None:
         """Summarise latencies given in seconds; None when there are none.
 
@@ -95,7 +96,7 @@ class LatencySummary:
             values: The latencies.
             others: Further percentiles, each within [0, 100].
         """
-        if not values:
+        if not len(values):
             return None
         ms = np.asarray(values, dtype=float) * 1000
         p50, p90, p95, p99 = (float(p) for p in np.percentile(ms, PERCENTILES))
@@ -128,6 +129,9 @@ class ServingMetrics:
         tpot_ms: Time per output token; None when no request had two tokens.
         itl_ms: Inter-token latency; None when no request had two token events.
         e2el_ms: End-to-end latency.
+        scheduled_ttft_ms: Time to first token from when the request was due, not from when it was
+            sent: what a client that keeps to its schedule would have seen.
+        scheduled_e2el_ms: End-to-end latency from when the request was due.
         optimised: The metrics under their flat names once more, with every failed request counted
             as one that was answered as late as a request may be. Without failures it is
             ``as_dict``.
@@ -146,6 +150,8 @@ class ServingMetrics:
     tpot_ms: LatencySummary | None
     itl_ms: LatencySummary | None
     e2el_ms: LatencySummary
+    scheduled_ttft_ms: LatencySummary
+    scheduled_e2el_ms: LatencySummary
     optimised: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, float]:
@@ -177,16 +183,18 @@ class ServingMetrics:
 class _Samples:
     """The latencies of some requests, in seconds."""
 
-    ttft: list[float] = field(default_factory=list)
-    tpot: list[float] = field(default_factory=list)
-    itl: list[float] = field(default_factory=list)
-    e2el: list[float] = field(default_factory=list)
+    ttft: array[float] = field(default_factory=lambda: array("d"))
+    tpot: array[float] = field(default_factory=lambda: array("d"))
+    itl: array[float] = field(default_factory=lambda: array("d"))
+    e2el: array[float] = field(default_factory=lambda: array("d"))
+    lateness: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, record: RequestRecord) -> None:
         """Add a request that completed."""
         self.ttft.append(record.ttft)
         self.e2el.append(record.latency)
-        self.itl += record.inter_token_latencies
+        self.lateness.append(record.sent - record.scheduled)
+        self.itl.extend(record.inter_token_latencies)
         if record.tpot is not None:
             self.tpot.append(record.tpot)
 
@@ -198,7 +206,8 @@ class _Samples:
         n_gaps = record.requested_tokens - 1 if record.requested_tokens else 1
         self.ttft.append(longest)
         self.e2el.append(longest)
-        self.itl += [longest] * max(n_gaps, len(record.inter_token_latencies))
+        self.lateness.append(record.sent - record.scheduled)
+        self.itl.extend([longest] * max(n_gaps, len(record.inter_token_latencies)))
         if n_gaps > 0:
             self.tpot.append(longest / n_gaps)
 
@@ -268,10 +277,20 @@ def _metrics(
     percentiles: Sequence[float],
 ) -> ServingMetrics:
     """Return the metrics of given latencies and of the tokens of the requests that completed."""
-    ttft = LatencySummary.of_seconds(samples.ttft, percentiles)
-    e2el = LatencySummary.of_seconds(samples.e2el, percentiles)
+    lateness = np.asarray(samples.lateness)
+    ttft, e2el, scheduled_ttft, scheduled_e2el = (
+        LatencySummary.of_seconds(values, percentiles)
+        for values in (
+            samples.ttft,
+            samples.e2el,
+            samples.ttft + lateness,
+            samples.e2el + lateness,
+        )
+    )
     assert ttft is not None
     assert e2el is not None
+    assert scheduled_ttft is not None
+    assert scheduled_e2el is not None
     n_input = sum(record.prompt_tokens for record in done)
     n_output = sum(record.output_tokens for record in done)
     return ServingMetrics(
@@ -288,4 +307,6 @@ def _metrics(
         tpot_ms=LatencySummary.of_seconds(samples.tpot, percentiles),
         itl_ms=LatencySummary.of_seconds(samples.itl, percentiles),
         e2el_ms=e2el,
+        scheduled_ttft_ms=scheduled_ttft,
+        scheduled_e2el_ms=scheduled_e2el,
     )

@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.observer import Observer
 
 
+BUSY_MACHINE = (ExternalReason.LATE_GENERATOR, ExternalReason.GENERATOR_SHARE)
+"""The load generator did not get the processor when it needed it."""
 TRANSIENT = (
-    ExternalReason.LATE_GENERATOR,
+    *BUSY_MACHINE,
     ExternalReason.PORT_TAKEN,
     ExternalReason.DEVICE_BUSY,
     ExternalReason.HUB_UNREACHABLE,
@@ -78,8 +80,8 @@ def run_trials(
     with a worker does not count, and runs again where it was enqueued.
 
     A trial that failed for a passing reason outside its configuration is tried again, twice at
-    most in a row. A configuration with which the load generator is late each time, though it
-    was not with others, cannot be measured here, which counts as a crash. Crashes that may be
+    most in a row. A configuration that keeps the load generator from its work each time, though
+    others did not, cannot be measured here, which counts as a crash. Crashes that may be
     the fault of the surroundings end the run: see ``optuna_scoot.tuning.suspicion``.
 
     Args:
@@ -240,16 +242,16 @@ def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None
 def _cannot_be_measured(
     study: optuna.Study, trial: optuna.Trial, failure: ExternalFailure
 ) -> bool:
-    """Return whether it is the trial's configuration that makes the load generator late.
+    """Return whether it is the trial's configuration that keeps the load generator from its work.
 
-    It is late each time it is tried, though others were measured here; or still when the run is
+    It does each time it is tried, though others were measured here; or still when the run is
     started again over it.
     """
-    if failure.reason != ExternalReason.LATE_GENERATOR:
+    if failure.reason not in BUSY_MACHINE:
         return False
     others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
     before = [t for t in others if is_external(t) and t.params == trial.params]
-    late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) == failure.reason]
+    late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) in BUSY_MACHINE]
     ran = any(has_run(t) and ran_here(t) for t in others)
     return len(late) > MOST_RETRIES or (ran and len(late) == MOST_RETRIES)
 

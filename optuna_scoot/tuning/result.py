@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna_scoot.tuning.bench_files import bench_files
 from optuna_scoot.tuning.curves import PICTURE_FILE
 from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
@@ -76,6 +77,8 @@ class TuningResult(Report):
     def save(self, output: str | Path, *, options: Mapping[str, Any] | None = None) -> list[Path]:
         """Write ``best.yaml`` (where there is a best), ``result.json`` and ``trials.csv``.
 
+        Where a real engine was measured, ``default.bench.json`` and ``best.bench.json`` have the
+        layout of ``vllm bench serve --save-result``.
         Where a capacity was looked for and Plotly is installed, ``capacity.html`` shows latency
         over rate of the default and the best.
 
@@ -96,6 +99,7 @@ class TuningResult(Report):
         texts = {
             RESULT_FILE: result_json(self, facts),
             TRIALS_FILE: trials_csv(self.study.get_trials(deepcopy=False), names),
+            **bench_files(self, self.task),
         }
         if self.best is not None:
             params = {**self.task.objective.space.default, **self.best.params}

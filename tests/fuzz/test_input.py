@@ -6,10 +6,12 @@ kinds in any order, or what is right with a piece cut out, doubled or exchanged.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,12 @@ from optuna.distributions import IntDistribution
 from objectives.goals import Goal
 from objectives.goals import GoalError
 from objectives.goals import Limit
+from objectives.loadgen.connections import BrokenOff
+from objectives.loadgen.connections import Connection
 from objectives.loadgen.exchange import Exchange
 from objectives.loadgen.exchange import RequestFailed
-from objectives.loadgen.sse import SSEDecoder
+from objectives.loadgen.exchange import RunClock
+from objectives.loadgen.loop_watch import WatchedSelector
 from objectives.traces import TraceError
 from objectives.traces import TraceRequest
 from objectives.traces import load_trace
@@ -42,6 +47,7 @@ from optuna_scoot.tuning.storage_urls import mask_url
 
 
 EXAMPLES = 400
+SELECTOR = WatchedSelector()
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -241,22 +247,73 @@ def test_a_stream_becomes_a_record_or_fails_its_request(
 ) -> None:
     sent = b"".join(parts) + noise + b"\n\n"
     request = ScheduledRequest(index=0, time=0.0, request=TraceRequest(3, 2))
-    exchange, stream = Exchange(request, b""), SSEDecoder()
+    exchange = Exchange(request, RunClock(SELECTOR, start=0.0), sent=0.0)
+    exchange.take_status(200)
     chunks = [sent[i : i + size] for i in range(0, min(len(sent), 500), size)] + [sent[500:]]
     try:
         for now, chunk in enumerate(chunks):
-            for payload in stream.feed(chunk):
-                if payload != "[DONE]":
-                    exchange.take(payload, float(now))
+            exchange.take_body(chunk, float(now))
         exchange.check_complete()
     except UnicodeDecodeError:  # which the load generator takes for a broken stream
         return
     except RequestFailed as error:
         check_line(str(error), r"[a-z ]+: ")
         return
-    record = exchange.record("unfinished")
+    record = exchange.record(None)
     assert record.first_token is not None
     json.dumps(record.output_tokens)
+
+
+HTTP = [
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 503 Busy\r\n",
+    "HTTP/1.1 100 Continue\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Content-Length: 9\r\n",
+    "Connection: close\r\n",
+    "\r\n",
+    "5\r\ndata:\r\n",
+    "0\r\n\r\n",
+    "data: {}\n\n",
+]
+
+
+class Bodies:
+    """Takes an answer, and what it is made of does not matter."""
+
+    def take_status(self, status: int) -> None:
+        assert status >= 200
+
+    def take_body(self, data: bytes, now: float) -> None:
+        assert data
+
+
+@fuzzed
+@given(st.lists(st.one_of(st.sampled_from(HTTP), spoilt(*HTTP)), max_size=8), st.booleans())
+def test_whatever_a_server_sends_its_answer_ends_or_is_broken_off(
+    parts: list[str], at_once: bool
+) -> None:
+    async def talk() -> None:
+        near, far = socket.socketpair()
+        with far:
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(
+                lambda: Connection(memoryview(bytearray(4096))), sock=near
+            )
+            exchange = asyncio.create_task(connection.exchange(b"POST", Bodies()))
+            await asyncio.sleep(0)
+            pieces = ["".join(parts)] if at_once else parts
+            for piece in pieces:
+                with contextlib.suppress(OSError):  # it has closed already
+                    far.send(piece.encode())
+                await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(exchange, 10)
+        except BrokenOff as error:
+            check_line(str(error))
+        connection.close()
+
+    asyncio.run(talk())
 
 
 NUMBER = st.one_of(

@@ -55,6 +55,9 @@ def test_every_metric_of_four_requests() -> None:
         "itl_ms_mean": 250,  # of the four gaps of the completed requests
         "itl_ms_p50": 250,
         "itl_ms_p99": 397,
+        "scheduled_ttft_ms_mean": 650 / 3,  # 100, 300 and the 50 that it was sent late, 200
+        "scheduled_e2el_ms_p50": 500,
+        "scheduled_e2el_ms_mean": 550,
     }
     assert {name: metrics[name] for name in expected} == pytest.approx(expected)
     assert "goodput" not in metrics

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sysconfig
+import tracemalloc
 from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from objectives.prompts import MIN_WORDS
 from objectives.prompts import NoTokenizer
 from objectives.prompts import PromptError
 from objectives.prompts import Prompts
+from objectives.prompts import PromptWriter
+from objectives.prompts import WrittenTexts
 from objectives.prompts import build_prompts
 from objectives.prompts import count_texts
 from objectives.prompts import count_tokens
@@ -105,7 +109,7 @@ def workload(*requests: TraceRequest) -> Workload:
     return Workload(tuple(scheduled), "test", float(len(requests)))
 
 
-def ids(prompts: tuple[str, ...], tokenizer: Tokenizer) -> list[list[int]]:
+def ids(prompts: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
     return [list(encoding.ids) for encoding in tokenizer.encode_batch(list(prompts))]
 
 
@@ -255,11 +259,11 @@ def test_lengths_are_what_the_tokenizer_counts(tmp_path: Path) -> None:
     text = "class Größe:\n    def __init__(self, parent=None) -> None: ...\n"
     load = workload(TraceRequest(50, 1), TraceRequest(9, 1, prompt=text), TraceRequest(6, 1))
     written = write_prompts(load, tmp_path)
-    assert written.texts == build_prompts(load, made)
-    assert written.lengths == tuple(len(made.encode(text).ids) for text in written.texts)
+    assert tuple(written.texts) == build_prompts(load, made)
+    assert list(written.lengths) == [len(made.encode(text).ids) for text in written.texts]
     assert [n + 1 for n in written.lengths[::2]] == [51, 7]
     shorter = write_prompts(load, tmp_path, added=1)
-    assert shorter.lengths[::2] == (50, 6)
+    assert list(shorter.lengths[::2]) == [50, 6]
     assert [len(made.encode(text).ids) for text in shorter.texts[::2]] == [49, 5]
 
 
@@ -276,7 +280,7 @@ def test_what_a_tokenizer_file_cuts_or_fills_up_is_neither(tmp_path: Path, kind:
     made.save(str(tmp_path / "tokenizer.json"))
     assert len(load_tokenizer(tmp_path).encode(text).ids) == n_tokens
     load = workload(TraceRequest(40, 1), TraceRequest(700, 1))
-    assert write_prompts(load, tmp_path).lengths == (40, 700)
+    assert list(write_prompts(load, tmp_path).lengths) == [40, 700]
 
 
 def test_texts_with_their_counts_need_no_tokenizer(tmp_path: Path) -> None:
@@ -359,3 +363,24 @@ def test_token_that_no_header_carries_is_refused_and_not_shown() -> None:
     with pytest.raises(PromptError, match="token cannot be sent") as refused:
         load_tokenizer("org/model", token="hf_verysecret\n")
     assert "verysecret" not in str(refused.value)
+
+
+def test_texts_that_were_cut_or_repaired_are_the_same_whenever_they_are_asked_for() -> None:
+    plain, own = TraceRequest(40, 1), TraceRequest(5, 1, prompt="one two three four five six")
+    load, made = workload(plain, own, plain), byte_level()
+    written = WrittenTexts(load, PromptWriter(made), {1: "one two three", 2: "another"})
+    drawn = build_prompts(workload(plain), made)[0]
+    assert list(written) == list(written) == [drawn, "one two three", "another"]
+    assert written[::-1] == ("another", "one two three", drawn)
+
+
+def test_texts_are_not_kept(tmp_path: Path) -> None:
+    byte_level().save(str(tmp_path / "tokenizer.json"))
+    n = 300
+    load = workload(*[TraceRequest(1000, 1)] * n)
+    write_prompts(load, tmp_path)  # what comes first loads modules
+    tracemalloc.start()
+    written = write_prompts(load, tmp_path)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 0.3 * sum(map(len, written.texts))

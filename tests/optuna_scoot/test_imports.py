@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ("click", "rich", "optuna_scoot.cli")
-HEAVY = ("torch", "botorch", "gpytorch", "sklearn", "pymoo", "aiohttp")
+HEAVY = ("torch", "botorch", "gpytorch", "sklearn", "pymoo", "httptools")
 
 
 def _loaded(statement: str, modules: tuple[str, ...]) -> list[str]:
@@ -74,7 +74,7 @@ def test_suggesting_needs_no_engine() -> None:
         "assert s.trials[-1].user_attrs['scoot:phase'] == 'model'"
     )
 
-    assert _loaded(statement, ("torch", "aiohttp", "objectives")) == ["torch"]
+    assert _loaded(statement, ("torch", "httptools", "objectives")) == ["torch"]
 
 
 def test_what_is_offered_is_there() -> None:

@@ -173,6 +173,24 @@ def test_an_objective_of_the_users_own(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "result.json").read_text())["engine"] == "flaky engine 1.0"
 
 
+def test_default_and_best_are_saved_in_the_layout_of_vllms_benchmark(tmp_path: Path) -> None:
+    result = tune(flaky_task({}), n_trials=4, sampler=random())
+    result.save(tmp_path)
+    for name, trial in (("default", result.default), ("best", result.best)):
+        assert trial is not None
+        saved = json.loads((tmp_path / f"{name}.bench.json").read_text())
+        assert [saved["mean_ttft_ms"], saved["mean_tpot_ms"]] == trial.values
+        assert saved["num_prompts"] == len(result.task.objective.workload.requests)
+        assert saved["max_concurrent_requests"] >= 1
+
+
+def test_a_simulated_engine_is_not_told_in_the_layout_of_a_real_ones_benchmark(
+    task: TuningTask, tmp_path: Path
+) -> None:
+    tune(task, n_trials=2, sampler=random()).save(tmp_path)
+    assert not list(tmp_path.glob("*.bench.json"))
+
+
 def test_save_writes_the_three_files(task: TuningTask, tmp_path: Path) -> None:
     result = tune(task, n_trials=3, sampler="random", seed=0)
     written = result.save(tmp_path / "runs" / "chat")

@@ -251,7 +251,8 @@ def test_crashes_of_other_machines_are_not_looked_at() -> None:
 def late(trial: optuna.Trial) -> float:
     n = trial.suggest_int("n", 1, 8)
     if n >= 7:
-        raise ExternalFailure(ExternalReason.LATE_GENERATOR, f"sent 0.{trial.number} s late")
+        reasons = (ExternalReason.LATE_GENERATOR, ExternalReason.GENERATOR_SHARE)
+        raise ExternalFailure(reasons[trial.number % 2], f"sent 0.{trial.number} s late")
     return float(n)
 
 
