@@ -149,6 +149,23 @@ FAULTS = {
             ),
         ),
         Fault(
+            "the storage is away when a worker starts",
+            "one line, exit code 2",
+            (
+                f"{_TUNING}/test_storage.py::test_unusable_storage_is_one_line_without_secrets",
+                f"{_TUNING}/test_proxies.py::test_what_answers_otherwise_than_a_proxy_is_refused_in"
+                "_one_line_and_soon",
+            ),
+        ),
+        Fault(
+            "a record of a journal is cut off, by a full disk or a power failure",
+            "the next one takes its remains away",
+            (
+                f"{_TUNING}/test_journals.py::test_a_record_that_was_cut_off_is_taken_away_by_the"
+                "_next,test_a_record_for_which_the_disk_has_no_room_is_told_in_a_line",
+            ),
+        ),
+        Fault(
             "a running trial has no worker's name, as one of an older version that was killed",
             "given up after it was watched for half a minute",
             (

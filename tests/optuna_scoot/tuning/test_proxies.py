@@ -66,8 +66,7 @@ def test_other_addresses_are_refused_in_one_line_without_secrets(address: str) -
 
 
 def test_what_is_missing_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "optuna.storages._grpc.auto_generated.api_pb2_grpc"
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "optuna.storages._grpc.auto_generated", None)
     with pytest.raises(InputError, match=r"pip install 'optuna-scoot\[grpc\]'"):
         check_storage("grpc://host:13000")
 
