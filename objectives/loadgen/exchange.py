@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from objectives.loadgen.connections import BrokenOff
 from objectives.loadgen.loop_watch import WatchedSelector
-from objectives.loadgen.options import LoadOptions
 from objectives.loadgen.sse import SSEDecoder
 from objectives.metrics import FailureKind
 from objectives.metrics import RequestRecord
@@ -197,23 +196,6 @@ def never_sent(scheduled: ScheduledRequest, error: str) -> RequestRecord:
         error=error,
         requested_tokens=scheduled.request.output_tokens,
     )
-
-
-def request_body(
-    model_name: str, scheduled: ScheduledRequest, prompt: str, options: LoadOptions
-) -> bytes:
-    """Encode the body of a request."""
-    body = {
-        "model": model_name,
-        "prompt": prompt,
-        "max_tokens": scheduled.request.output_tokens,
-        "ignore_eos": True,
-        "temperature": 0.0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **options.extra_body,
-    }
-    return json.dumps(body).encode()
 
 
 def blames_request(status: int) -> bool:

@@ -40,7 +40,7 @@ class WatchedSelector(selectors.DefaultSelector):
         asked = time.perf_counter()
         ready = super().select(timeout)
         now = time.perf_counter()
-        self._slept = now - asked > _SLEPT_S
+        self._slept = timeout != 0 and now - asked > _SLEPT_S
         if self._slept:
             self._came = now  # what came has ended the sleep
             if not ready and timeout is not None:

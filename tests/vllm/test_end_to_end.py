@@ -60,8 +60,9 @@ class Run:
     def counted(self) -> list[FrozenTrial]:
         """The trials but those that a moment's load of the machine spoilt: they are done again."""
         reasons = [trial.user_attrs.get("external_reason") for trial in self.study.trials]
+        busy = ("late_generator", "generator_share")
         trials = zip(self.study.trials, reasons, strict=True)
-        return [trial for trial, reason in trials if reason != "late_generator"]
+        return [trial for trial, reason in trials if reason not in busy]
 
     @property
     def default(self) -> FrozenTrial:

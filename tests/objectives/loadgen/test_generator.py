@@ -298,7 +298,7 @@ def test_unexpected_lengths_are_counted() -> None:
 
 
 def test_the_key_is_sent_and_never_shown() -> None:
-    key = "sk-very-secret"
+    key = "sk-very-secret-100%d"
     options = LoadOptions(api_key=key)
     for unfit in (key + "\n", key + "é", " " + key):
         with pytest.raises(LoadError, match="cannot be sent in an HTTP header") as refused:
@@ -356,7 +356,7 @@ def test_times_of_the_options_are_positive(name: str) -> None:
 
 
 def test_a_run_can_be_ended_and_says_what_it_knew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("objectives.loadgen.generator._ASK_S", 0.0)
+    monkeypatch.setattr("objectives.loadgen.load_run._ASK_S", 0.0)
     seen: list[list[RequestRecord]] = []
 
     def should_end(records: Sequence[RequestRecord], now: float) -> str | None:
