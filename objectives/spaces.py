@@ -24,6 +24,7 @@ from optuna.distributions import IntDistribution
 from objectives.lengths import LengthError
 from objectives.lengths import parse_tokens
 from objectives.lengths import stated_length
+from objectives.parameter_values import values_of
 
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class EngineSpace:
             raise SpaceError("the default configuration needs a value for every parameter")
         for name, value in self.default.items():
             if not _holds(self.parameters[name], value):
-                raise SpaceError(f"the default {name}={value!r} is not in {self.parameters[name]}")
+                values = values_of(self.parameters[name])
+                raise SpaceError(f"the default {name}={value!r} is not {values}")
 
     def fix(self, values: Mapping[str, Any]) -> EngineSpace:
         """Return the space in which some parameters have one value and are not tuned.

@@ -6,6 +6,7 @@ import click
 import optuna
 
 from optuna_scoot.cli.options import STORAGE
+from optuna_scoot.cli.options import option
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.audit import audit as look_at
 from optuna_scoot.tuning.storage import load_study
@@ -17,8 +18,8 @@ EXIT_FAULTY = 1
 
 @click.command()
 @STORAGE
-@click.option("--study", help="Name of the study.  [default: the only one]")
-@click.option("--trials", type=click.IntRange(min=1), help="How many trials were asked for.")
+@option("--study", help="Name of the study.  [default: the only one]")
+@option("--trials", type=click.IntRange(min=1), help="How many trials were asked for.")
 def audit(*, storage: str, study: str | None, trials: int | None) -> int:
     """Look whether a study is as it has to be, once its workers have ended.
 

@@ -9,6 +9,7 @@ import optuna
 
 from optuna_scoot import tuning
 from optuna_scoot.cli.options import STORAGE
+from optuna_scoot.cli.options import option
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.result_files import make_output_dir
@@ -17,10 +18,10 @@ from optuna_scoot.tuning.storage import storage_failures
 
 
 @click.command()
-@click.option("--trial", type=click.IntRange(min=0), required=True, help="The trial's number.")
+@option("--trial", type=click.IntRange(min=0), required=True, help="The trial's number.")
 @STORAGE
-@click.option("--study", help="Name of the study.  [default: the only one]")
-@click.option(
+@option("--study", help="Name of the study.  [default: the only one]")
+@option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write.  [default: it is printed]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,6 +92,19 @@ class TuneOptions(TaskOptions):
         if self.verify is not None:
             return self.verify
         return 0 if self.engine == "simulated" else DEFAULT_ORDERS
+
+
+class Option(click.Option):
+    """An option that refuses an empty word, as a variable of a script that is not set leaves."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the value as the command takes it."""
+        if "" in (value if isinstance(value, tuple | list) else (value,)):
+            raise click.BadParameter("nothing is given", ctx=ctx, param=self)
+        return super().process_value(ctx, value)
+
+
+option = functools.partial(click.option, cls=Option)
 
 
 def none_or_enough(_: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -215,7 +229,7 @@ def check_combination(options: TaskOptions) -> None:
         raise BadInput("--rate is missing: requests a second; or --replay the trace's own times")
 
 
-STORAGE = click.option(
+STORAGE = option(
     "--storage",
     default="sqlite:///scoot.db",
     show_default=True,
@@ -226,62 +240,62 @@ STORAGE = click.option(
 )
 # In the order in which --help lists them.
 _OPTIONS = [
-    click.option(
+    option(
         "--engine",
         type=click.Choice(ENGINES),
         default="vllm",
         show_default=True,
         help="What is tuned: a real vLLM, or a simulated service.",
     ),
-    click.option("--model", help="Name or folder of the model that vLLM serves."),
-    click.option(
+    option("--model", help="Name or folder of the model that vLLM serves."),
+    option(
         "--service",
         help=f"Simulated service, as in {DEFAULT_SERVICE}: application, GPUs, model.",
     ),
-    click.option(
+    option(
         "--trace", help="sql, bot, cls or rec (bundled), or a .jsonl or .csv file of requests."
     ),
-    click.option(
+    option(
         "--trace-time-unit",
         type=click.Choice(UNITS),
         help="What the times of the trace count, where its format does not tell it.",
     ),
-    click.option(
+    option(
         "--objective",
         type=click.Choice(OBJECTIVES),
         help=f"What is to improve.  [default: {OBJECTIVES[0]}, or the service's]",
     ),
-    click.option(
+    option(
         "--minimize",
         multiple=True,
         metavar="METRIC",
         help='What is to improve instead, as in "p99 ttft"; several give several objectives.',
     ),
-    click.option(
+    option(
         "--maximize",
         multiple=True,
         metavar="METRIC",
         help="The same, as in goodput; rate: the highest request rate that keeps every --slo.",
     ),
-    click.option(
+    option(
         "--slo",
         multiple=True,
         metavar="LIMIT",
         help='What a configuration has to keep, as in "p99 ttft <= 500 ms".',
     ),
-    click.option(
+    option(
         "--early-end",
         is_flag=True,
         help="End a trial once it cannot become the best or misses a limit; with one goal.",
     ),
-    click.option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
-    click.option(
+    option("--rate", type=float, callback=positive, help="Requests a second that arrive."),
+    option(
         "--duration",
         type=float,
         callback=positive,
         help=f"Seconds of arrivals in each trial.  [default: {DEFAULT_DURATION:g}]",
     ),
-    click.option(
+    option(
         "--burstiness",
         type=float,
         default=1.0,
@@ -289,66 +303,66 @@ _OPTIONS = [
         show_default=True,
         help="1 is Poisson, less comes in bursts.",
     ),
-    click.option("--replay", is_flag=True, help="Arrive at the trace's own times."),
-    click.option(
+    option("--replay", is_flag=True, help="Arrive at the trace's own times."),
+    option(
         "--too-long",
         type=click.Choice(get_args(TooLong)),
         help="What becomes of requests too long for the model.  "
         "[default: refuse; clip for a service]",
     ),
-    click.option(
+    option(
         "--workload-seed",
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
         help="Seed of arrivals and prompts; the same in all trials.",
     ),
-    click.option(
+    option(
         "--trials",
         type=click.IntRange(min=1),
         default=DEFAULT_TRIALS,
         show_default=True,
         help="The study's total, the default configuration and crashes included.",
     ),
-    click.option(
+    option(
         "--max-hours",
         type=float,
         callback=positive,
         metavar="HOURS",
         help="No trial begins that is not expected to end within this time of the run.",
     ),
-    click.option(
+    option(
         "--stop-when-converged",
         is_flag=True,
         help="End when the model expects next to no further gain; with the sampler scoot.",
     ),
-    click.option(
+    option(
         "--sampler",
         type=click.Choice(list(SAMPLERS)),
         default="scoot",
         show_default=True,
         help="What suggests the trials.",
     ),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the sampler."),
+    option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the sampler."),
     STORAGE,
-    click.option("--study", help="Name of the study; made or resumed.  [default: after the rest]"),
-    click.option(
+    option("--study", help="Name of the study; made or resumed.  [default: after the rest]"),
+    option(
         "--output",
         type=click.Path(path_type=Path),
         help="Folder for results and engine logs.  [default: runs/STUDY]",
     ),
-    click.option(
+    option(
         "--python",
         metavar="PATH",
         help="Interpreter of the environment that has vLLM.  [default: the command vllm, else "
         "this one]",
     ),
-    click.option(
+    option(
         "--engine-command",
         metavar="COMMAND",
         help="A whole command that starts vLLM instead, up to the model's name.",
     ),
-    click.option(
+    option(
         "--engine-arg",
         "engine_args",
         multiple=True,
@@ -356,17 +370,17 @@ _OPTIONS = [
         callback=engine_arguments,
         help="An argument for vLLM in every trial, as in max-model-len=4096; not tuned then.",
     ),
-    click.option(
+    option(
         "--n-gpus",
         "--gpus-per-worker",
         "n_gpus",
         type=click.IntRange(min=1),
         help="The most GPUs of one engine.  [default: all seen]",
     ),
-    click.option(
+    option(
         "--port", type=click.IntRange(1, 65535), help="Port of the engine.  [default: a free one]"
     ),
-    click.option(
+    option(
         "--startup-timeout",
         type=float,
         default=600.0,
@@ -374,28 +388,28 @@ _OPTIONS = [
         show_default=True,
         help="Seconds after which an engine that does not get ready counts as crashed.",
     ),
-    click.option(
+    option(
         "--constraint",
         "constraints",
         multiple=True,
         metavar="EXPRESSION",
         help='What holds for every configuration, as in "max_num_seqs <= 64".',
     ),
-    click.option(
+    option(
         "--baseline",
         metavar="FILE|NAME=VALUE,...",
         callback=baseline_flags,
         help="The flags that the service has now, or their YAML file: measured first, and what "
         "all is compared with.  [default: the engine's defaults]",
     ),
-    click.option(
+    option(
         "--enqueue",
         multiple=True,
         metavar="NAME=VALUE,...",
         callback=configurations,
         help="Try this right after the default configuration, of which it changes a few values.",
     ),
-    click.option(
+    option(
         "--verify",
         type=click.IntRange(min=0),
         callback=none_or_enough,
@@ -404,21 +418,21 @@ _OPTIONS = [
         f"not.  [default: {DEFAULT_ORDERS}; 0 for a simulated service]",
     ),
 ]
-_FINALISTS = click.option(
+_FINALISTS = option(
     "--finalists",
     type=click.IntRange(min=1),
     default=DEFAULT_FINALISTS,
     show_default=True,
     help="The most configurations that are measured so, besides the default.",
 )
-_WORKERS = click.option(
+_WORKERS = option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
     help="Processes on this machine that run trials, each engine on GPUs of its own.",
 )
-_ORDERS = click.option(
+_ORDERS = option(
     "--orders",
     type=click.IntRange(min=LEAST_ORDERS),
     default=DEFAULT_ORDERS,
@@ -430,8 +444,8 @@ _OF_THE_TASK = frozenset(field.name for field in fields(TaskOptions))
 
 def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function with all options of ``tune``."""
-    for option in reversed([*_OPTIONS, _FINALISTS, _WORKERS]):
-        function = option(function)
+    for decorate in reversed([*_OPTIONS, _FINALISTS, _WORKERS]):
+        function = decorate(function)
     return function
 
 
@@ -441,8 +455,8 @@ def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def all_options() -> None:
         """Take the parameters that click attaches."""
 
-    for option in reversed(_OPTIONS):
-        option(all_options)
+    for decorate in reversed(_OPTIONS):
+        decorate(all_options)
     shared = [p for p in _attached(all_options) if p.name in _OF_THE_TASK]
     _FINALISTS(function)
     _ORDERS(function)

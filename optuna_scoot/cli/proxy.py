@@ -6,6 +6,7 @@ import click
 import optuna
 
 from optuna_scoot.cli.options import STORAGE
+from optuna_scoot.cli.options import option
 from optuna_scoot.cli.signals import interrupt_ends_at_once
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.proxies import make_proxy
@@ -13,13 +14,13 @@ from optuna_scoot.tuning.proxies import make_proxy
 
 @click.command()
 @STORAGE
-@click.option(
+@option(
     "--host",
     default="localhost",
     show_default=True,
     help="Name or address to listen on; 0.0.0.0 for workers on other machines.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=13000, show_default=True)
+@option("--port", type=click.IntRange(1, 65535), default=13000, show_default=True)
 def proxy(*, storage: str, host: str, port: int) -> int:
     """Let workers share a database through one process, with --storage grpc://HOST:PORT.
 

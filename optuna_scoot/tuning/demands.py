@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 
+from objectives.parameter_values import values_of
 from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.constraints.known import ConstraintError
 from optuna_scoot.constraints.known import KnownConstraints
@@ -68,4 +69,4 @@ def _check_value(name: str, value: object, space: EngineSpace) -> None:
     except (TypeError, ValueError):
         inside = False
     if not inside:
-        raise InputError(f"`enqueue`: {name}={value} is not in {distribution}")
+        raise InputError(f"`enqueue`: {name}={value} is not {values_of(distribution)}")

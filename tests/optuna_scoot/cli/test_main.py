@@ -25,6 +25,7 @@ from objectives.engines.simulated import SimulatedEngine
 from optuna_scoot import tuning
 from optuna_scoot.cli.export import export
 from optuna_scoot.cli.main import run
+from optuna_scoot.cli.proxy import proxy
 from optuna_scoot.cli.tune import tune
 from optuna_scoot.cli.verify import verify
 
@@ -102,7 +103,13 @@ def test_help_of_tune_tells_every_option(capsys: pytest.CaptureFixture[str]) -> 
         ([*SIMULATED, "--constraint", "speed > 3"], "names 'speed'"),
         ([*SIMULATED, "--constraint", "__import__('os')"], "--constraint"),
         ([*SIMULATED, "--constraint", "max_num_seqs > 100000"], "No configuration"),
-        ([*SIMULATED, "--enqueue", "block_size=7"], "--enqueue: block_size=7 is not in"),
+        ([*SIMULATED, "--output", ""], "Invalid value for '--output': nothing is given"),
+        ([*SIMULATED, "--trace", ""], "Invalid value for '--trace': nothing is given"),
+        ([*SIMULATED, "--slo", ""], "Invalid value for '--slo': nothing is given"),
+        (
+            [*SIMULATED, "--enqueue", "block_size=7"],
+            "--enqueue: block_size=7 is not one of 8, 16, 32",
+        ),
         ([*SIMULATED, "--enqueue", "speed=7"], "'speed' is not tuned here"),
         ([*SIMULATED, "--enqueue", "block_size"], "is not name=value"),
         ([*SIMULATED, "--enqueue", "block_size=[1"], "has no plain value"),
@@ -331,7 +338,8 @@ def test_every_argument_that_the_library_names_is_an_option() -> None:
     ]
     named = {name for text in strings for name in re.findall(r"(?<!`)`(\w+)`(?!`)", text)}
     assert {"study_name", "n_gpus", "output"} <= named
-    known = {parameter.name for parameter in (*tune.params, *verify.params, *export.params)}
+    commands = (tune, verify, export, proxy)
+    known = {parameter.name for command in commands for parameter in command.params}
     assert named - {"study_name"} <= known
 
 
