@@ -28,6 +28,7 @@ from objectives.engines.environment import inherited
 from objectives.engines.failures import DETAIL_CHARACTERS
 from objectives.engines.failures import Phase
 from objectives.engines.failures import classify_exit
+from objectives.engines.log_lines import statements
 from objectives.redaction import hide
 from objectives.redaction import redact
 from objectives.redaction import secrets_in
@@ -129,7 +130,19 @@ def _from_help(command: tuple[str, ...], env: dict[str, str]) -> EngineCapabilit
         if failure.reason == ExternalReason.ENGINE_MISSING:
             raise
         text = _run([*words, "--help"], env)  # before help came in groups
-    return EngineCapabilities(version=None, flags=flags_in_help(text))
+    if not (flags := flags_in_help(text)):
+        raise ExternalFailure(
+            ExternalReason.ENGINE_MISSING,
+            f"{_shown(words, env)} does not start vLLM: asked with --help, it names no option",
+        )
+    return EngineCapabilities(version=None, flags=flags)
+
+
+def _shown(words: list[str], env: Mapping[str, str]) -> str:
+    """Return a command as far as it names the program, without secrets."""
+    ends = [i for i, word in enumerate(words) if word.startswith("--")]
+    ends += [i for i, word in enumerate(words) if word == vllm_probe.__file__]
+    return hide(redact(words[: min(ends)] if ends else words), secrets_in(env, words))
 
 
 def flags_in_help(text: str) -> frozenset[str]:
@@ -164,6 +177,10 @@ def _run(words: list[str], env: dict[str, str]) -> str:
         failure = classify_exit(done.returncode, text, Phase.STARTING, tuned=())
         detail = hide(failure.detail, secrets_in(env, words))
         if isinstance(failure, EngineCrash):  # nothing is tuned yet: these are the user's options
+            if not any(statement.strong for statement in statements(text)):
+                # A program of another kind, whose words say little without its name.
+                code = f"{_shown(words, env)} ended with exit code {done.returncode}"
+                detail = f"{code} when it was asked what it takes; it said: {detail}"
             raise ExternalFailure(ExternalReason.BAD_ENGINE_ARGUMENT, detail)
         raise ExternalFailure(failure.reason, detail)
     return text

@@ -121,6 +121,13 @@ def positive(_: click.Context, parameter: click.Parameter, value: float | None) 
     return value
 
 
+def above_zero(_: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Return a number above zero, which may be infinite."""
+    if not value > 0:
+        raise click.BadParameter(f"{value:g} is not above zero", param=parameter)
+    return value
+
+
 def engine_arguments(
     _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -299,9 +306,9 @@ _OPTIONS = [
         "--burstiness",
         type=float,
         default=1.0,
-        callback=positive,
+        callback=above_zero,
         show_default=True,
-        help="1 is Poisson, less comes in bursts.",
+        help="1 is Poisson, less comes in bursts, inf at equal distances.",
     ),
     option("--replay", is_flag=True, help="Arrive at the trace's own times."),
     option(

@@ -41,6 +41,13 @@ from optuna_scoot.tuning.storage_urls import what_is_wrong
 
 
 SQLITE_BUSY_SECONDS = 60
+_PACKAGES = {
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+    "psycopg": "'optuna-scoot[postgres]'",
+    "psycopg2": "'optuna-scoot[postgres]'",
+}
+"""What installs a driver, where that has another name."""
 
 
 class Database(RDBStorage):
@@ -76,6 +83,13 @@ class Database(RDBStorage):
                 return False
             trial.one().datetime_start = datetime.now()
         return True
+
+
+def _package(error: ImportError) -> str:
+    """Return what installs the module that was not found."""
+    cause = error.__cause__ or error
+    module = str(getattr(cause, "name", None) or getattr(error, "name", None))
+    return _PACKAGES.get(module, module)
 
 
 def check_database(url: str) -> None:
@@ -121,10 +135,9 @@ def open_database(url: str) -> Database:
         raise InputError(f"storage {shown}: no such kind of database; use {EXAMPLES}") from None
     except (ArgumentError, ValueError):
         raise InputError(f"storage {shown}: {what_is_wrong(url)}") from None
-    except ImportError:
+    except ImportError as error:
         raise InputError(
-            f"storage {shown}: its driver is not installed;"
-            " for PostgreSQL: pip install 'optuna-scoot[postgres]'"
+            f"storage {shown}: its driver is not installed: pip install {_package(error)}"
         ) from None
     except SQLAlchemyError as error:
         raise InputError(f"storage {shown}: {storage_message(error, url)}") from None

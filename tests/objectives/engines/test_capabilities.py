@@ -8,6 +8,7 @@ import pytest
 from objectives.engines.base import ExternalFailure
 from objectives.engines.capabilities import ask_engine
 from objectives.engines.capabilities import flags_in_help
+from objectives.engines.command import API_SERVER_MODULE
 
 
 HELP = """usage: vllm serve [model_tag] [options]
@@ -50,6 +51,22 @@ def test_old_command_without_groups_of_help(tmp_path: Path) -> None:
     body = f"[ \"$1\" = '--help' ] && echo '{HELP}' || (echo 'x: error: argument -h'; exit 2)"
     answer = ask_engine(command(tmp_path / "serve", body), "some/model", [], {})
     assert answer.accepts("tensor_parallel_size")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["/bin/true"], "/bin/true does not start vLLM: asked with --help, it names no option"),
+        (["/bin/false", "-x"], "/bin/false -x ended with exit code 1 when it was asked what it"),
+        (["sh", "-c", "exit 3"], "sh -c 'exit 3' ended with exit code 3 .* it wrote nothing"),
+        (["/bin/ls", "-m", API_SERVER_MODULE], "/bin/ls ended with exit code 2"),
+    ],
+)
+def test_a_program_of_another_kind_is_named_and_not_taken_for_an_engine(
+    words: list[str], message: str
+) -> None:
+    with pytest.raises(ExternalFailure, match=message):
+        ask_engine(words, "some/model", [], {})
 
 
 def test_command_that_fails(tmp_path: Path) -> None:
