@@ -376,7 +376,7 @@ def test_texts_that_were_cut_or_repaired_are_the_same_whenever_they_are_asked_fo
 
 def test_texts_are_not_kept(tmp_path: Path) -> None:
     byte_level().save(str(tmp_path / "tokenizer.json"))
-    n = 300
+    n = 150
     load = workload(*[TraceRequest(1000, 1)] * n)
     write_prompts(load, tmp_path)  # what comes first loads modules
     tracemalloc.start()
