@@ -10,20 +10,20 @@ trace does not declare as shared.
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections import Counter
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from objectives.drawn_prompts import DrawnTexts
+from objectives.drawn_prompts import PromptError as PromptError
+from objectives.drawn_prompts import WordDrawer
 from objectives.redaction import fits_header
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
@@ -37,10 +37,6 @@ _REPAIR_ATTEMPTS = 32
 _AT_ONCE = 256  # prompts that are encoded together
 
 
-class PromptError(ValueError):
-    """Prompts cannot be made with this tokenizer; the message says why."""
-
-
 class NoTokenizer(PromptError):
     """There is no tokenizer that can be read."""
 
@@ -50,7 +46,7 @@ class Prompts:
     """The prompts of a workload.
 
     Attributes:
-        texts: One a request, in the workload's order; see ``WrittenTexts``.
+        texts: One a request, in the workload's order; see ``DrawnTexts``.
         lengths: Tokens of each, as the server is meant to count them.
         counted_here: Whether a tokenizer counted them; else the trace did.
     """
@@ -236,47 +232,9 @@ def _write(workload: Workload, tokenizer: Tokenizer, seed: int, added: int) -> P
                     "count_tokens does"
                 )
             lengths.append(length)
-    return Prompts(WrittenTexts(workload, writer, exceptions), lengths)
-
-
-class WrittenTexts(Sequence[str]):
-    """The texts of a workload, each written when it is asked for.
-
-    A text is several times as long as what it is made from, and a long load has many: kept, they
-    would be most of what a load needs of memory.
-
-    Args:
-        workload: The requests.
-        writer: Writes the texts of requests that have none.
-        exceptions: Texts by the index of their request that are neither what the writer drafts
-            nor the request's own.
-    """
-
-    def __init__(
-        self, workload: Workload, writer: PromptWriter, exceptions: Mapping[int, str]
-    ) -> None:
-        self._requests = workload.requests
-        self._writer = writer
-        self._exceptions = exceptions
-
-    def __len__(self) -> int:
-        return len(self._requests)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(len(self))))
-        scheduled = self._requests[index]
-        exception = self._exceptions.get(scheduled.index)
-        if exception is not None:
-            return exception
-        own = scheduled.request.prompt
-        return self._writer.draft(scheduled) if own is None else own
+    all_own = all(scheduled.request.prompt is not None for scheduled in workload.requests)
+    drawer = None if all_own else writer.drawer
+    return Prompts(DrawnTexts(workload, drawer, exceptions), lengths)
 
 
 class PromptWriter:
@@ -292,24 +250,22 @@ class PromptWriter:
         self._tokenizer = tokenizer
         self._seed = seed
         self._added = added
-        self._streams: dict[str, list[str]] = {}
 
     @cached_property
-    def _words(self) -> list[str]:
+    def drawer(self) -> WordDrawer:
+        """Return what draws the words of texts that are not the requests' own."""
         words = stable_words(self._tokenizer)
-        return [words[i] for i in np.random.default_rng(self._seed).permutation(len(words))]
-
-    @cached_property
-    def _overhead(self) -> int:
-        """Return the special tokens, and what a text's first word costs more than the others."""
-        return _length(self._words[0], self._tokenizer) - 1 + self._added
+        order = np.random.default_rng(self._seed).permutation(len(words))
+        words = [words[i] for i in order]
+        # The special tokens, and what a text's first word costs more than the others.
+        overhead = _length(words[0], self._tokenizer) - 1 + self._added
+        return WordDrawer(words, overhead, self._seed)
 
     def draft(self, scheduled: ScheduledRequest) -> str:
         """Return the prompt of a request, of the right length unless words merge."""
         if scheduled.request.prompt is not None:
             return self._cut(scheduled.request)
-        shared, own = self._shared_and_own(scheduled)
-        return "".join([*shared, *own])
+        return self.drawer.text(scheduled)
 
     def repair(self, scheduled: ScheduledRequest) -> str:
         """Return the prompt of a request whose draft had another length than it should.
@@ -317,7 +273,7 @@ class PromptWriter:
         Some tokenizers merge over the end of a word. Words at the end are exchanged until the
         length is right.
         """
-        shared, own = self._shared_and_own(scheduled)
+        shared, own = self.drawer.shared_and_own(scheduled)
         rng = np.random.default_rng([self._seed, 3, scheduled.index])
         n_tokens = scheduled.request.prompt_tokens
         for _ in range(_REPAIR_ATTEMPTS):
@@ -327,43 +283,8 @@ class PromptWriter:
                 return text
             keep = max(0, len(own) - max(surplus, 0) - 1)
             n_new = max(0, len(own) - surplus - keep)
-            own = [*own[:keep], *self._draw(rng, n_new)]
+            own = [*own[:keep], *self.drawer.draw(rng, n_new)]
         raise PromptError(f"request {scheduled.index}: found no prompt of {n_tokens} tokens")
-
-    def _shared_and_own(self, scheduled: ScheduledRequest) -> tuple[list[str], list[str]]:
-        request = scheduled.request
-        n_words = request.prompt_tokens - self._overhead
-        if n_words < 1:
-            raise PromptError(
-                f"request {scheduled.index}: no prompt has {request.prompt_tokens} tokens, the "
-                f"tokenizer itself adds {self._overhead}"
-            )
-        n_shared = max(0, request.prefix_tokens - self._overhead)
-        shared = [] if request.prefix_id is None else self._shared(request.prefix_id, n_shared)
-        return shared, self._own(scheduled.index, n_words - n_shared)
-
-    def _shared(self, prefix_id: str, n_words: int) -> list[str]:
-        """Return the first words of the text that a prefix id stands for."""
-        stream = self._streams.setdefault(prefix_id, [])
-        if len(stream) < n_words:
-            # Drawn again from the start, so that the longer text begins with the shorter.
-            rng = np.random.default_rng([self._seed, 1, zlib.crc32(prefix_id.encode())])
-            stream[:] = self._draw(rng, n_words)
-        return stream[:n_words]
-
-    def _own(self, index: int, n_words: int) -> list[str]:
-        """Return the words of one request alone: its number in words, then random ones."""
-        base = len(self._words)
-        digits = [self._words[index % base]]  # the lowest digit first: neighbours differ at once
-        number = index // base
-        while number:
-            digits.append(self._words[number % base])
-            number //= base
-        rng = np.random.default_rng([self._seed, 2, index])
-        return [*digits, *self._draw(rng, n_words)][:n_words]
-
-    def _draw(self, rng: np.random.Generator, n_words: int) -> list[str]:
-        return [self._words[i] for i in rng.integers(len(self._words), size=n_words).tolist()]
 
     def _cut(self, request: TraceRequest) -> str:
         """Cut a request's own text at its end to the length that it was clipped to."""

@@ -19,12 +19,12 @@ from tokenizers import pre_tokenizers
 from tokenizers import processors
 from tokenizers import trainers
 
+from objectives.drawn_prompts import DrawnTexts
 from objectives.prompts import MIN_WORDS
 from objectives.prompts import NoTokenizer
 from objectives.prompts import PromptError
 from objectives.prompts import Prompts
 from objectives.prompts import PromptWriter
-from objectives.prompts import WrittenTexts
 from objectives.prompts import build_prompts
 from objectives.prompts import count_texts
 from objectives.prompts import count_tokens
@@ -368,7 +368,7 @@ def test_token_that_no_header_carries_is_refused_and_not_shown() -> None:
 def test_texts_that_were_cut_or_repaired_are_the_same_whenever_they_are_asked_for() -> None:
     plain, own = TraceRequest(40, 1), TraceRequest(5, 1, prompt="one two three four five six")
     load, made = workload(plain, own, plain), byte_level()
-    written = WrittenTexts(load, PromptWriter(made), {1: "one two three", 2: "another"})
+    written = DrawnTexts(load, PromptWriter(made).drawer, {1: "one two three", 2: "another"})
     drawn = build_prompts(workload(plain), made)[0]
     assert list(written) == list(written) == [drawn, "one two three", "another"]
     assert written[::-1] == ("another", "one two three", drawn)
@@ -376,7 +376,7 @@ def test_texts_that_were_cut_or_repaired_are_the_same_whenever_they_are_asked_fo
 
 def test_texts_are_not_kept(tmp_path: Path) -> None:
     byte_level().save(str(tmp_path / "tokenizer.json"))
-    n = 300
+    n = 150
     load = workload(*[TraceRequest(1000, 1)] * n)
     write_prompts(load, tmp_path)  # what comes first loads modules
     tracemalloc.start()
