@@ -1,15 +1,16 @@
 """A study under faults: workers that are killed, stopped and cut off, and what is left of it.
 
-    python -m tests.chaos --trials 60 --workers 4 --seed 0
+    python -m tests.chaos --trials 60 --workers 4 --seed 0 --storage grpc
 
-The workers are real commands on a simulated service, their storage is a real PostgreSQL. Every
-few seconds one of them, or the server, meets a fault; the same command replaces who has died.
-The audit at the end is the one that ``optuna-scoot audit`` makes.
+The workers are real commands on a simulated service, their storage is a real PostgreSQL, a proxy
+before it, or a journal. Every few seconds one of them, or a server, meets a fault; the same
+command replaces who has died. The audit at the end is the one that ``optuna-scoot audit`` makes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -32,13 +33,18 @@ from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.storage import open_storage
 from tests.postgres import Postgres
 from tests.postgres import temporary_server
+from tests.proxy import Proxy
+from tests.proxy import proxy_process
 
 
 STUDY = "chaos"
-FAULTS = ("SIGKILL", "SIGINT", "SIGTERM", "stand still", "drop connections", "restart storage")
+STORAGES = ("postgresql", "grpc", "journal")
+OF_WORKERS = ("SIGKILL", "SIGINT", "SIGTERM", "stand still")
+OF_SERVER = ("drop connections", "restart storage")
+OF_PROXY = ("restart proxy",)
 ENDS = (0, EXIT_INTERRUPTED, *(-s for s in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)))
 """Exit codes of workers that end as they should; a signal's own before the command has begun."""
-NOT_CONNECTED = "connection failed"
+NOT_CONNECTED = ("connection failed", "Connection refused")
 """In the line of a worker that was started while the storage was away, which is refused."""
 
 
@@ -47,7 +53,8 @@ class Chaos:
     """One study, its workers and what befell them.
 
     Attributes:
-        server: Of the storage.
+        server: Of the storage, where it has one.
+        proxy: Before the server, where there is one.
         url: The storage's.
         folder: Of the workers' output.
         n_trials: The study's total.
@@ -58,12 +65,13 @@ class Chaos:
         complaints: Of workers that ended in another way than they should.
     """
 
-    server: Postgres
+    server: Postgres | None
     url: str
     folder: Path
     n_trials: int
     n_workers: int
     seed: int
+    proxy: Proxy | None = None
     enqueue: tuple[str, ...] = ("max_num_seqs=64", "max_num_seqs=128")
     faults: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
@@ -127,7 +135,8 @@ class Chaos:
 
     def _look_at(self, worker: subprocess.Popen[bytes]) -> None:
         said = self._logs[worker.pid].read_text(errors="replace").strip().rpartition("\n")[2]
-        refused = worker.returncode == EXIT_BAD_INPUT and NOT_CONNECTED in said
+        away = any(words in said for words in NOT_CONNECTED)
+        refused = worker.returncode == EXIT_BAD_INPUT and away
         if worker.returncode not in ENDS and not refused:
             self.complaints.append(f"exit code {worker.returncode}: {said}")
 
@@ -139,7 +148,9 @@ class Chaos:
         return sum(map(counts, study.get_trials(deepcopy=False)))
 
     def _fault(self, rng: random.Random) -> None:
-        fault = rng.choice(FAULTS)
+        of_server = OF_SERVER if self.server is not None else ()
+        of_proxy = OF_PROXY if self.proxy is not None else ()
+        fault = rng.choice((*OF_WORKERS, *of_server, *of_proxy))
         worker = rng.choice(self._workers)
         self.faults[fault] += 1
         if fault.startswith("SIG"):
@@ -148,9 +159,13 @@ class Chaos:
             worker.send_signal(signal.SIGSTOP)
             time.sleep(rng.uniform(1.0, 4.0))
             worker.send_signal(signal.SIGCONT)
-        elif fault == "drop connections":
+        elif self.proxy is not None and fault in OF_PROXY:
+            self.proxy.kill()
+            time.sleep(rng.uniform(0.5, 5.0))
+            self.proxy.start()
+        elif self.server is not None and fault == "drop connections":
             self.server.drop_connections()
-        else:
+        elif self.server is not None:
             self.server.stop()
             time.sleep(rng.uniform(0.5, 5.0))
             self.server.start()
@@ -176,14 +191,22 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=600.0)
+    parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0])
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="chaos") as folder:
-        with temporary_server() as server:
+    with tempfile.TemporaryDirectory(prefix="chaos") as name, contextlib.ExitStack() as servers:
+        folder = Path(name)
+        server = proxy = None
+        url = f"journal:{folder}/journal.log"
+        if options.storage != "journal":
+            server = servers.enter_context(temporary_server())
             url = server.new_database("chaos")
-            trials, workers = options.trials, options.workers
-            chaos = Chaos(server, url, Path(folder), trials, workers, options.seed)
-            checks = chaos.run(options.timeout)
+        if options.storage == "grpc":
+            proxy = servers.enter_context(proxy_process(url))
+            url = proxy.url
+        trials, workers = options.trials, options.workers
+        chaos = Chaos(server, url, folder, trials, workers, options.seed, proxy)
+        checks = chaos.run(options.timeout)
         print(f"{sum(chaos.faults.values())} faults: {dict(chaos.faults)}")
         shown = [(check.name, list(check.faults)) for check in checks]
         shown += [("no worker complains", chaos.complaints)]

@@ -159,7 +159,7 @@ def purpose(trial: FrozenTrial) -> dict[str, Any]:
 def claim(trial: Trial) -> None:
     """Write down which process runs the trial, so that its loss can be noticed at once.
 
-    On a database that is done when the trial is made (``WorkerStorage``).
+    Where the storage is named by its URL that is done as the trial is made (``WorkerStorage``).
     """
     if trial.user_attrs.get(WORKER) is None:
         trial.set_user_attr(WORKER, worker_id(os.getpid()))

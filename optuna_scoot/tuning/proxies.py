@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,8 +81,10 @@ def check_grpc() -> None:
     Raises:
         InputError: It is not.
     """
-    # What gRPC itself logs of a proxy that is away is not for users.
+    # What gRPC itself logs of a proxy that is away is not for users. And its handlers of fork(),
+    # for processes that go on in Python, can end one that is to become an engine.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
         from optuna.storages._grpc.auto_generated import api_pb2_grpc  # noqa: F401
     except ImportError:
@@ -111,8 +114,7 @@ def open_proxy(url: str) -> GrpcStorageProxy:
         storage = _client(host, port)
     try:
         storage.wait_server_ready(timeout=ANSWER_SECONDS)
-        with contextlib.suppress(KeyError):
-            storage.get_study_name_from_id(-1)
+        _wait_for_answer(storage)
     except ConnectionError:
         raise InputError(f"storage {url}: what listens there is no gRPC proxy") from None
     except Exception as error:
@@ -120,6 +122,23 @@ def open_proxy(url: str) -> GrpcStorageProxy:
             raise
         raise InputError(f"storage {url}: {_what_is_wrong(error)}") from None
     return storage
+
+
+def _wait_for_answer(storage: GrpcStorageProxy) -> None:
+    """Make a call until it is answered.
+
+    Connections to the database that have ended since the proxy used them are noticed by that.
+    """
+    ends = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            with contextlib.suppress(KeyError):
+                storage.get_study_name_from_id(-1)
+            return
+        except Exception as error:
+            if not is_outage(error) or time.monotonic() > ends:
+                raise
+            time.sleep(0.2)
 
 
 def _what_is_wrong(error: Exception) -> str:

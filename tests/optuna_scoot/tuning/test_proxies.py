@@ -26,6 +26,7 @@ from optuna_scoot.tuning.proxies import make_proxy
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.storage_urls import mask_url
+from tests.postgres import Postgres
 from tests.proxy import proxy_thread
 
 
@@ -128,6 +129,29 @@ def test_what_answers_otherwise_than_a_proxy_is_refused_in_one_line_and_soon(
     monkeypatch.setattr(proxies, "ANSWER_SECONDS", 0.5)
     with listens() as port, pytest.raises(InputError, match=message) as refused:
         open_storage(f"grpc://127.0.0.1:{port}")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_worker_starts_though_the_proxys_connections_have_ended(
+    server: Postgres, tmp_path: Path
+) -> None:
+    with proxy_thread(server.new_database(tmp_path.name)) as url:
+        open_storage(url)
+        server.drop_connections()
+        open_storage(url)
+
+
+def test_a_worker_does_not_start_while_the_database_behind_its_proxy_is_away(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "ANSWER_SECONDS", 0.5)
+    with proxy_thread(server.new_database(tmp_path.name)) as url:
+        server.stop()
+        try:
+            with pytest.raises(InputError, match="the proxy fails: connection failed") as refused:
+                open_storage(url)
+        finally:
+            server.start()
     assert "\n" not in str(refused.value)
 
 
