@@ -325,7 +325,7 @@ class ScootSampler(BaseSampler):
         """
         history = History.of(trials, self._failure_filter)
         records = history.records(search_space, without=trial.number)
-        known, pinned = self._fixed_by_user(study, trial, search_space)
+        known, pinned = self._fixed_by_user(study, trial, trials, search_space)
         space = conditional_space(records, search_space, pinned)
         domain = Domain(space, known)
         observations = observe(
@@ -360,14 +360,18 @@ class ScootSampler(BaseSampler):
             raise _Refused(f"with the enqueued {_listed(enqueued)}: {error}") from error
 
     def _fixed_by_user(
-        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        trials: Sequence[FrozenTrial],
+        search_space: Mapping[str, BaseDistribution],
     ) -> tuple[KnownConstraints, dict[str, Any]]:
         """Return the known constraints and what the user has fixed of this trial.
 
         Raises:
             _Refused: When that alone violates a known constraint.
         """
-        known = self._constraints_given(study, trial, search_space)
+        known = self._constraints_given(study, trial, trials, search_space)
         pinned = enqueued_values(trial, search_space)
         violated = known.violated(pinned) if pinned or enqueued_params(trial) else []
         if violated:
@@ -381,10 +385,15 @@ class ScootSampler(BaseSampler):
         )
 
     def _constraints_given(
-        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        trials: Sequence[FrozenTrial],
+        search_space: Mapping[str, BaseDistribution],
     ) -> KnownConstraints:
         """Return the known constraints with the trial's other, already fixed parameters put in."""
-        singles = infer_singles(_completed(study)) if self._known else {}
+        completed = [t for t in trials if t.state == TrialState.COMPLETE]
+        singles = infer_singles(completed) if self._known else {}
         singles |= single_values(self._search_space or {})
         fixed = {**singles, **partially_fixed(study), **enqueued_params(trial), **trial.params}
         return self._known.given({n: v for n, v in fixed.items() if n not in search_space})

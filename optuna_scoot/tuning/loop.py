@@ -106,8 +106,8 @@ def run_trials(
     while True:
         if observer.should_stop():
             raise KeyboardInterrupt
-        give_up_lost(study, lost, observer)
-        if n_taken(study.get_trials(deepcopy=False)) >= n_trials:
+        trials = give_up_lost(study, lost, observer)
+        if n_taken(trials) >= n_trials:
             if lost.any_suspected:
                 time.sleep(LOOK_AGAIN_S)
                 continue
@@ -126,7 +126,7 @@ def run_trials(
             time.sleep(pause)
 
 
-def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> None:
+def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> list[FrozenTrial]:
     """Fail the trials that were lost with their workers, and have again what was enqueued.
 
     What a worker had measured and not got stored, as far as it is on this disk, is no loss.
@@ -135,14 +135,21 @@ def give_up_lost(study: optuna.Study, lost: LostTrials, observer: Observer) -> N
         study: Theirs.
         lost: Of the same study, kept from one look to the next.
         observer: Told of each.
+
+    Returns:
+        The study's trials as they are then.
     """
     storage = study._storage
     if isinstance(storage, WorkerStorage) and storage.unstored is not None:
         storage.unstored.store(study, observer.note)
-    for trial in lost.fail():
+    # With many workers it takes time to read the study, all running trials with it.
+    trials = study.get_trials(deepcopy=False)
+    found = lost.fail(trials)
+    for trial in found:
         observer.note(f"trial {trial.number} was lost with its worker and does not count")
         if purpose(trial):
             try_again(study, trial)
+    return study.get_trials(deepcopy=False) if found else trials
 
 
 def _run_one(
@@ -154,14 +161,14 @@ def _run_one(
     stopwatch: Stopwatch,
 ) -> None:
     """Run one trial and tell the observer of its end, whatever the end is."""
-    began: list[int] = []
+    began: list[optuna.Trial] = []
     budget.pace.trial_began()
 
     def watched(trial: optuna.Trial) -> float | Sequence[float]:
         claim(trial)
         if _gives_way(study, trial, n_trials):
             return math.nan  # which fails it
-        began.append(trial.number)
+        began.append(trial)
         try:
             observer.trial_began(trial.number)
             return objective(trial)
@@ -205,8 +212,10 @@ def _run_one(
             try_again(study, trial)
         raise
     finally:
-        fail_own_trials(study)
         trial = _finished(study, began)
+        if trial is None:
+            fail_own_trials(study)
+            trial = _finished(study, began)
         if trial is not None:
             budget.pace.trial_ended(trial)
             observer.trial_ended(trial)
@@ -233,10 +242,10 @@ def _gives_way(study: optuna.Study, trial: optuna.Trial, n_trials: int) -> bool:
     return True
 
 
-def _finished(study: optuna.Study, numbers: Sequence[int]) -> FrozenTrial | None:
+def _finished(study: optuna.Study, began: Sequence[optuna.Trial]) -> FrozenTrial | None:
     """Return the trial that ended, None when none began."""
-    trials = study.get_trials(deepcopy=False)
-    return next((t for t in trials if t.number in numbers and t.state.is_finished()), None)
+    found = [study._storage.get_trial(trial._trial_id) for trial in began]
+    return next((trial for trial in found if trial.state.is_finished()), None)
 
 
 def _cannot_be_measured(

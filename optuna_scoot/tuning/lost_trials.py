@@ -25,6 +25,7 @@ from optuna_scoot.tuning.worker_storage import WorkerStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Sequence
 
     from optuna.study import Study
     from optuna.trial import FrozenTrial
@@ -58,9 +59,15 @@ class LostTrials:
         """Return whether, at the last look, a worker seemed to be gone and might come back."""
         return bool(self._suspected)
 
-    def fail(self) -> list[FrozenTrial]:
-        """Fail the trials whose workers are gone, and return them as they were."""
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    def fail(self, trials: Sequence[FrozenTrial] | None = None) -> list[FrozenTrial]:
+        """Fail the trials whose workers are gone, and return them as they were.
+
+        Args:
+            trials: Of the study, as read just now; None reads them.
+        """
+        if trials is None:
+            trials = self._study.get_trials(deepcopy=False)
+        running = [t for t in trials if t.state == TrialState.RUNNING]
         gone = [t for t in running if is_gone(t.user_attrs.get(WORKER))]
         silent = self._silent_ids()
         suspected = [

@@ -122,9 +122,11 @@ def take_back(study: Study, ended: FrozenTrial) -> int:
     Returns:
         How many are tried again.
     """
+    if RETRY_OF not in ended.user_attrs or not has_run(ended):
+        return 0
     trials = study.get_trials(deepcopy=False)
     suspected = _suspected(trials, ended)
-    if suspected is None or not has_run(ended):
+    if suspected is None:
         return 0
     words = ended.user_attrs.get(CHECK) or _words(suspected)
     alike = [
