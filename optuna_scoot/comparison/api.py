@@ -76,6 +76,8 @@ def compare(
     planned = plan(
         select_problems(problems), samplers, modes, seeds, batches=batches, n_trials=n_trials
     )
+    for name in (subject, *again):
+        find_contestant(name)
     sources = [*baselines, results]
     done = read_runs(sources)
     keys = dict.fromkeys(key for _, key in planned)

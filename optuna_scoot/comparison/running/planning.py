@@ -12,6 +12,9 @@ from optuna_scoot.comparison.problems.registry import may_crash
 from optuna_scoot.comparison.running.runs import RunKey
 
 
+MOST_NUMBERS = 100_000
+
+
 def split(text: str) -> list[str]:
     """Return the words of a list with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
@@ -21,17 +24,22 @@ def parse_numbers(text: str) -> list[int]:
     """Return ``"0-2,7"`` as ``[0, 1, 2, 7]``.
 
     Raises:
-        CompareError: If it is not such a list.
+        CompareError: If it is not such a list, is empty, or is endless.
     """
     numbers: list[int] = []
+    example = "write for example 0-4 or 0,3,1000-1009."
     for part in split(text):
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
-            msg = (
-                f"{text!r} is not a list of whole numbers; write for example 0-4 or 0,3,1000-1009."
-            )
+            msg = f"{text!r} is not a list of whole numbers; {example}"
+            raise CompareError(msg)
+        if not 0 <= int(last or first) - int(first) < MOST_NUMBERS:
+            msg = f"{part!r} is no range from a number up to another, {MOST_NUMBERS} at most."
             raise CompareError(msg)
         numbers.extend(range(int(first), int(last or first) + 1))
+    if not numbers:
+        msg = f"{text!r} has no number; {example}"
+        raise CompareError(msg)
     return numbers
 
 
@@ -58,8 +66,12 @@ def plan(
         PeerMode asked for and run, seeds outermost so that an interrupted comparison is even.
 
     Raises:
-        CompareError: If a problem or a sampler does not exist, or a batch is 0.
+        CompareError: If there is no problem or sampler, one does not exist, or a batch is 0.
     """
+    for what, names in (("problem", problems), ("sampler", samplers)):
+        if not names:
+            msg = f"No {what} is named."
+            raise CompareError(msg)
     if min(batches, default=0) < 1:
         msg = "A batch has at least 1 trial."
         raise CompareError(msg)
