@@ -25,6 +25,7 @@ from objectives.redaction import redact
 from objectives.redaction import secrets_in
 from objectives.redaction import without_secrets
 from optuna_scoot import tuning
+from optuna_scoot.cli.answer import answer
 from optuna_scoot.cli.curves import curve_table
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
@@ -40,6 +41,7 @@ from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
+from optuna_scoot.cli.table import params_table
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
 from optuna_scoot.cli.table import time_lines
@@ -159,9 +161,13 @@ class _Command:
             )
 
     def show(self, result: tuning.TuningResult) -> None:
-        """Show the table and write the files."""
+        """Show the answer and the table, and write the files."""
+        self._console.print()
+        self._console.print(answer(result))
         self._console.print()
         self._console.print(report_table(result, result.task.title))
+        if (params := params_table(result)) is not None:
+            self._console.print(params)
         for line in [*report_lines(result), *time_lines(result.study)]:
             self.say(line)
         self._show_curves(result)

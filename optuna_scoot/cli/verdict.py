@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from rich.table import Table
 from rich.text import Text
 
+from optuna_scoot.cli.answer import sentence_and_command
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
@@ -17,6 +18,7 @@ from optuna_scoot.cli.progress import outcome
 from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import format_params
 from optuna_scoot.cli.table import format_value
+from optuna_scoot.cli.table import named_texts
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
 from optuna_scoot.tuning.measurements import verify
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
     from rich.console import Console
+    from rich.console import RenderableType
 
     from optuna_scoot.tuning.task import TuningTask
     from optuna_scoot.tuning.verdict import Measured
@@ -89,11 +92,22 @@ def verify_and_show(
             observer=display,
         )
     console.print()
+    console.print(_answer(found))
+    console.print()
     console.print(verdict_table(found))
+    if (params := verdict_params(found)) is not None:
+        console.print(params)
     written = ", ".join(str(path) for path in found.save(output))
-    for line in (found.verdict.sentence, f"written: {written}"):
-        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"written: {written}", markup=False, soft_wrap=True)
     return EXIT_LIMITS_MISSED if found.verdict.kind is Kind.NOTHING_HOLDS else 0
+
+
+def _answer(found: Verification) -> RenderableType:
+    """Return the sentence, and how to serve what it recommends instead of the baseline."""
+    sentence, chosen = found.verdict.sentence, found.verdict.recommended
+    if chosen is None or chosen is found.baseline:
+        return Text(sentence, "bold")
+    return sentence_and_command(sentence, found.task, chosen.params)
 
 
 class MeasurementsDisplay(TrialsDisplay):
@@ -150,19 +164,29 @@ def verdict_table(found: Verification) -> Table:
         table.add_column(name)
     for name in ("worst", "median", "spread", "change [95 %]"):
         table.add_column(name, justify="right")
-    table.add_column("changed parameters")
     for one in found.configurations:
         style = "bold green" if one is found.verdict.recommended else ""
         rows = list(_rows(found, one))
         named = [one.name] if one.holds else [one.name, one.fault]
+        for i, cells in enumerate(rows):
+            whole = ["\n".join(named) if i == 0 else "", *cells]
+            table.add_row(*(Text(c, style=style) for c in whole), end_section=i == len(rows) - 1)
+    return table
+
+
+def verdict_params(found: Verification) -> Table | None:
+    """Return what each configuration changes, None where none changes anything.
+
+    Args:
+        found: As for ``verdict_table``.
+    """
+    pairs = []
+    for one in found.configurations:
         params = "" if one is found.baseline else format_params(found.changed(one))
         if one.not_taken:
             params += f"\nbut the engine has {format_params(one.not_taken)}"
-        for i, cells in enumerate(rows):
-            first = "\n".join(named) if i == 0 else ""
-            whole = [first, *cells, params if i == 0 else ""]
-            table.add_row(*(Text(c, style=style) for c in whole), end_section=i == len(rows) - 1)
-    return table
+        pairs.append((one.name, params.strip()))
+    return named_texts("changed parameters", pairs)
 
 
 def _rows(found: Verification, one: Measured) -> Iterator[list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from objectives.engines.command import option
+from objectives.engines.command import options
 from objectives.engines.vllm import VllmEngine
 from objectives.redaction import without_secrets
 from optuna_scoot.tuning.errors import InputError
@@ -118,8 +119,27 @@ class Serving:
         if self.simulated:
             lines.append("The figures behind it are of a simulated engine.")
         lines += [f"left out, for it is a secret: {name}" for name in self.secrets]
-        needed = {k: v for k, v in params.items() if k in changed or k in self.explicit}
-        return _yaml({**self.args, **needed}, lines, self.flags, comments)
+        return _yaml({**self.args, **self._needed(params)}, lines, self.flags, comments)
+
+    def command(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the words that serve a configuration; of a simulated engine the options alone.
+
+        Args:
+            params: Its parameters.
+        """
+        args = {name: value for name, value in self.args.items() if name != "model"}
+        given = {name: _plain(value) for name, value in {**args, **self._needed(params)}.items()}
+        program = [] if self.simulated else ["vllm", "serve", str(self.args.get("model", "MODEL"))]
+        return [*program, *options(given, self.flags)]
+
+    def _needed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that have to be said."""
+        default, explicit = self.default, self.explicit
+        return {
+            name: value
+            for name, value in params.items()
+            if name in explicit or name not in default or default[name] != value
+        }
 
 
 def _yaml(

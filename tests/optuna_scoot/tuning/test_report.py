@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial
 
+from optuna_scoot.cli.table import best_line
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.tuning.report import Metric
@@ -196,7 +197,7 @@ def test_where_nothing_keeps_the_limits_the_nearest_is_told() -> None:
     # What a configuration misses most decides: 0.5, 0.3, 0.25.
     assert report.nearest is not None
     assert report.nearest.number == 2
-    assert "nearest is trial 2, which misses" in report_lines(report)[-1]
+    assert "nearest is trial 2, which misses" in best_line(report)
 
 
 def test_what_violates_a_known_constraint_is_never_recommended() -> None:
