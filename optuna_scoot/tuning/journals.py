@@ -7,6 +7,7 @@ second file beside it. Nothing but JSON is read from it.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal import JournalFileOpenLock
+from optuna.storages.journal._storage import JournalStorageReplayResult
 
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.private_files import make_private
@@ -90,6 +92,25 @@ class JournalFile(JournalFileBackend):
             raise StorageInternalError(f"{NO_JOURNAL}, or it is damaged") from error
 
 
+class Journal(JournalStorage):
+    """Optuna's storage in a journal, which an interrupt leaves as it is in the file.
+
+    Each process keeps in memory what the records come to, and numbers trials by counting them.
+    After a Ctrl-C between two steps it would miss a record, and write to another's trial.
+    """
+
+    def _sync_with_backend(self) -> None:
+        try:
+            super()._sync_with_backend()
+        except Exception:
+            raise  # of a record that says what cannot be done; it has been counted
+        except BaseException:
+            # A new name as well: what this process could not do before is not to be told again.
+            self._worker_id_prefix = f"{uuid.uuid4()}-"
+            self._replay_result = JournalStorageReplayResult(self._worker_id_prefix)
+            raise
+
+
 def check_journal(url: str) -> None:
     """Check what can be seen of a journal without making it.
 
@@ -113,7 +134,7 @@ def check_journal(url: str) -> None:
     check_room(folder, f"storage {url}")
 
 
-def open_journal(url: str) -> JournalStorage:
+def open_journal(url: str) -> Journal:
     """Open a journal, and make its file where there is none.
 
     Raises:
@@ -123,7 +144,7 @@ def open_journal(url: str) -> JournalStorage:
     file = Path(url.removeprefix(JOURNAL)).absolute()
     make_private(file)
     try:
-        return JournalStorage(JournalFile(file))
+        return Journal(JournalFile(file))
     except (StorageInternalError, KeyError, AssertionError):
         raise InputError(f"storage {url}: {NO_JOURNAL}, or it is damaged") from None
     except OSError as error:

@@ -165,8 +165,13 @@ def _run_one(
     budget.pace.trial_began()
 
     def watched(trial: optuna.Trial) -> float | Sequence[float]:
-        claim(trial)
-        if _gives_way(study, trial, n_trials):
+        try:
+            claim(trial)
+            gives_way = _gives_way(study, trial, n_trials)
+        except BaseException as error:
+            mark_external(trial, error)
+            raise
+        if gives_way:
             return math.nan  # which fails it
         began.append(trial)
         try:

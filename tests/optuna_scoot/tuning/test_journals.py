@@ -8,6 +8,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages.journal._storage import JournalStorageReplayResult
 
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
@@ -128,3 +130,41 @@ def test_a_lock_whose_owner_died_is_taken_from_another_path_to_the_same_folder(
     lock.grace_period = 1  # instead of 30 s
     file.append_logs([{"op_code": 2}])
     assert not (tmp_path / "here" / "scoot.log.lock").exists()
+
+
+def interrupt_reading(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Ctrl-C come while the next trial of another process is read."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(JournalStorageReplayResult, "_apply_create_trial", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            study.get_trials()
+
+
+def test_an_interrupt_while_a_journal_is_read_leaves_its_trials_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(tmp_path / "scoot.log")
+    other = load_study(f"journal:{tmp_path}/scoot.log", "s")
+    other.ask()
+    mine = study.ask()
+    other.ask()
+    interrupt_reading(study, monkeypatch)
+    study.tell(mine, 0.5)
+    for seen in (study, load_study(f"journal:{tmp_path}/scoot.log", "s")):
+        assert len(seen.trials) == 5
+        assert [t.number for t in seen.trials if t.values == [0.5]] == [mine.number]
+
+
+def test_what_a_process_could_not_do_is_not_told_again_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(tmp_path / "scoot.log")
+    with pytest.raises(UpdateFinishedTrialError):
+        study._storage.set_trial_user_attr(study.trials[0]._trial_id, "late", 1)
+    load_study(f"journal:{tmp_path}/scoot.log", "s").ask()
+    interrupt_reading(study, monkeypatch)
+    assert len(study.trials) == 3

@@ -65,6 +65,21 @@ def test_total_counts_completed_and_crashed_trials_and_resuming_adds_none(
     assert len(study.trials) == 4
 
 
+@pytest.mark.parametrize("step", ["claim", "_gives_way"])
+def test_interrupt_before_the_objective_is_told_for_what_it_is(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(f"optuna_scoot.tuning.loop.{step}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(study, good, 1)
+    assert is_external(study.trials[0])
+    assert study.trials[0].user_attrs["external_reason"] == "interrupted"
+
+
 def test_interrupt_leaves_an_external_failure_and_the_next_run_makes_up_for_it(
     study: optuna.Study,
 ) -> None:
