@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,16 +38,24 @@ class OwnShare:
     @classmethod
     def of(cls, records: Sequence[RequestRecord]) -> OwnShare:
         """Return the share in the requests that completed and of which it is known."""
-        measured: dict[str, list[np.ndarray]] = {name: [] for name in LATENCIES}
-        own: dict[str, list[np.ndarray]] = {name: [] for name in LATENCIES}
+        measured: dict[str, array[float]] = {name: array("d") for name in LATENCIES}
+        own: dict[str, array[float]] = {name: array("d") for name in LATENCIES}
         for record in records:
-            if record.completed and len(record.waits):
-                for name, values, shares in _of_request(record):
-                    measured[name].append(values)
-                    own[name].append(shares)
+            if not record.completed or not len(record.waits):
+                continue
+            first, last = record.waits[0], record.waits[-1]
+            measured["ttft"].append(record.ttft)
+            own["ttft"].append(record.own_send + first)
+            measured["e2el"].append(record.latency)
+            own["e2el"].append(record.own_send + last)
+            if record.tpot is not None:
+                measured["tpot"].append(record.tpot)
+                own["tpot"].append((last - first) / (record.output_tokens - 1))
+            measured["itl"].extend(record.inter_token_latencies)
+            own["itl"].extend(after - before for before, after in pairwise(record.waits))
         return cls(
-            {name: np.concatenate(parts) for name, parts in measured.items() if parts},
-            {name: np.concatenate(parts) for name, parts in own.items() if parts},
+            {name: np.asarray(values) for name, values in measured.items() if values},
+            {name: np.asarray(values) for name, values in own.items() if values},
         )
 
     def milliseconds(self, latency: str, percentile: float | None = None) -> float:
@@ -85,16 +94,3 @@ class OwnShare:
             shares[f"own_{latency}_ms_mean"] = self.milliseconds(latency)
             shares[f"own_{latency}_ms_p99"] = self.milliseconds(latency, 99)
         return shares
-
-
-def _of_request(record: RequestRecord) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield name, values and own shares of a request's latencies, in seconds."""
-    waits = np.asarray(record.waits, dtype=float)
-    first, last = waits[0], waits[-1]
-    yield "ttft", np.array([record.ttft]), np.array([record.own_send + first])
-    yield "e2el", np.array([record.latency]), np.array([record.own_send + last])
-    if record.tpot is not None:
-        own = (last - first) / (record.output_tokens - 1)
-        yield "tpot", np.array([record.tpot]), np.array([own])
-    if len(waits) > 1:
-        yield "itl", np.asarray(record.inter_token_latencies, dtype=float), np.diff(waits)
