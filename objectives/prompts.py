@@ -34,7 +34,7 @@ from objectives.workload import Workload
 MAX_WORDS = 2048  # vocabulary of the prompts
 MIN_WORDS = 64
 _REPAIR_ATTEMPTS = 32
-_AT_ONCE = 256  # prompts that are encoded together
+_AT_ONCE = 64  # prompts that are encoded together
 
 
 class NoTokenizer(PromptError):

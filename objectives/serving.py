@@ -46,6 +46,7 @@ from objectives.loadgen import blames_request
 from objectives.metrics import LATENCIES
 from objectives.metrics import PERCENTILES
 from objectives.metrics import FailureKind
+from objectives.metrics import OwnShare
 from objectives.metrics import peaks
 from objectives.metrics import summarize
 from objectives.spaces import suggest
@@ -375,10 +376,11 @@ class ServingObjective:
                 - set(PERCENTILES)
             ),
         )
-        check_own_share(result, metrics, self._metrics())
+        own = OwnShare.of(result.records)
+        check_own_share(own, metrics, self._metrics())
         notes = {
             **peaks(result.records),
-            **result.own_share.as_dict(),
+            **own.as_dict(),
             "max_lateness_s": result.max_lateness_s,
             "p99_lateness_s": result.p99_lateness_s,
             "short_outputs": result.short_outputs,
@@ -461,12 +463,12 @@ def check_measurement(result: LoadResult) -> None:
         )
 
 
-def check_own_share(result: LoadResult, metrics: ServingMetrics, wanted: Sequence[Metric]) -> None:
+def check_own_share(share: OwnShare, metrics: ServingMetrics, wanted: Sequence[Metric]) -> None:
     """Refuse a run of which too much, in what is wanted of it, is the load generator's own.
 
     Args:
-        result: The run.
-        metrics: Its metrics.
+        share: Of the run.
+        metrics: Of the run.
         wanted: What they are measured for.
 
     Raises:
@@ -477,8 +479,8 @@ def check_own_share(result: LoadResult, metrics: ServingMetrics, wanted: Sequenc
         value = measured.get(metric.flat)
         if metric.name not in LATENCIES or value is None:
             continue
-        if result.own_share.spoils(metric.name, metric.percentile, value):
-            own = result.own_share.milliseconds(metric.name, metric.percentile)
+        if share.spoils(metric.name, metric.percentile, value):
+            own = share.milliseconds(metric.name, metric.percentile)
             raise ExternalFailure(
                 ExternalReason.GENERATOR_SHARE,
                 f"{own:.3g} ms of {value:.3g} ms of {metric} are the load generator's own, not "

@@ -35,14 +35,11 @@ class RunClock:
         selector: Of the event loop.
         start: When the run began, by ``time.perf_counter``.
         last_token: When the latest token event of any request came, in seconds from the start.
-        own_gaps: Of every gap between two token events, the seconds by which the second was read
-            later than it came, less those of the first, without their sign.
     """
 
     selector: WatchedSelector
     start: float
     last_token: float = 0.0
-    own_gaps: array[float] = field(default_factory=lambda: array("f"))
 
     def now(self) -> float:
         """Return the seconds from the start."""
@@ -59,6 +56,7 @@ class Exchange:
         sent: When it was sent.
         own_send: Seconds from ``sent`` on that were this side's, until it was on its way.
         events: When its token events came.
+        waits: Seconds that each of them had waited when it was read.
         prompt_tokens: As the server counts them; None: not known.
         output_tokens: As the server counts them; None: not known.
     """
@@ -68,10 +66,9 @@ class Exchange:
     sent: float
     own_send: float = 0.0
     events: array[float] = field(default_factory=lambda: array("d"))
+    waits: array[float] = field(default_factory=lambda: array("f"))
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    _waited_first: float = 0.0
-    _waited_last: float = 0.0
     _refusal: bytearray | None = None
     _status: int = 0
     _decoder: SSEDecoder = field(default_factory=SSEDecoder)
@@ -119,12 +116,7 @@ class Exchange:
 
     def _note_event(self, now: float) -> None:
         clock = self.clock
-        waited = clock.selector.waited(now)
-        if self.events:
-            clock.own_gaps.append(abs(waited - self._waited_last))
-        else:
-            self._waited_first = waited
-        self._waited_last = waited
+        self.waits.append(clock.selector.waited(now))
         clock.last_token = now - clock.start
         self.events.append(clock.last_token)
 
@@ -144,12 +136,6 @@ class Exchange:
                 f"{FailureKind.STREAM}: ended after {len(self.events)} events without the token "
                 "counts that stream_options.include_usage asks for"
             )
-
-    def own_share(self) -> tuple[float, float, float | None]:
-        """Return the seconds of TTFT, E2EL and TPOT, if it has one, that were this side's."""
-        ttft, e2el = self.own_send + self._waited_first, self.own_send + self._waited_last
-        n = self.output_tokens or 0
-        return ttft, e2el, abs(e2el - ttft) / (n - 1) if n > 1 else None
 
     def so_far(self) -> RequestRecord:
         """Return what is known of a request under way, without the gaps of its tokens."""
@@ -180,6 +166,8 @@ class Exchange:
             inter_token_latencies=array("d", [after - before for before, after in gaps]),
             error=error,
             requested_tokens=request.output_tokens,
+            own_send=self.own_send,
+            waits=self.waits,
         )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import math
 import time
-from array import array
 from collections.abc import Callable
 from collections.abc import Coroutine
 from collections.abc import Sequence
@@ -27,7 +26,6 @@ from objectives.loadgen.options import LoadOptions
 from objectives.loadgen.requests import RequestEncoder
 from objectives.metrics import FailureKind
 from objectives.metrics import LoadResult
-from objectives.metrics import OwnShare
 from objectives.metrics import RequestRecord
 from objectives.metrics import ShouldEnd
 from objectives.redaction import hide
@@ -86,9 +84,6 @@ class LoadRun:
     _sent: dict[int, Exchange | RequestRecord] = field(default_factory=dict)  # record: is over
     _n_over: int = 0
     _n_failed: int = 0
-    _own_ttft: array[float] = field(default_factory=lambda: array("f"))
-    _own_e2el: array[float] = field(default_factory=lambda: array("f"))
-    _own_tpot: array[float] = field(default_factory=lambda: array("f"))
     _finished: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: BaseException | None = None
     _asked_at: float = 0.0
@@ -209,14 +204,7 @@ class LoadRun:
         """Keep what is to be told of a request that is over."""
         self._sent[exchange.scheduled.index] = exchange.record(error)
         self._n_over += 1
-        if error is None:
-            ttft, e2el, tpot = exchange.own_share()
-            self._own_ttft.append(ttft)
-            self._own_e2el.append(e2el)
-            if tpot is not None:
-                self._own_tpot.append(tpot)
-        else:
-            self._n_failed += 1
+        self._n_failed += error is not None
         if self._n_over == len(self.workload.requests):
             self._finished.set()
 
@@ -260,9 +248,6 @@ class LoadRun:
             ),
             longest_s=self._longest(),
             ended_early=self._ended_early,
-            own_share=OwnShare(
-                self._own_ttft, self._own_e2el, self._own_tpot, self.clock.own_gaps
-            ),
         )
 
     def _longest(self) -> float | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+
+from objectives.metrics.records import RequestRecord
 
 
 LATENCIES = ("ttft", "tpot", "itl", "e2el")
@@ -16,38 +21,63 @@ NEGLIGIBLE_MS = {"ttft": 5.0, "e2el": 5.0, "tpot": 0.5, "itl": 0.5}
 
 @dataclass(frozen=True, slots=True)
 class OwnShare:
-    """Seconds that the load generator itself added to what it measured, as far as it can tell.
+    """What the load generator itself added to what it measured, as far as it can tell.
 
     Of TTFT and E2EL: from ``sent`` until the request was on its way, as far as that was not the
     network's, and from a token's arrival until it was read. Of TPOT and ITL, which are
-    differences: by how much the two moments were read later than each other.
+    differences: by how much the later token was read later after its arrival than the earlier.
 
     Attributes:
-        ttft: Of each request that completed.
-        e2el: Of each request that completed.
-        tpot: Of each request that completed with more than one token.
-        itl: Of each gap between token events.
+        measured: Seconds by the name of the latency, one a request or a gap.
+        own: The load generator's seconds of each.
     """
 
-    ttft: Sequence[float] = ()
-    e2el: Sequence[float] = ()
-    tpot: Sequence[float] = ()
-    itl: Sequence[float] = ()
+    measured: Mapping[str, np.ndarray]
+    own: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, records: Sequence[RequestRecord]) -> OwnShare:
+        """Return the share in the requests that completed and of which it is known."""
+        measured: dict[str, array[float]] = {name: array("d") for name in LATENCIES}
+        own: dict[str, array[float]] = {name: array("d") for name in LATENCIES}
+        for record in records:
+            if not record.completed or not len(record.waits):
+                continue
+            first, last = record.waits[0], record.waits[-1]
+            measured["ttft"].append(record.ttft)
+            own["ttft"].append(record.own_send + first)
+            measured["e2el"].append(record.latency)
+            own["e2el"].append(record.own_send + last)
+            if record.tpot is not None:
+                measured["tpot"].append(record.tpot)
+                own["tpot"].append((last - first) / (record.output_tokens - 1))
+            measured["itl"].extend(record.inter_token_latencies)
+            own["itl"].extend(after - before for before, after in pairwise(record.waits))
+        return cls(
+            {name: np.asarray(values) for name, values in measured.items() if values},
+            {name: np.asarray(values) for name, values in own.items() if values},
+        )
 
     def milliseconds(self, latency: str, percentile: float | None = None) -> float:
-        """Return the share of a latency; 0 where there is none.
+        """Return by how much a statistic of a latency would be smaller without the share.
 
         Args:
             latency: "ttft", "tpot", "itl" or "e2el".
             percentile: Within [0, 100]; None: the mean.
+
+        Returns:
+            Milliseconds; negative where the statistic would be larger, as that of a gap may be,
+            and 0 where nothing is known.
         """
-        values = np.asarray(getattr(self, latency), dtype=float) * 1000
-        if not values.size:
+        if latency not in self.measured:
             return 0.0
-        return float(values.mean() if percentile is None else np.percentile(values, percentile))
+        seen, without = self.measured[latency], self.measured[latency] - self.own[latency]
+        if percentile is None:
+            return 1000 * float(seen.mean() - without.mean())
+        return 1000 * float(np.percentile(seen, percentile) - np.percentile(without, percentile))
 
     def spoils(self, latency: str, percentile: float | None, measured_ms: float) -> bool:
-        """Return whether so much of a latency is this side's that it says little of the server.
+        """Return whether so much of a statistic is this side's that it says little of the server.
 
         Args:
             latency: As for ``milliseconds``.
@@ -55,12 +85,12 @@ class OwnShare:
             measured_ms: What was measured, in milliseconds.
         """
         allowed = max(LARGEST_SHARE * measured_ms, NEGLIGIBLE_MS[latency])
-        return self.milliseconds(latency, percentile) > allowed
+        return abs(self.milliseconds(latency, percentile)) > allowed
 
     def as_dict(self) -> dict[str, float]:
-        """Return what is known, means and 99th percentiles, by names as ``own_ttft_ms_p99``."""
+        """Return what is known, of means and 99th percentiles, as ``own_ttft_ms_p99``."""
         shares: dict[str, float] = {}
-        for latency in (name for name in LATENCIES if len(getattr(self, name))):
+        for latency in self.measured:
             shares[f"own_{latency}_ms_mean"] = self.milliseconds(latency)
             shares[f"own_{latency}_ms_p99"] = self.milliseconds(latency, 99)
         return shares

@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import field
 from enum import StrEnum
-
-from objectives.metrics.own_share import OwnShare
 
 
 class FailureKind(StrEnum):
@@ -41,6 +38,9 @@ class RequestRecord:
         error: None when the request completed, else a text that begins with a
             ``FailureKind``, as ``"timeout: no answer within 60 s"``.
         requested_tokens: Output tokens that were asked for; 0: not known.
+        own_send: Seconds from ``sent`` on that were the load generator's own, until the request
+            was on its way.
+        waits: Seconds that each token event had waited when it was read; empty: not known.
     """
 
     index: int
@@ -53,6 +53,8 @@ class RequestRecord:
     inter_token_latencies: Sequence[float] = ()
     error: str | None = None
     requested_tokens: int = 0
+    own_send: float = 0.0
+    waits: Sequence[float] = ()
 
     @property
     def completed(self) -> bool:
@@ -108,7 +110,6 @@ class LoadResult:
         longest_s: Seconds that no answer could take longer than, the same in all runs of a
             workload: what a failed request counts as. None: not known, the duration stands in.
         ended_early: Why the run was ended before its end, None where it was not.
-        own_share: What of the latencies was the load generator's own, where that is known.
     """
 
     records: tuple[RequestRecord, ...]
@@ -120,7 +121,6 @@ class LoadResult:
     prompt_length_mismatches: int = 0
     longest_s: float | None = None
     ended_early: str | None = None
-    own_share: OwnShare = field(default_factory=OwnShare)
 
     @property
     def too_late(self) -> bool:

@@ -30,7 +30,6 @@ from objectives.goals import Limit
 from objectives.goals import parse_goals
 from objectives.metrics import GoodputSLO
 from objectives.metrics import LoadResult
-from objectives.metrics import OwnShare
 from objectives.metrics import RequestRecord
 from objectives.serving import MIN_COMPLETED_SHARE
 from objectives.serving import ObjectiveError
@@ -95,7 +94,7 @@ class Arithmetic:
     at_start: BaseException | None = None
     at_serve: BaseException | None = None
     lateness: float = 0.0
-    own_share: OwnShare = field(default_factory=OwnShare)
+    waits: float = 0.0  # seconds that a token waits to be read
     x: int = 0
     labels: list[str] = field(default_factory=list)
     n_stops: int = 0
@@ -118,15 +117,10 @@ class Arithmetic:
             raise self.at_serve
         records = tuple(record(i, self.x, self.errors.get(i)) for i in range(N))
         late = self.lateness
-        return LoadResult(
-            records,
-            4.0,
-            late,
-            late,
-            lateness_limit_s=0.1,
-            longest_s=LONGEST,
-            own_share=self.own_share,
+        records = tuple(
+            replace(r, waits=[self.waits] * (len(r.inter_token_latencies) + 1)) for r in records
         )
+        return LoadResult(records, 4.0, late, late, lateness_limit_s=0.1, longest_s=LONGEST)
 
     def stop(self) -> None:
         self.n_stops += 1
@@ -330,10 +324,9 @@ def test_a_run_that_is_too_much_the_load_generators_own_is_a_bad_measurement_and
     None
 ):
     mean_ttft = run(Arithmetic()).values[0] / 1000
-    little, much = OwnShare(ttft=[0.04 * mean_ttft]), OwnShare(ttft=[0.06 * mean_ttft])
-    kept = run(Arithmetic(own_share=little))
+    kept = run(Arithmetic(waits=0.04 * mean_ttft))
     assert kept.user_attrs["metrics"]["own_ttft_ms_mean"] == pytest.approx(40 * mean_ttft)
-    refused = run_into(ExternalFailure, Arithmetic(own_share=much))
+    refused = run_into(ExternalFailure, Arithmetic(waits=0.06 * mean_ttft))
     assert refused.user_attrs["external_reason"] == "generator_share"
     words = refused.user_attrs["external_detail"]
     assert f"{60 * mean_ttft:.3g} ms of {1000 * mean_ttft:.3g} ms of mean ttft are" in words
@@ -341,8 +334,7 @@ def test_a_run_that_is_too_much_the_load_generators_own_is_a_bad_measurement_and
 
 
 def test_the_own_share_of_a_latency_that_nothing_is_decided_by_refuses_no_run() -> None:
-    share = OwnShare(ttft=[60.0])
-    assert run(Arithmetic(own_share=share), mode="throughput").state == TrialState.COMPLETE
+    assert run(Arithmetic(waits=60.0), mode="throughput").state == TrialState.COMPLETE
 
 
 def test_request_that_could_not_be_sent_from_here_is_no_crash() -> None:

@@ -33,6 +33,7 @@ import numpy as np
 
 from objectives.loadgen import LoadOptions
 from objectives.loadgen import run
+from objectives.metrics import OwnShare
 from objectives.traces import TraceRequest
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
@@ -76,7 +77,7 @@ def by_this_project(url: str, workload: Workload, prompts: Sequence[str]) -> See
         np.array([r.sent - r.scheduled for r in records]),
         np.array([r.ttft if r.completed else np.nan for r in records]),
         np.array([r.sent for r in records]),
-        result.own_share.milliseconds("ttft"),
+        OwnShare.of(records).milliseconds("ttft"),
     )
 
 
