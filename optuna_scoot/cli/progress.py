@@ -113,6 +113,9 @@ class TrialsDisplay(Observer):
         should_stop: Asked whether to end the run before the next trial.
         prospect: What is known of a trial's time before any has ended.
         max_hours: Hours that the run may take at most.
+
+    Attributes:
+        n_ended: Trials that have ended while this was shown.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class TrialsDisplay(Observer):
         self._clock = clock
         self._end = math.inf if max_hours is None else clock() + 3600.0 * max_hours
         self._max_hours = max_hours
+        self.n_ended = 0
         self._running: dict[int, int] = {}  # the number of the trial that a worker runs
         self._live: Live | None = None
 
@@ -201,6 +205,7 @@ class TrialsDisplay(Observer):
             worker: Which of several workers ran it, from 0.
         """
         seconds = self._pace.trial_ended(trial, worker)
+        self.n_ended += 1
         self._running.pop(worker, None)
         self._report = make_report(self._study, self._known)
         self.note(trial_line(self._report, trial, self._n_trials, seconds, self.seconds_left()))

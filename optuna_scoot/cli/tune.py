@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
 
 LOGS_IN_OUTPUT = "engine-logs"
+NO_MORE = "the study has all its trials; a larger --trials adds some"
 GO_ON = "run the same command again to go on"
 
 
@@ -144,7 +145,7 @@ class _Command:
         ) as progress:
             unstored = self._output / UNSTORED
             workers = Workers(options, progress, self._watches, logs, unstored, self._gpu_locks)
-            return tuning.tune(
+            result = tuning.tune(
                 task,
                 n_trials=options.trials,
                 max_hours=options.max_hours,
@@ -159,6 +160,9 @@ class _Command:
                 run=workers.run if options.workers > 1 else None,
                 unstored=unstored,
             )
+        if not (progress.n_ended or result.running or result.ended_early):
+            self.say(f"nothing was left to do: {NO_MORE}")
+        return result
 
     def show(self, result: tuning.TuningResult) -> None:
         """Show the answer and the table, and write the files."""

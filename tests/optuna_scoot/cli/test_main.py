@@ -201,9 +201,10 @@ def test_same_command_again_adds_nothing_and_a_larger_total_goes_on(
 ) -> None:
     command = [*SIMULATED, "--sampler", "random", "--study", "s"]
     assert run([*command, "--trials", "3"]) == 0
-    capsys.readouterr()
+    assert "nothing was left to do" not in capsys.readouterr().out
     assert run([*command, "--trials", "3"]) == 0
     again = capsys.readouterr().out
+    assert "nothing was left to do: the study has all its trials" in again
     assert "trial 3" not in again
     assert "┃ trial ┃" in again
     assert run([*command, "--trials", "4"]) == 0
