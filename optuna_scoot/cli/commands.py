@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -75,6 +76,7 @@ def run_command(arguments: Sequence[str] | None) -> int:
         arguments: The words after ``optuna-scoot``; None takes them from ``sys.argv``.
     """
     use_own_objectives()
+    _print_what_has_no_letter()
     try:
         code = cli.main(args=arguments, prog_name="optuna-scoot", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -93,6 +95,13 @@ def run_command(arguments: Sequence[str] | None) -> int:
         click.echo(f"optuna-scoot: the output cannot be written: {error.strerror}", err=True)
         return EXIT_STOPPED
     return code if isinstance(code, int) else 0
+
+
+def _print_what_has_no_letter() -> None:
+    """Have a terminal show a mark for what its encoding has no letter for, as in a study's name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _leave_standard_output() -> None:

@@ -375,6 +375,31 @@ def test_a_name_may_have_a_slash_and_any_name_is_taken_with_an_output(own_folder
     assert (own_folder / "out" / "result.json").is_file()
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_name_that_the_terminal_has_no_letters_for_ends_nothing(encoding: str) -> None:
+    words = [
+        "tune",
+        "--engine",
+        "simulated",
+        "--duration",
+        "5",
+        "--trials",
+        "1",
+        "--sampler",
+        "tpe",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "optuna_scoot", *words, "--study", "größe → 1", "--output", "out"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        encoding=encoding,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "study gr" in done.stdout
+    assert Path("out/result.json").is_file()
+
+
 def test_brackets_in_a_name_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     Path("[red]x.jsonl").write_text('{"prompt_tokens": 9, "output_tokens": 5}\n' * 9)
     command = [*SIMULATED, "--trials", "1", "--trace", "[red]x.jsonl", "--verify", "3"]
