@@ -98,7 +98,7 @@ def run_command(arguments: Sequence[str] | None) -> int:
 
 
 def _print_what_has_no_letter() -> None:
-    """Have a terminal show a mark for what its encoding has no letter for, as in a study's name."""
+    """Have a terminal show a mark where its encoding has no letter, as for a study's name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
