@@ -298,6 +298,26 @@ FAULTS = {
             ),
         ),
         Fault(
+            "answers broken on the way: resets, half streams, truncated JSON, 503 of a full queue,"
+            " slow drips, what is no HTTP",
+            "each fails its own request with its class of error; the run goes on",
+            (
+                f"{_LOADGEN}/test_connections.py::test_a_broken_answer_has_its_class_of_error,"
+                "test_broken_answers_fail_no_other_request",
+            ),
+        ),
+        Fault(
+            "the load generator does not get the processor when it needs it",
+            "what it adds is known; where that is too much of what is optimised, the trial is"
+            " tried again, and nothing is learnt from it",
+            (
+                f"{_LOADGEN}/test_accuracy.py::test_the_own_share_of_a_run_is_what_it_adds_to_the"
+                "_servers_latencies",
+                "tests/objectives/test_serving.py::test_a_run_that_is_too_much_the_load_generators"
+                "_own_is_a_bad_measurement_and_no_crash",
+            ),
+        ),
+        Fault(
             "two studies in one output folder",
             "the second is refused before it begins",
             (
