@@ -92,6 +92,16 @@ def make_console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
+def print_line(console: Console, line: str) -> None:
+    """Print a line as it is: on a terminal it breaks between words, elsewhere nowhere.
+
+    Args:
+        console: Where to.
+        line: In words.
+    """
+    console.print(Text(line), soft_wrap=not console.is_terminal)
+
+
 def format_seconds(seconds: float) -> str:
     """Return a duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
     if seconds < 10:
@@ -221,7 +231,7 @@ class TrialsDisplay(Observer):
 
     def note(self, line: str) -> None:
         """Write one line above the live one."""
-        self._console.print(Text(line), soft_wrap=True)
+        print_line(self._console, line)
 
     def seconds_left(self) -> float | None:
         """Return the expected seconds to the end of the study, over all trials to go.

@@ -39,6 +39,7 @@ from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.progress import print_line
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import params_table
@@ -223,7 +224,7 @@ class _Command:
 
     def say(self, line: str) -> None:
         """Print a line as it is."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        print_line(self._console, line)
 
     def _heading(self, task: tuning.TuningTask) -> list[str]:
         parameters = task.objective.space.parameters

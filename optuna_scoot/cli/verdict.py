@@ -15,6 +15,7 @@ from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import format_seconds
 from optuna_scoot.cli.progress import outcome
+from optuna_scoot.cli.progress import print_line
 from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import format_params
 from optuna_scoot.cli.table import format_value
@@ -98,7 +99,7 @@ def verify_and_show(
     if (params := verdict_params(found)) is not None:
         console.print(params)
     written = ", ".join(str(path) for path in found.save(output))
-    console.print(f"written: {written}", markup=False, soft_wrap=True)
+    print_line(console, f"written: {written}")
     return EXIT_LIMITS_MISSED if found.verdict.kind is Kind.NOTHING_HOLDS else 0
 
 

@@ -19,6 +19,7 @@ from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import verify_options
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.progress import print_line
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.task import make_task
@@ -65,5 +66,5 @@ def verify(*, orders: int, finalists: int, **values: Any) -> int:
                 should_stop=interrupted.is_set,
             )
         except tuning.TuningInterrupted:
-            console.print(f"interrupted; everything is kept: {GO_ON}", soft_wrap=True)
+            print_line(console, f"interrupted; everything is kept: {GO_ON}")
             return EXIT_INTERRUPTED

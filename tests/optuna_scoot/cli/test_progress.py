@@ -12,6 +12,7 @@ from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import format_seconds
 from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.progress import print_line
 from optuna_scoot.tuning.pace import Prospect
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import add_default
@@ -160,3 +161,17 @@ def test_several_workers_have_a_line_each_in_the_live_display() -> None:
     console.print(progress._render())
     assert "worker 1: between two trials" in out.getvalue()
     progress.__exit__(None, None, None)
+
+
+def test_lines_break_between_words_on_a_terminal_and_nowhere_else() -> None:
+    line = "trial 3: max-num-batched-tokens 8192, tensor-parallel-size 2, in 41 s"
+    terminal, file = io.StringIO(), io.StringIO()
+    print_line(Console(file=terminal, force_terminal=True, width=30), line)
+    print_line(Console(file=file, width=30), line)
+    assert [words.strip() for words in terminal.getvalue().splitlines()] == [
+        "trial 3:",
+        "max-num-batched-tokens 8192,",
+        "tensor-parallel-size 2, in 41",
+        "s",
+    ]
+    assert file.getvalue() == line + "\n"
