@@ -9,7 +9,6 @@ from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from optuna.trial import TrialState
 
 from optuna_scoot.trials.outcomes import enqueued_params
 
@@ -61,9 +60,10 @@ def share(study: Study, trial: FrozenTrial, params: Mapping[str, Any], before: s
 def chosen_meanwhile(
     study: Study, trial: FrozenTrial, seen: Sequence[FrozenTrial], params: Mapping[str, Any]
 ) -> bool:
-    """Return whether a worker that asked in the same instant chose the same point.
+    """Return whether another worker chose the same point while this one was thinking.
 
-    Both have shared their point before they look; the younger trial gives way.
+    Every worker shares its point before it looks: of two, the one that shared last sees the
+    other's, whose trial may have ended already. Who sees one gives way.
 
     Args:
         study: The trial's.
@@ -71,13 +71,13 @@ def chosen_meanwhile(
         seen: The trials by which the point was chosen.
         params: The point.
     """
-    running = study._get_trials(deepcopy=False, states=(TrialState.RUNNING,), use_cache=False)
-    now, before = (
-        {
-            t.number
-            for t in trials
-            if t.state == TrialState.RUNNING and params.items() <= known_params(t).items()
-        }
-        for trials in (running, seen)
+    now = study._get_trials(deepcopy=False, use_cache=False)
+    finished_before = {t.number for t in seen if t.state.is_finished()}
+    chosen, before = (
+        {t.number for t in trials if params.items() <= known_params(t).items()}
+        for trials in (
+            [t for t in now if t.number not in finished_before],
+            [t for t in seen if not t.state.is_finished()],
+        )
     )
-    return any(number < trial.number for number in now - before)
+    return bool(chosen - before - {trial.number})

@@ -223,8 +223,9 @@ def test_a_pruned_trial_ran_if_it_reported_anything(reports: dict[int, float], r
 
 
 @pytest.mark.parametrize("older_first", [True, False])
-def test_of_two_workers_that_choose_the_same_point_at_once_the_younger_gives_way(
-    older_first: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ended", [True, False])
+def test_of_two_workers_that_choose_the_same_point_the_one_that_shares_last_gives_way(
+    older_first: bool, ended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = study_of(quick(GRID, seed=0, n_startup_trials=0))
     for a in range(4):
@@ -236,19 +237,23 @@ def test_of_two_workers_that_choose_the_same_point_at_once_the_younger_gives_way
     real, chosen = sampler._suggest, []
 
     def interleaved(*args: Any) -> Any:
-        """While this worker thinks, the other one shares the very point that it will choose."""
+        """While this worker thinks, the other one takes the very point that it will choose."""
         space, suggestion = real(*args)
         chosen.append(space.to_params(suggestion.point))
         if len(chosen) == 1:
             share(study, other, chosen[0])
+            if ended:
+                for name, d in GRID.items():
+                    value = d.to_internal_repr(chosen[0][name])
+                    study._storage.set_trial_param(other._trial_id, name, value, d)
+                study.tell(other, 1.0)
         return space, suggestion
 
     monkeypatch.setattr(sampler, "_suggest", interleaved)
     params = suggest_all(asking, GRID)
 
-    assert len(chosen) == (1 if older_first else 2)
-    assert (params == chosen[0]) == older_first
-    assert params == chosen[-1]
+    assert len(chosen) == 2
+    assert params == chosen[1] != chosen[0]
 
 
 def test_choices_that_json_cannot_hold() -> None:
