@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Sequence
 
+    from rich.console import Console
     from rich.console import RenderableType
 
     from optuna_scoot import tuning
@@ -54,6 +55,16 @@ def sentence_and_command(
     else:
         lines = [Text(line, no_wrap=True) for line in shell_lines(words)]
     return Group(Text(sentence, "bold"), *lines)
+
+
+def print_first(console: Console, found: RenderableType) -> None:
+    """Print an answer; where there is no terminal, in lines that do not break.
+
+    Args:
+        console: Where to.
+        found: As the other functions give it.
+    """
+    console.print(found, soft_wrap=not console.is_terminal)
 
 
 def shell_lines(words: Sequence[str], width: int = 72) -> list[str]:

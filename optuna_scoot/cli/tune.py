@@ -26,6 +26,7 @@ from objectives.redaction import secrets_in
 from objectives.redaction import without_secrets
 from optuna_scoot import tuning
 from optuna_scoot.cli.answer import answer
+from optuna_scoot.cli.answer import print_first
 from optuna_scoot.cli.curves import curve_table
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
@@ -168,7 +169,7 @@ class _Command:
     def show(self, result: tuning.TuningResult) -> None:
         """Show the answer and the table, and write the files."""
         self._console.print()
-        self._console.print(answer(result))
+        print_first(self._console, answer(result))
         self._console.print()
         self._console.print(report_table(result, result.task.title))
         if (params := params_table(result)) is not None:

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from rich.table import Table
 from rich.text import Text
 
+from optuna_scoot.cli.answer import print_first
 from optuna_scoot.cli.answer import sentence_and_command
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.progress import LoadWatch
@@ -93,7 +94,7 @@ def verify_and_show(
             observer=display,
         )
     console.print()
-    console.print(_answer(found))
+    print_first(console, _answer(found))
     console.print()
     console.print(verdict_table(found))
     if (params := verdict_params(found)) is not None:
