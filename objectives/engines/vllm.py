@@ -364,8 +364,7 @@ class VllmEngine:
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
             ) from error
         shown = self.hide_secrets(redact(words))
-        info = {"engine": self.description, "command": shown, "log": str(log)}
-        info.update(gpus_taken.facts)
+        info = {"engine": self.description, "command": shown, "log": str(log), **gpus_taken.facts}
         process = SupervisedProcess(
             words,
             env=env,
@@ -398,12 +397,7 @@ class VllmEngine:
             info["engine"] = f"vLLM {version}"
         startup_s = round(time.monotonic() - begin, 2)
         stated = stated_config(readiness.get_server_info(address), read_log(log))
-        facts = {
-            **info,
-            **gpus_taken.facts,
-            "startup_s": startup_s,
-            FLAGS: compare(params, stated),
-        }
+        facts = {**info, "startup_s": startup_s, FLAGS: compare(params, stated)}
         return RunningVllm(self, server, facts)
 
     def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:

@@ -147,6 +147,7 @@ class Workers:
         self._began = time.monotonic()
         self._selector = selectors.DefaultSelector()
         self._ended: list[_Worker] = []
+        self._is_ending = False
 
     def run(self, study: Study) -> str | None:
         """Have the workers run the trials that are missing.
@@ -166,6 +167,7 @@ class Workers:
                 self._start(number)
             self._look_until_all_ended()
         except KeyboardInterrupt:
+            self._is_ending = True
             self._signal_all(signal.SIGTERM)
             self._look_until_all_ended()
             raise
@@ -199,8 +201,9 @@ class Workers:
         worker = _Worker(number, process, printed)
         self._selector.register(worker.events, selectors.EVENT_READ, worker)
         assert process.stdin is not None
-        process.stdin.write(json.dumps(order).encode() + b"\n")
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # the end of its events tells that it has ended
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.flush()
 
     def _options_now(self) -> TuneOptions:
         """Return the options of a worker that starts now: what is enqueued is so already."""
@@ -253,7 +256,7 @@ class Workers:
         self._display.worker_ended(worker.number)
         if worker.died:
             self._note(worker, f"{worker.describe_end()}; its trial does not count")
-        if worker.died and worker.n_ended:
+        if worker.died and worker.n_ended and not self._is_ending:
             self._start(worker.number)
             return
         if not worker.printed.stat().st_size:

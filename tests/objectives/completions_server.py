@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
-from types import TracebackType
 from typing import Any
-from typing import Self
 
 from aiohttp import web
+
+from tests.objectives.server_in_thread import ServerInThread
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Answer:
     byte_by_byte: bool = False
 
 
-class CompletionsServer:
+class CompletionsServer(ServerInThread):
     """Serves /v1/completions in a thread of its own, as a context manager.
 
     Args:
@@ -51,31 +50,13 @@ class CompletionsServer:
     """
 
     def __init__(self, answer: Callable[[int, dict[str, Any]], Answer], wait_for: int = 0) -> None:
+        super().__init__()
         self._answer = answer
         self._wait_for = wait_for
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.url = ""
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(20)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
         self._gate = asyncio.Event()
         app = web.Application()
         app.router.add_post("/v1/completions", self._complete)
@@ -83,10 +64,7 @@ class CompletionsServer:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
         await site.start()
-        port = runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._ready.set()
-        await self._stop.wait()
+        await self._until_stopped(runner.addresses[0][1])
         await runner.cleanup()
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:

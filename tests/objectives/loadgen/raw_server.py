@@ -6,12 +6,11 @@ import asyncio
 import json
 import socket
 import struct
-import threading
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+
+from tests.objectives.server_in_thread import ServerInThread
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def chunk(data: bytes) -> bytes:
 GOOD = Bytes([CHUNKED, chunk(TOKEN), chunk(TOKEN), chunk(COUNT + DONE) + chunk(b"")])
 
 
-class RawServer:
+class RawServer(ServerInThread):
     """Answers each request by its prompt, in a thread of its own, as a context manager.
 
     Args:
@@ -54,34 +53,14 @@ class RawServer:
     """
 
     def __init__(self, answers: Mapping[str, Bytes]) -> None:
+        super().__init__()
         self._answers = answers
         self.n_connections = 0
         self.targets: list[str] = []
-        self.url = ""
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(20)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
         server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        await self._stop.wait()
+        await self._until_stopped(server.sockets[0].getsockname()[1])
         server.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
