@@ -201,6 +201,22 @@ def test_a_killed_worker_is_replaced_and_its_trial_does_not_count(
     assert all(check.holds for check in audit(study(tmp_path), 6))
 
 
+def test_a_worker_that_dies_while_the_command_ends_is_not_replaced(
+    start: Start, tmp_path: Path
+) -> None:
+    process = start(*REAL, "--trials", "50", "--workers", "2")
+    wait_until(lambda: any(t.number >= 4 for t in running_trials(tmp_path)))
+    workers = workers_of(process)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)  # so that none ends before it is killed
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    ended(process, 130)
+    assert len({trial.user_attrs.get(WORKER) for trial in study(tmp_path).trials}) == 2
+
+
 def test_workers_of_a_killed_command_end_with_it(start: Start, tmp_path: Path) -> None:
     process = start(*REAL, "--trials", "50", "--workers", "2", STAND_IN="slow 2")
     wait_until(lambda: len(running_trials(tmp_path)) == 2)
