@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import click
 
+from optuna_scoot import __version__
 from optuna_scoot.cli.errors import EXIT_STOPPED
 from optuna_scoot.cli.errors import one_line
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
@@ -61,7 +62,7 @@ class LazyGroup(click.Group):
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="optuna-scoot")
+@click.version_option(__version__)
 def cli() -> None:
     """Find engine flags that beat the defaults for your traffic.
 

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from objectives.serving import DEFAULT_CONFIGURATION
+from optuna_scoot import __version__
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
@@ -110,7 +110,7 @@ def result_json(report: Report, facts: Mapping[str, Any]) -> str:
     """
     document = {
         "schema_version": SCHEMA_VERSION,
-        "optuna_scoot": version("optuna-scoot"),
+        "optuna_scoot": __version__,
         **facts,
         "metrics": [
             {"name": m.name, "direction": "maximize" if m.maximise else "minimize"}

@@ -6,11 +6,11 @@ import json
 import math
 from dataclasses import dataclass
 from dataclasses import field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna_scoot import __version__
 from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.result_files import BEST_FILE
 from optuna_scoot.tuning.result_files import check_not_anothers
@@ -108,7 +108,7 @@ class Verification:
         verdict = self.verdict
         document = {
             "schema_version": SLO_SCHEMA_VERSION,
-            "optuna_scoot": version("optuna-scoot"),
+            "optuna_scoot": __version__,
             "simulated": self.task.simulated,
             "engine": self.task.objective.engine.description,
             "load": self.task.load,
