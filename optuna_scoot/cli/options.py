@@ -22,13 +22,13 @@ from objectives.trace_formats.stamps import UNITS
 from objectives.trace_formats.stamps import TimeUnit
 from objectives.workload import TooLong
 from optuna_scoot.cli.errors import BadInput
-from optuna_scoot.tuning.load import DEFAULT_DURATION
-from optuna_scoot.tuning.measurements import DEFAULT_FINALISTS
-from optuna_scoot.tuning.measurements import DEFAULT_ORDERS
-from optuna_scoot.tuning.measurements import LEAST_ORDERS
-from optuna_scoot.tuning.run import DEFAULT_TRIALS
+from optuna_scoot.tuning.defaults import DEFAULT_DURATION
+from optuna_scoot.tuning.defaults import DEFAULT_FINALISTS
+from optuna_scoot.tuning.defaults import DEFAULT_ORDERS
+from optuna_scoot.tuning.defaults import DEFAULT_SERVICE
+from optuna_scoot.tuning.defaults import DEFAULT_TRIALS
+from optuna_scoot.tuning.defaults import LEAST_ORDERS
 from optuna_scoot.tuning.samplers import SAMPLERS
-from optuna_scoot.tuning.simulated import DEFAULT_SERVICE
 
 
 ENGINES = ("vllm", "simulated")

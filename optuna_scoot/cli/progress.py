@@ -7,15 +7,11 @@ elsewhere, in a log file or a pipe, there are the lines alone.
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from typing import TYPE_CHECKING
 from typing import Self
-from typing import TextIO
 
 from optuna.trial import TrialState
-from rich.console import Console
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -27,6 +23,8 @@ from objectives.serving import CRASH_REASON
 from objectives.serving import ENDED_EARLY
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
+from optuna_scoot.cli.console import format_seconds
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import describe_values
 from optuna_scoot.cli.table import format_params
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
 
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+    from rich.console import Console
 
     from objectives.loadgen import Progress
     from optuna_scoot.constraints.known import KnownConstraints
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.report import Report
 
 
-PLAIN_WIDTH = 160
 REFRESHES_A_SECOND = 2
 DETAIL_LENGTH = 110
 
@@ -79,37 +77,6 @@ class LoadWatch:
             return "engine starts"
         done, total = self._latest
         return f"{done} of {total} requests done"
-
-
-def make_console(stream: TextIO | None = None) -> Console:
-    """Return a console for stdout; wide where no terminal sets a width, so that tables stay whole.
-
-    Args:
-        stream: Written to instead of stdout.
-    """
-    stream = sys.stdout if stream is None else stream
-    width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
-
-
-def print_line(console: Console, line: str) -> None:
-    """Print a line as it is: on a terminal it breaks between words, elsewhere nowhere.
-
-    Args:
-        console: Where to.
-        line: In words.
-    """
-    console.print(Text(line), soft_wrap=not console.is_terminal)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration for a person: "0.4 s", "41 s", "12 min", "2 h 05 min"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class TrialsDisplay(Observer):

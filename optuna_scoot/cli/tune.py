@@ -27,20 +27,18 @@ from objectives.redaction import without_secrets
 from optuna_scoot import tuning
 from optuna_scoot.cli.answer import answer
 from optuna_scoot.cli.answer import print_first
+from optuna_scoot.cli.console import make_console
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.curves import curve_table
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import Stopped
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import TuneOptions
-from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
-from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
-from optuna_scoot.cli.progress import make_console
-from optuna_scoot.cli.progress import print_line
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import params_table
@@ -74,26 +72,21 @@ NO_MORE = "the study has all its trials; a larger --trials adds some"
 GO_ON = "run the same command again to go on"
 
 
-@click.command()
-@tune_options
-def tune(**values: Any) -> int:
-    """Tune an LLM engine on a request trace.
+def run(options: TuneOptions, declared: click.Command) -> int:
+    """Tune as the options say, show what was found, and return the exit code.
 
-    The default configuration is measured first, then what the sampler suggests. Ctrl-C ends the
-    run and keeps everything; the same command again goes on. At the end, the front (or the best)
-    is shown next to the default, and the output folder holds best.yaml for `vllm serve --config`,
-    result.json and trials.csv.
+    Args:
+        options: Free of contradictions.
+        declared: Whose options they are, for what errors call them.
     """
-    options = TuneOptions(**values)
-    check_combination(options)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     with (
         terminate_like_interrupt() as interrupted,
-        errors_in_words_of(tune),
+        errors_in_words_of(declared),
         shared_gpus(options.workers) as gpu_locks,
     ):
-        command = _Command(options, make_console(), gpu_locks)
+        command = _Command(options, declared, make_console(), gpu_locks)
         try:
             result = command.run(interrupted)
             command.show(result)
@@ -112,12 +105,20 @@ class _Command:
 
     Args:
         options: Free of contradictions.
+        declared: Whose options they are.
         console: Where everything is shown.
         gpu_locks: Folder by which several workers share the GPUs; None for one.
     """
 
-    def __init__(self, options: TuneOptions, console: Console, gpu_locks: Path | None) -> None:
+    def __init__(
+        self,
+        options: TuneOptions,
+        declared: click.Command,
+        console: Console,
+        gpu_locks: Path | None,
+    ) -> None:
         self._options = options
+        self._declared = declared
         self._console = console
         self._gpu_locks = gpu_locks
         self._watches = [LoadWatch() for _ in range(options.workers)]
@@ -183,7 +184,7 @@ class _Command:
             how = "without --stop-when-converged it goes on" if done else GO_ON
             self.say(
                 f"ended before trial {result.counted + 1} of {total}:"
-                f" {in_options_of(tune, result.ended_early)}; everything is kept: {how}"
+                f" {in_options_of(self._declared, result.ended_early)}; everything is kept: {how}"
             )
         written = result.save(self._output, options=public_options(self._options))
         self.say(f"written: {', '.join(str(path) for path in written)}")
@@ -240,8 +241,7 @@ class _Command:
         options = self._options
         lines += [
             f"{len(parameters)} parameters: {', '.join(parameters)}",
-            f"study {self._study_name} in {mask_url(options.storage)},"
-            f" {options.trials} trials in all, sampler {options.sampler}",
+            f"trials are kept in {mask_url(options.storage)}",
         ]
         if options.orders:
             lines.append(

@@ -11,12 +11,12 @@ from rich.text import Text
 
 from optuna_scoot.cli.answer import print_first
 from optuna_scoot.cli.answer import sentence_and_command
+from optuna_scoot.cli.console import format_seconds
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
-from optuna_scoot.cli.progress import format_seconds
 from optuna_scoot.cli.progress import outcome
-from optuna_scoot.cli.progress import print_line
 from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import format_params
 from optuna_scoot.cli.table import format_value

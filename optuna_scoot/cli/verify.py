@@ -12,14 +12,14 @@ import click
 import optuna
 
 from optuna_scoot import tuning
+from optuna_scoot.cli.console import make_console
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import verify_options
 from optuna_scoot.cli.progress import LoadWatch
-from optuna_scoot.cli.progress import make_console
-from optuna_scoot.cli.progress import print_line
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.task import make_task

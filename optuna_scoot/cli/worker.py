@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import optuna
-import torch
 
 from objectives.engines.base import ExternalFailure
 from optuna_scoot import tuning
@@ -143,6 +142,8 @@ def work(order: dict[str, Any], events: _Events) -> int:
         events: Told of everything.
     """
     options = _options_of(order)
+    import torch  # takes a second, and the command itself reads this module
+
     torch.set_num_threads(order["n_threads"])
     try:
         task = make_task(options, Path(order["log_dir"]), events.load, order["gpu_locks"])

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
-from scipy.stats import qmc
 
 from optuna_scoot.space.activity import Activity
 from optuna_scoot.space.dimension import Stepped
@@ -25,6 +25,10 @@ from optuna_scoot.space.dimension import column_values
 from optuna_scoot.space.dimension import dimension_of
 from optuna_scoot.space.dimension import external_value
 from optuna_scoot.space.dimension import is_ordered
+
+
+if TYPE_CHECKING:
+    from scipy.stats import qmc
 
 
 class SearchSpace:
@@ -259,6 +263,8 @@ class SearchSpace:
         Returns:
             Points of shape (n, d).
         """
+        from scipy.stats import qmc  # takes half a second, which a refused command need not wait
+
         engine = qmc.Sobol(self.n_dimensions, scramble=True, rng=np.random.default_rng(seed))
         if start:
             engine.fast_forward(start)

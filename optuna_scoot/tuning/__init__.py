@@ -13,34 +13,37 @@ A task is a real vLLM (``vllm_task``), a simulated service (``simulated_task``) 
 ``ScootSampler``.
 """
 
-# ruff: noqa: E402
-
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+from typing import Any
 
 from optuna_scoot.own_objectives import require_own_objectives
 
 
 require_own_objectives()
 
-from optuna_scoot.tuning.errors import InputError
-from optuna_scoot.tuning.errors import StoppedError
-from optuna_scoot.tuning.errors import TuningError
-from optuna_scoot.tuning.errors import TuningInterrupted
-from optuna_scoot.tuning.export import export
-from optuna_scoot.tuning.load import Load
-from optuna_scoot.tuning.measurements import verify
-from optuna_scoot.tuning.observer import Observer
-from optuna_scoot.tuning.report import Metric
-from optuna_scoot.tuning.report import Report
-from optuna_scoot.tuning.result import TuningResult
-from optuna_scoot.tuning.run import tune
-from optuna_scoot.tuning.simulated import simulated_task
-from optuna_scoot.tuning.task import TuningTask
-from optuna_scoot.tuning.task import serving_task
-from optuna_scoot.tuning.verdict import Measured
-from optuna_scoot.tuning.verdict import Verdict
-from optuna_scoot.tuning.verification import Verification
-from optuna_scoot.tuning.vllm import vllm_task
+if TYPE_CHECKING:
+    from optuna_scoot.tuning.errors import InputError
+    from optuna_scoot.tuning.errors import StoppedError
+    from optuna_scoot.tuning.errors import TuningError
+    from optuna_scoot.tuning.errors import TuningInterrupted
+    from optuna_scoot.tuning.exported import export
+    from optuna_scoot.tuning.load import Load
+    from optuna_scoot.tuning.measurements import verify
+    from optuna_scoot.tuning.observer import Observer
+    from optuna_scoot.tuning.report import Metric
+    from optuna_scoot.tuning.report import Report
+    from optuna_scoot.tuning.result import TuningResult
+    from optuna_scoot.tuning.run import tune
+    from optuna_scoot.tuning.simulated import simulated_task
+    from optuna_scoot.tuning.task import TuningTask
+    from optuna_scoot.tuning.task import serving_task
+    from optuna_scoot.tuning.verdict import Measured
+    from optuna_scoot.tuning.verdict import Verdict
+    from optuna_scoot.tuning.verification import Verification
+    from optuna_scoot.tuning.vllm import vllm_task
 
 
 __all__ = [
@@ -64,3 +67,35 @@ __all__ = [
     "verify",
     "vllm_task",
 ]
+
+_HOMES = {
+    "InputError": "optuna_scoot.tuning.errors",
+    "Load": "optuna_scoot.tuning.load",
+    "Measured": "optuna_scoot.tuning.verdict",
+    "Metric": "optuna_scoot.tuning.report",
+    "Observer": "optuna_scoot.tuning.observer",
+    "Report": "optuna_scoot.tuning.report",
+    "StoppedError": "optuna_scoot.tuning.errors",
+    "TuningError": "optuna_scoot.tuning.errors",
+    "TuningInterrupted": "optuna_scoot.tuning.errors",
+    "TuningResult": "optuna_scoot.tuning.result",
+    "TuningTask": "optuna_scoot.tuning.task",
+    "Verdict": "optuna_scoot.tuning.verdict",
+    "Verification": "optuna_scoot.tuning.verification",
+    "export": "optuna_scoot.tuning.exported",
+    "serving_task": "optuna_scoot.tuning.task",
+    "simulated_task": "optuna_scoot.tuning.simulated",
+    "tune": "optuna_scoot.tuning.run",
+    "verify": "optuna_scoot.tuning.measurements",
+    "vllm_task": "optuna_scoot.tuning.vllm",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -14,6 +14,7 @@ from objectives.capacity import CapacityTest
 from objectives.traces import Trace
 from objectives.traces import load_trace
 from objectives.workload import build_workload
+from optuna_scoot.tuning.defaults import DEFAULT_DURATION
 from optuna_scoot.tuning.errors import InputError
 
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from objectives.workload import Workload
 
 
-DEFAULT_DURATION = 100.0
-"""Seconds of arrivals in the stress test of the paper (section V-A)."""
 START_RATE = 1.0
 """Requests a second with which a capacity is first looked for where none is given."""
 

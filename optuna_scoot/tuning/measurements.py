@@ -31,6 +31,9 @@ from optuna_scoot.tuning.bookkeeping import n_taken
 from optuna_scoot.tuning.bookkeeping import not_retried
 from optuna_scoot.tuning.comparable import adopt
 from optuna_scoot.tuning.comparable import check_comparable
+from optuna_scoot.tuning.defaults import DEFAULT_FINALISTS
+from optuna_scoot.tuning.defaults import DEFAULT_ORDERS
+from optuna_scoot.tuning.defaults import LEAST_ORDERS
 from optuna_scoot.tuning.demands import constrained
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.errors import StoppedError
@@ -66,10 +69,6 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.task import TuningTask
 
 
-DEFAULT_ORDERS = 5
-LEAST_ORDERS = 3
-"""With two, Student's interval is so wide that hardly any gain can be shown."""
-DEFAULT_FINALISTS = 3
 DEFAULT = "the default"
 BASELINE = "the baseline"
 """Names of what the others are compared with: the engine's defaults, or flags that were given."""

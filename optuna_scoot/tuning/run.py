@@ -23,6 +23,7 @@ from optuna_scoot.tuning.comparable import adopt
 from optuna_scoot.tuning.convergence import IN_A_ROW
 from optuna_scoot.tuning.convergence import LEAST_SHARE
 from optuna_scoot.tuning.convergence import has_converged
+from optuna_scoot.tuning.defaults import DEFAULT_TRIALS
 from optuna_scoot.tuning.demands import check_configurations
 from optuna_scoot.tuning.demands import constrained
 from optuna_scoot.tuning.errors import InputError
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.task import TuningTask
 
 
-DEFAULT_TRIALS = 30
-"""The budget of the paper (section V-B), the default configuration included."""
 CONVERGED = (
     f"of each of its last {IN_A_ROW} suggestions the model expected less than {LEAST_SHARE:.0%}"
     " more gain"

@@ -9,6 +9,7 @@ from objectives.engines.base import EngineCrash
 from objectives.serving import ServingObjective
 from objectives.simulated_services import find_service
 from optuna_scoot.tuning.baseline import read_baseline
+from optuna_scoot.tuning.defaults import DEFAULT_SERVICE
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
 from optuna_scoot.tuning.task import TuningTask
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from typing import Any
-
-
-DEFAULT_SERVICE = "bot-2xa100-13b"
 
 
 def simulated_task(

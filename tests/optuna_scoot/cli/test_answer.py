@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from optuna_scoot.cli.answer import shell_lines
-from optuna_scoot.cli.progress import make_console
+from optuna_scoot.cli.console import make_console
 from optuna_scoot.cli.table import best_line
 from optuna_scoot.cli.table import params_table
 from optuna_scoot.cli.table import report_table

@@ -27,7 +27,16 @@ main()
 
 
 @pytest.mark.parametrize(
-    "module", ["click", "optuna_scoot.cli.tune", "numpy", "optuna", "sqlalchemy", "rich.table"]
+    "module",
+    [
+        "click",
+        "optuna_scoot.cli.tune_command",
+        "optuna_scoot.cli.tune",
+        "numpy",
+        "optuna",
+        "sqlalchemy",
+        "rich.table",
+    ],
 )
 def test_an_interrupt_while_the_command_loads_is_one_line(module: str, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -26,7 +26,7 @@ from optuna_scoot import tuning
 from optuna_scoot.cli.export import export
 from optuna_scoot.cli.main import run
 from optuna_scoot.cli.proxy import proxy
-from optuna_scoot.cli.tune import tune
+from optuna_scoot.cli.tune_command import tune
 from optuna_scoot.cli.verify import verify
 
 

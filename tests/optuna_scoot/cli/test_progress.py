@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from optuna_scoot.cli.console import format_seconds
+from optuna_scoot.cli.console import make_console
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
-from optuna_scoot.cli.progress import format_seconds
-from optuna_scoot.cli.progress import make_console
-from optuna_scoot.cli.progress import print_line
 from optuna_scoot.tuning.pace import Prospect
 from tests.optuna_scoot.tuning.studies import add
 from tests.optuna_scoot.tuning.studies import add_default
@@ -44,9 +44,9 @@ def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None
         clock.now = 91.0
         progress.trial_ended(add(study, None, {"crash_reason": "startup_failed"}))
     assert out.getvalue().splitlines() == [
-        "[1/4] trial 0: TTFT 1,000, TPOT 100, best so far in 30 s; no crash, about 90 s left",
+        "[1/4] trial 0: TTFT 1,000, TPOT 100, best so far in 30 s; no crash, about 1 min 30 s left",
         "[2/4] trial 1: TTFT 500 (-50.0 %), TPOT 50 (-50.0 %), best so far in 60 s; no crash,"
-        " about 90 s left",
+        " about 1 min 30 s left",
         "[3/4] trial 2: crashed (startup_failed) in 1.0 s; 1 crash, about 30 s left",
     ]
 
@@ -101,7 +101,16 @@ def test_external_failure_is_told_and_leaves_the_estimate_alone() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.44, "0.4 s"), (41.2, "41 s"), (720, "12 min"), (7500, "2 h 05 min"), (3599, "1 h 00 min")],
+    [
+        (0.44, "0.4 s"),
+        (9.96, "10 s"),
+        (41.2, "41 s"),
+        (59.6, "1 min"),
+        (100, "1 min 40 s"),
+        (720, "12 min"),
+        (7500, "2 h 05 min"),
+        (3599, "1 h 00 min"),
+    ],
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
@@ -116,12 +125,12 @@ def heading_of(**options: Any) -> str:
 
 def test_header_tells_time_and_gpu_hours_and_what_they_rest_on() -> None:
     assert heading_of(prospect=Prospect(100.0, 60.0, 2), max_hours=1.0) == (
-        "time: about 1 h 20 min (2.7 GPU-hours on 2 GPUs), as a trial's load takes 2 min and 60 s"
-        " are assumed for each start of the engine; corrected as trials end; at most 1 h 00 min"
+        "time: about 1 h 20 min (2.7 GPU-hours on 2 GPUs), as a trial's load takes 1 min 40 s and"
+        " 60 s are assumed for each start of the engine; corrected as trials end; at most 1 h 00 min"
     )
     # A capacity takes several loads, 30 times 660 s.
     assert heading_of(prospect=Prospect(100.0, 60.0, 0, n_loads=6)).startswith(
-        "time: about 5 h 30 min, as a trial is thought to take 6 loads of 2 min and 60 s"
+        "time: about 5 h 30 min, as a trial is thought to take 6 loads of 1 min 40 s and 60 s"
     )
     assert heading_of() == "time: not known before the first trial has ended"
 

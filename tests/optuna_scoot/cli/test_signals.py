@@ -12,8 +12,8 @@ import pytest
 from optuna.trial import TrialState
 
 from objectives.serving import is_external
+from optuna_scoot.cli.console import make_console
 from optuna_scoot.cli.progress import TrialsDisplay
-from optuna_scoot.cli.progress import make_console
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.tuning.loop import Objective
 from optuna_scoot.tuning.loop import run_trials

@@ -1,0 +1,37 @@
+"""``optuna-scoot tune`` as it is declared: what it does loads once its options are in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from optuna_scoot.cli.console import make_console
+from optuna_scoot.cli.console import print_line
+from optuna_scoot.cli.options import TuneOptions
+from optuna_scoot.cli.options import check_combination
+from optuna_scoot.cli.options import study_name
+from optuna_scoot.cli.options import tune_options
+from optuna_scoot.cli.signals import interrupt_ends_at_once
+
+
+@click.command()
+@tune_options
+def tune(**values: Any) -> int:
+    """Tune an LLM engine on a request trace.
+
+    The default configuration is measured first, then what the sampler suggests. Ctrl-C ends the
+    run and keeps everything; the same command again goes on. At the end, the front (or the best)
+    is shown next to the default, and the output folder holds best.yaml for `vllm serve --config`,
+    result.json and trials.csv.
+    """
+    options = TuneOptions(**values)
+    check_combination(options)
+    print_line(
+        make_console(),
+        f"study {study_name(options)}, {options.trials} trials in all, sampler {options.sampler}",
+    )
+    with interrupt_ends_at_once():
+        from optuna_scoot.cli.tune import run  # takes seconds, which a mistyped option need not
+
+    return run(options, tune)
