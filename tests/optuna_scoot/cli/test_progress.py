@@ -44,8 +44,9 @@ def test_line_of_a_trial_tells_its_values_change_time_left_and_crashes() -> None
         clock.now = 91.0
         progress.trial_ended(add(study, None, {"crash_reason": "startup_failed"}))
     assert out.getvalue().splitlines() == [
-        "[1/4] trial 0: TTFT 1,000, TPOT 100, best so far in 30 s; no crash, about 1 min 30 s left",
-        "[2/4] trial 1: TTFT 500 (-50.0 %), TPOT 50 (-50.0 %), best so far in 60 s; no crash,"
+        "[1/4] trial 0: TTFT 1,000, TPOT 100, best so far in 30 s; no crash,"
+        " about 1 min 30 s left",
+        "[2/4] trial 1: TTFT 500 (-50.0 %), TPOT 50 (-50.0 %), best so far in 1 min; no crash,"
         " about 1 min 30 s left",
         "[3/4] trial 2: crashed (startup_failed) in 1.0 s; 1 crash, about 30 s left",
     ]
@@ -126,7 +127,8 @@ def heading_of(**options: Any) -> str:
 def test_header_tells_time_and_gpu_hours_and_what_they_rest_on() -> None:
     assert heading_of(prospect=Prospect(100.0, 60.0, 2), max_hours=1.0) == (
         "time: about 1 h 20 min (2.7 GPU-hours on 2 GPUs), as a trial's load takes 1 min 40 s and"
-        " 60 s are assumed for each start of the engine; corrected as trials end; at most 1 h 00 min"
+        " 60 s are assumed for each start of the engine; corrected as trials end;"
+        " at most 1 h 00 min"
     )
     # A capacity takes several loads, 30 times 660 s.
     assert heading_of(prospect=Prospect(100.0, 60.0, 0, n_loads=6)).startswith(
