@@ -20,6 +20,8 @@ was answered as late as a request may be. See ``docs/metrics.md``.
 
 from __future__ import annotations
 
+from objectives.metrics.admission import Admission
+from objectives.metrics.admission import queue_grows
 from objectives.metrics.bench_layout import bench_result
 from objectives.metrics.bench_layout import peaks
 from objectives.metrics.own_share import LATENCIES
@@ -40,6 +42,7 @@ from objectives.metrics.summary import summarize
 __all__ = [
     "LATENCIES",
     "PERCENTILES",
+    "Admission",
     "FailureKind",
     "GoodputSLO",
     "LatencySummary",
@@ -52,5 +55,6 @@ __all__ = [
     "ShouldEnd",
     "bench_result",
     "peaks",
+    "queue_grows",
     "summarize",
 ]

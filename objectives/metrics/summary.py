@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from objectives.metrics.admission import admission
 from objectives.metrics.records import RequestRecord
 
 
@@ -132,6 +133,10 @@ class ServingMetrics:
         scheduled_ttft_ms: Time to first token from when the request was due, not from when it was
             sent: what a client that keeps to its schedule would have seen.
         scheduled_e2el_ms: End-to-end latency from when the request was due.
+        arrival_rate: Requests a second that were due in the second half of the arrivals; None
+            where there are too few requests for a trend.
+        admission_rate: Requests a second that got their first token in that time. Where it is
+            clearly below ``arrival_rate``, the queue grows (``objectives.metrics.admission``).
         optimised: The metrics under their flat names once more, with every failed request counted
             as one that was answered as late as a request may be. Without failures it is
             ``as_dict``.
@@ -152,6 +157,8 @@ class ServingMetrics:
     e2el_ms: LatencySummary
     scheduled_ttft_ms: LatencySummary
     scheduled_e2el_ms: LatencySummary
+    arrival_rate: float | None = None
+    admission_rate: float | None = None
     optimised: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, float]:
@@ -251,12 +258,18 @@ def summarize(
     for record in done:
         samples.add(record)
     plain = _metrics(samples, done, len(lost), duration, slo, percentiles)
+    if (pace := admission(records)) is not None:
+        plain = replace(plain, **pace._asdict())
     if lost:
         longest = max(duration if longest_s is None else longest_s, *samples.e2el)
         for record in lost:
             samples.add_failed(record, longest)
         end = max(_latest_end(record, longest_s) for record in lost)
-        late = _metrics(samples, done, len(lost), max(duration, end), slo, percentiles)
+        late = replace(
+            _metrics(samples, done, len(lost), max(duration, end), slo, percentiles),
+            arrival_rate=plain.arrival_rate,
+            admission_rate=plain.admission_rate,
+        )
     return replace(plain, optimised=(late if lost else plain).as_dict())
 
 

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 2 something in the command, its files or its surroundings has to be changed
 first; 3 a trial failed for a reason that says nothing about its configuration; 4 all trials were
-made and no configuration keeps the limits; 130 interrupted.
+made and no configuration keeps the limits; 5 no configuration completed; 130 interrupted.
 Whatever the code, the finished trials are in the storage.
 """
 
@@ -14,6 +14,7 @@ import click
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
 EXIT_LIMITS_MISSED = 4
+EXIT_NOTHING_COMPLETED = 5
 
 
 class BadInput(click.ClickException):

@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.capacity import CAPACITY
+from objectives.metrics import Admission
+from objectives.metrics import queue_grows
 from objectives.serving import ENGINE
 from objectives.serving import LOAD
 from objectives.serving import METRICS
@@ -90,13 +92,9 @@ def named_texts(heading: str, pairs: Sequence[tuple[str, str]]) -> Table | None:
 
 
 def report_lines(report: Report) -> list[str]:
-    """Return what the table does not say: counts, crashes by reason, how the best was chosen."""
-    lines = [_counts_line(report)]
-    if report.crashes:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in report.crashes.items())
-        lines.append(f"crashes by reason: {reasons}")
-    lines += _limit_lines(report)
-    lines += _failed_lines(report)
+    """Return what the table does not say: what its values rest on, and counts."""
+    lines = [*_overload_lines(report), *_failed_lines(report)]
+    lines += [_counts_line(report), *_limit_lines(report)]
     hidden = len(_front_without_default(report)) - len(_shown(report))
     if hidden > 0:
         lines.append(f"{hidden} more configurations of the front are in trials.csv")
@@ -155,7 +153,15 @@ def best_line(report: Report) -> str:
             f" {lower}, loosen a limit, or try more trials"
         )
     if report.best is None:
-        return "no configuration that may be used completed, so there is nothing to recommend"
+        if report.completed:
+            return "no configuration that may be used completed: there is nothing to recommend"
+        if not report.crashes:
+            return "no trial has ended yet: there is nothing to recommend"
+        reason, count = next(iter(report.crashes.items()))
+        return (
+            f"nothing completed, so there is nothing to recommend: {count} of {report.counted}"
+            f" trials crashed with {reason}"
+        )
     if report.best is report.default:
         return "no configuration was better than the default in every objective"
     how = (
@@ -192,6 +198,34 @@ def _failed_lines(report: Report) -> list[str]:
                 " count as answers that came as late as one can"
             )
     return lines
+
+
+def _overload_lines(report: Report) -> list[str]:
+    """Return of the default and the best whether more requests came than they took up."""
+    named = {"the default": report.default}
+    if report.best is not report.default:
+        named["the best"] = report.best
+    paces = {name: _pace_of_growing_queue(trial) for name, trial in named.items()}
+    told = [
+        f"{name} takes up {pace.admission_rate:.3g} of {pace.arrival_rate:.3g} requests/s"
+        for name, pace in paces.items()
+        if pace is not None
+    ]
+    if not told:
+        return []
+    return [f"overload: {', '.join(told)}; the queue grows, and TTFT with the length of the load"]
+
+
+def _pace_of_growing_queue(trial: FrozenTrial | None) -> Admission | None:
+    """Return the pace of a trial whose queue grew, None of any other and of a capacity's loads."""
+    if trial is None or trial.values is None or CAPACITY in trial.user_attrs:
+        return None
+    metrics = trial.user_attrs.get(METRICS, {})
+    if "admission_rate" not in metrics:
+        return None
+    pace = Admission(metrics["arrival_rate"], metrics["admission_rate"])
+    n_requests = int(metrics["completed"] + metrics["failed"])
+    return pace if queue_grows(pace, n_requests) else None
 
 
 def describe_values(report: Report, trial: FrozenTrial) -> str:

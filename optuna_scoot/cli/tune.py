@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import optuna
+from rich.text import Text
 
 from objectives.redaction import MASK
 from objectives.redaction import hide
@@ -29,10 +30,14 @@ from optuna_scoot.cli.answer import answer
 from optuna_scoot.cli.answer import print_first
 from optuna_scoot.cli.console import make_console
 from optuna_scoot.cli.console import print_line
+from optuna_scoot.cli.crashes import crash_lines
+from optuna_scoot.cli.crashes import last_words
 from optuna_scoot.cli.curves import curve_table
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
+from optuna_scoot.cli.errors import EXIT_NOTHING_COMPLETED
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import Stopped
+from optuna_scoot.cli.front_plot import front_plot
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import output_folder
@@ -67,6 +72,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+LONG_SIMULATION_SECONDS = 2000.0
 LOGS_IN_OUTPUT = "engine-logs"
 NO_MORE = "the study has all its trials; a larger --trials adds some"
 GO_ON = "run the same command again to go on"
@@ -133,6 +139,11 @@ class _Command:
         check_storage(options.storage)
         if options.engine != "simulated":
             self.say("asking the engine what it is and takes: some seconds")
+        elif (options.duration or 0.0) >= LONG_SIMULATION_SECONDS:
+            self.say(
+                f"{options.duration:g} s of load are simulated request by request, once before"
+                " the first trial and in each: minutes"
+            )
         logs = self._output / LOGS_IN_OUTPUT
         task = make_task(options, logs, self._watches[0], self._gpu_locks)
         sharing = check_sharing(options, task)
@@ -172,10 +183,18 @@ class _Command:
         self._console.print()
         print_first(self._console, answer(result))
         self._console.print()
-        self._console.print(report_table(result, result.task.title))
-        if (params := params_table(result)) is not None:
-            self._console.print(params)
-        for line in [*report_lines(result), *time_lines(result.study)]:
+        if result.completed:
+            self._console.print(report_table(result, result.task.title))
+            if (params := params_table(result)) is not None:
+                self._console.print(params)
+            for line in front_plot(result):
+                self._console.print(Text(line), no_wrap=True)
+        for line in [
+            *report_lines(result),
+            *crash_lines(result.study),
+            *([] if result.completed else last_words(result.study)),
+            *time_lines(result.study),
+        ]:
             self.say(line)
         self._show_curves(result)
         if result.ended_early is not None:
@@ -194,6 +213,8 @@ class _Command:
         options = self._options
         if result.nearest is not None:
             return EXIT_LIMITS_MISSED
+        if result.crashed and not (result.completed or result.running):
+            return EXIT_NOTHING_COMPLETED
         if not options.orders or result.best is None:
             return 0
         if result.running:

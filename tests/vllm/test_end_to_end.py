@@ -115,7 +115,7 @@ def test_four_trials_default_first_and_the_crash_recorded(run: Run) -> None:
 def test_it_shows_progress_table_and_crash(run: Run) -> None:
     assert re.search(r"\[[12]/4\] trial 1: crashed \(out_of_memory\)", run.done.stdout)
     assert "┃ trial ┃" in run.done.stdout
-    assert "crashes by reason: out_of_memory" in run.done.stdout
+    assert "crashed (out_of_memory): trial" in run.done.stdout
     assert "simulated" not in run.done.stdout.lower()
     assert "Traceback" not in run.done.stderr
 

@@ -207,3 +207,19 @@ def test_engine_that_wants_another_kind_of_request_stops_the_run(
     assert "stopped (request_refused): it answered a first request with 404" in (
         capsys.readouterr().err
     )
+
+
+def test_where_nothing_completes_the_reason_and_the_logs_end_are_told_with_a_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One trial, since the default configuration's failure is looked into before a second one.
+    monkeypatch.setenv("STAND_IN", "die 1 torch.OutOfMemoryError: CUDA out of memory.")
+    assert run([*TUNE, "--engine-command", "./serve", "--output", "out", "--trials", "1"]) == 5
+    out = capsys.readouterr().out
+    assert "nothing completed, so there is nothing to recommend: 1 of 1 trials crashed" in out
+    assert "crashed (out_of_memory): trial 0: torch.OutOfMemoryError: CUDA out of memory" in out
+    (log,) = Path("out/engine-logs").iterdir()
+    assert f"log of trial 0: {log}" in out.replace(f"{Path.cwd()}/", "")
+    shown = out.split("the engine's last lines in trial 0:\n")[1]
+    assert "  torch.OutOfMemoryError: CUDA out of memory." in shown.splitlines()
+    assert "┃ trial ┃" not in out

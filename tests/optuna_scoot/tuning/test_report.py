@@ -124,9 +124,28 @@ def test_failed_requests_behind_the_best_and_the_default_are_told() -> None:
     add(study, (1000.0, 100.0), {"default_configuration": True, "metrics": metrics})
     add(study, (500.0, 50.0), {"metrics": {"completed": 100.0, "failed": 0.0}}, max_num_seqs=64)
     lines = report_lines(make_report(study))
-    assert "trial 0: 3 of 100 requests failed; in its values they count" in lines[-1]
+    assert "trial 0: 3 of 100 requests failed; in its values they count" in lines[0]
     assert not any(line.startswith("trial 1") for line in lines)
     assert not any("requests failed" in line for line in report_lines(make_report(tuned_study())))
+
+
+def test_overload_of_the_default_and_the_best_is_told() -> None:
+    def paced(arrival_rate: float, admission_rate: float) -> dict[str, float]:
+        rates = {"arrival_rate": arrival_rate, "admission_rate": admission_rate}
+        return {"completed": 900.0, "failed": 0.0, **rates}
+
+    study = two_objective_study()
+    default = {"default_configuration": True, "metrics": paced(10.0, 6.12)}
+    add(study, (1000.0, 100.0), default)
+    add(study, (500.0, 50.0), {"metrics": paced(10.0, 9.9)}, max_num_seqs=64)
+    assert report_lines(make_report(study))[0] == (
+        "overload: the default takes up 6.12 of 10 requests/s;"
+        " the queue grows, and TTFT with the length of the load"
+    )
+    add(study, (400.0, 40.0), {"metrics": paced(10.0, 7.0)}, max_num_seqs=32)
+    assert (
+        "requests/s, the best takes up 7 of 10 requests/s;" in report_lines(make_report(study))[0]
+    )
 
 
 def test_report_of_an_empty_study_recommends_nothing() -> None:
