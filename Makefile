@@ -24,7 +24,7 @@ VLLM_SETUP := $(VLLM_VENV)/.setup-done
 LLAMA := $(MODELS)/random-llama-77m
 RUN_OPTIONS ?=
 
-.PHONY: help run run-vllm test lint postgres format setup setup-vllm clean distclean
+.PHONY: help run run-vllm test lint postgres browser format setup setup-vllm clean distclean
 
 help:
 	@echo "make run        tune a simulated LLM service and print the result"
@@ -38,9 +38,9 @@ help:
 
 run: $(SETUP)
 	@mkdir -p $(RUNS)/simulated
-	$(VENV)/bin/optuna-scoot tune --engine simulated --service bot-2xa100-13b \
-	  --objective ttft-tpot --trials 30 --seed 0 \
-	  --storage sqlite:///$(RUNS)/simulated/scoot.db --study simulated-bot \
+	$(VENV)/bin/optuna-scoot tune --engine simulated --service sql-2xa10-7b \
+	  --maximize rate --slo "p99 ttft <= 1 s" --slo "mean tpot <= 60 ms" --trials 20 --seed 0 \
+	  --storage sqlite:///$(RUNS)/simulated/scoot.db --study simulated-sql \
 	  --output $(RUNS)/simulated $(RUN_OPTIONS)
 	@echo
 	@echo "These figures are of a SIMULATED engine. For a real vLLM on this machine's CPU:"
@@ -68,7 +68,7 @@ run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
 
 # Several processes share the cores: one thread each is faster than threads that wait.
 test: export OMP_NUM_THREADS := 1
-test: lint postgres $(VLLM_SETUP)
+test: lint postgres browser $(VLLM_SETUP)
 	$(VENV)/bin/python -m pytest -n 2 -q --ignore=tests/vllm
 	$(VENV)/bin/python -m pytest -q tests/vllm
 
@@ -82,6 +82,12 @@ postgres:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
 	  || { apt-get update -q && apt-get install -q -y postgresql; } \
 	  || { echo "the tests need PostgreSQL's initdb and pg_ctl; on Debian: apt install postgresql"; exit 1; }
+
+# A browser looks at the pages that the commands write.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ -n "$$CHROMIUM" ] \
+	  || { apt-get update -q && apt-get install -q -y chromium; } \
+	  || { echo "the tests need Chromium; on Debian: apt install chromium"; exit 1; }
 
 format: $(SETUP)
 	$(VENV)/bin/ruff format .
