@@ -110,19 +110,20 @@ def count_texts(
     Raises:
         NoTokenizer: There is none, and some texts are not counted.
     """
-    texts = [request for request in trace.requests if request.prompt is not None]
-    if not texts:
+    if all(r.prompt is None and r.answer is None for r in trace.requests):
         return trace
     try:
         return count_tokens(trace, load_tokenizer(model, revision=revision, token=token))
     except NoTokenizer:
-        if any(request.prompt_tokens == 0 for request in texts):
+        if not trace.is_counted:
             raise
         return trace
 
 
 def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
-    """Set ``prompt_tokens`` of the requests that hold text to what a tokenizer counts.
+    """Set the lengths of the requests that hold text to what a tokenizer counts.
+
+    Recorded answers count without the tokens that are added to a prompt, and are not kept.
 
     A count that the trace gives is that of another model, unless it agrees; how many did not is
     among the notes of the trace.
@@ -131,7 +132,7 @@ def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
     counts = iter([len(e.ids) for e in tokenizer.encode_batch(texts)])
     requests = tuple(
         request if request.prompt is None else replace(request, prompt_tokens=next(counts))
-        for request in trace.requests
+        for request in _with_counted_answers(trace.requests, tokenizer)
     )
     n_other = sum(
         old.prompt_tokens not in (0, new.prompt_tokens)
@@ -143,6 +144,19 @@ def count_tokens(trace: Trace, tokenizer: Tokenizer) -> Trace:
         else ()
     )
     return replace(trace, requests=requests, notes=(*trace.notes, *notes))
+
+
+def _with_counted_answers(
+    requests: Sequence[TraceRequest], tokenizer: Tokenizer
+) -> list[TraceRequest]:
+    answers = [request.answer for request in requests if request.answer is not None]
+    encoded = iter(tokenizer.encode_batch(answers, add_special_tokens=False))
+    return [
+        request
+        if request.answer is None
+        else replace(request, output_tokens=max(1, len(next(encoded).ids)), answer=None)
+        for request in requests
+    ]
 
 
 def write_prompts(

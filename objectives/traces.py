@@ -23,11 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from objectives.trace_formats.chats import CHATS
+from objectives.trace_formats.chats import chat_rows
 from objectives.trace_formats.convert import convert
-from objectives.trace_formats.formats import CHATS
 from objectives.trace_formats.formats import describe_formats
 from objectives.trace_formats.formats import find_format
 from objectives.trace_formats.formats import names_of
+from objectives.trace_formats.request_logs import flat_logs
 from objectives.trace_formats.rows import TABLES
 from objectives.trace_formats.rows import NumberedRow
 from objectives.trace_formats.rows import TraceFile
@@ -53,6 +55,7 @@ _KEYS: Mapping[str, tuple[Any, str]] = {
     "prefix_id": (str, "text"),
     "prefix_tokens": (int, "a whole number"),
     "prompt": (str, "text"),
+    "answer": (str, "text"),
 }
 
 
@@ -71,12 +74,14 @@ class TraceRequest:
     Attributes:
         prompt_tokens: Length of the prompt, from 1 to MOST_TOKENS; 0 only for a request with text
             whose tokens are not counted yet (``objectives.prompts.count_texts`` counts them).
-        output_tokens: Length of the answer, from 1 to MOST_TOKENS.
+        output_tokens: Length of the answer, from 1 to MOST_TOKENS; 0 only for a request with a
+            recorded answer whose tokens are not counted yet.
         arrival_time: Seconds, from 0 to LATEST_ARRIVAL; None when the trace has no times.
         prefix_id: Requests with the same id begin with the same text.
         prefix_tokens: Length of that text in this prompt, <= prompt_tokens. Of two requests with
             the same id, the shorter prefix is the beginning of the longer.
         prompt: The prompt itself, where the trace holds it.
+        answer: The recorded answer, until its tokens are counted: nothing else is done with it.
 
     Raises:
         TraceError: When a value is out of its range.
@@ -88,11 +93,12 @@ class TraceRequest:
     prefix_id: str | None = None
     prefix_tokens: int = 0
     prompt: str | None = None
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         if self.prompt_tokens < 1 and not (self.prompt_tokens == 0 and self.prompt):
             raise TraceError(f"prompt_tokens must be at least 1, not {self.prompt_tokens}")
-        if self.output_tokens < 1:
+        if self.output_tokens < 1 and not (self.output_tokens == 0 and self.answer):
             raise TraceError(f"output_tokens must be at least 1, not {self.output_tokens}")
         for name, length in (
             ("prompt_tokens", self.prompt_tokens),
@@ -100,7 +106,11 @@ class TraceRequest:
         ):
             if length > MOST_TOKENS:
                 raise TraceError(f"{name} must be at most {MOST_TOKENS}")
-        for name, text in (("prompt", self.prompt), ("prefix_id", self.prefix_id)):
+        for name, text in (
+            ("prompt", self.prompt),
+            ("prefix_id", self.prefix_id),
+            ("answer", self.answer),
+        ):
             if text is not None and _is_broken(text):
                 raise TraceError(
                     f"{name} holds half a character (a lone surrogate), which no server takes"
@@ -154,6 +164,11 @@ class Trace:
             raise TraceError(f"trace {self.name!r}: arrival times must not decrease")
 
     @property
+    def is_counted(self) -> bool:
+        """Return whether every length is known; else a model's tokenizer has to count texts."""
+        return all(r.prompt_tokens and r.output_tokens for r in self.requests)
+
+    @property
     def has_arrival_times(self) -> bool:
         """Return whether the trace can be replayed at its own pace."""
         return self.requests[0].arrival_time is not None
@@ -194,12 +209,12 @@ def _load_file(path: Path, name: str, time_unit: TimeUnit | None) -> Trace:
     if not path.is_file():
         raise _NoSuchTrace(
             f"no trace {str(path)!r}: give one of {', '.join(BUNDLED)}, "
-            "or the path of a .jsonl or .csv file"
+            "or the path of a .jsonl, .json or .csv file"
         )
     kind = kind_of(path)
     if kind is None:
         raise TraceError(
-            "a trace is a .jsonl or .csv file, or an .ndjson or .tsv file, plain or .gz"
+            "a trace is a .jsonl, .json or .csv file, or an .ndjson or .tsv file, plain or .gz"
         )
     rows, notes = _own_rows(read_file(path, kind), kind, time_unit)
     requests = []
@@ -214,7 +229,12 @@ def _load_file(path: Path, name: str, time_unit: TimeUnit | None) -> Trace:
 
 
 def write_trace(trace: Trace, path: str | Path) -> None:
-    """Write a trace as JSONL, one request a line, leaving out what has its default value."""
+    """Write a trace as ``as_jsonl`` gives it."""
+    Path(path).write_text(as_jsonl(trace), encoding="utf-8")
+
+
+def as_jsonl(trace: Trace) -> str:
+    """Return a trace as JSONL, one request a line, leaving out what has its default value."""
     lines = []
     for request in trace.requests:
         row: dict[str, Any] = {
@@ -229,8 +249,11 @@ def write_trace(trace: Trace, path: str | Path) -> None:
             row["prompt"] = request.prompt
             if request.prompt_tokens == 0:
                 del row["prompt_tokens"]
+        if request.output_tokens == 0:
+            del row["output_tokens"]
+            row["answer"] = request.answer
         lines.append(json.dumps(row, ensure_ascii=False))
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def spread_arrivals(trace: Trace, seed: int = 0) -> Trace:
@@ -282,10 +305,13 @@ def _own_rows(
     file: TraceFile, kind: str, time_unit: TimeUnit | None
 ) -> tuple[Sequence[NumberedRow], tuple[str, ...]]:
     """Return the rows of a file in this project's format, and notes on how they were made."""
+    file = flat_logs(file)
     names = names_of(file)
     trace_format = find_format(names)
     if trace_format is not None:
         return convert(file, trace_format, time_unit)
+    if kind not in TABLES and (key := next((key for key in CHATS if key in names), None)):
+        return chat_rows(file, names[key])
     if kind in TABLES:
         if "output_tokens" not in names or not {"prompt_tokens", "prompt"} & names.keys():
             columns = ", ".join(map(shown, sorted(file.columns)[:20]))
@@ -295,11 +321,6 @@ def _own_rows(
         rows = [(line, _typed(row)) for line, row in file.rows]
         notes = (f"not used: {', '.join(unused)}",) if unused else ()
         return _in_seconds(rows, time_unit), notes
-    if chats := [key for key in CHATS if key in names]:
-        raise TraceError(
-            f"these are chats ({chats[0]}), of which nothing tells the length of the answers: "
-            'give each request as {"prompt": ..., "output_tokens": ...}'
-        )
     return _in_seconds(file.rows, time_unit), ()
 
 
@@ -361,14 +382,16 @@ def _request(row: Mapping[str, Any]) -> TraceRequest:
             key if key.isidentifier() and len(key) < 60 else shown(key) for key in unknown[:20]
         )
         raise TraceError(f"unknown keys {wrong}; known are {', '.join(_KEYS)}")
-    required = ("output_tokens",) if "prompt" in row else ("prompt_tokens", "output_tokens")
-    if missing := [key for key in required if key not in row]:
+    texts = {"prompt_tokens": "prompt", "output_tokens": "answer"}
+    if missing := [key for key, text in texts.items() if key not in row and text not in row]:
         raise TraceError(f"{' and '.join(missing)} missing")
     for key, value in row.items():
         allowed, words = _KEYS[key]
         if isinstance(value, bool) or not isinstance(value, allowed):
             raise TraceError(f"{key} must be {words}, not {shown(value)}")
-    return TraceRequest(**{"prompt_tokens": 0, **row})
+    if "output_tokens" in row:
+        row = {key: value for key, value in row.items() if key != "answer"}
+    return TraceRequest(**{"prompt_tokens": 0, "output_tokens": 0, **row})
 
 
 def _is_broken(text: str) -> bool:

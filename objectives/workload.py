@@ -172,10 +172,11 @@ def clip_request(request: TraceRequest, max_model_len: int) -> TraceRequest:
 def _check(trace: Trace, too_long: str) -> None:
     if too_long not in get_args(TooLong):
         raise WorkloadError(f"too_long must be one of {', '.join(get_args(TooLong))}: {too_long}")
-    if any(request.prompt_tokens == 0 for request in trace.requests):
+    if not trace.is_counted:
         raise WorkloadError(
             f"trace {trace.name!r} holds text whose tokens are not counted; count them with the "
-            "model's tokenizer: objectives.prompts.count_tokens(trace, tokenizer)"
+            "model's tokenizer: optuna-scoot trace FILE --model MODEL --output COUNTED.jsonl, "
+            "or objectives.prompts.count_tokens(trace, tokenizer) in Python"
         )
 
 

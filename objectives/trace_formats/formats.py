@@ -19,7 +19,7 @@ BAILIAN_BLOCK = 16
 
 AIPERF_TEXT = "text_input"  # AIPerf's name, whose trace files count milliseconds
 TEXTS = ("prompt", AIPERF_TEXT)
-CHATS = ("conversations", "conversation", "messages")
+CREATED = "created"  # when an OpenAI-compatible server answered, in seconds since 1970
 
 
 class PublicTraceError(ValueError):
@@ -90,7 +90,19 @@ BAILIAN = TraceFormat(
     blocks="hash_ids",
     known=frozenset({"chat_id", "parent_chat_id", "type", "turn"}),
 )
-FORMATS = (AZURE, BURST_GPT, VIDUR, GUIDE_LLM, BAILIAN, MOONCAKE)
+# The usage that an OpenAI-compatible server reports, under the times that logs of it have.
+OPENAI = tuple(
+    TraceFormat(
+        "OpenAI",
+        "prompt_tokens",
+        "completion_tokens",
+        time,
+        needs_time=time != CREATED,
+        known=frozenset({"total_tokens", "model", "id", "object", "prefix_id", "prefix_tokens"}),
+    )
+    for time in ("timestamp", "created_at", "starttime", CREATED)
+)
+FORMATS = (AZURE, BURST_GPT, VIDUR, GUIDE_LLM, BAILIAN, MOONCAKE, *OPENAI)
 # The index column of a table, which means nothing.
 INDEX = frozenset({"index", "unnamed: 0"})
 
@@ -120,5 +132,6 @@ def describe_formats() -> str:
     return (
         "TIMESTAMP, ContextTokens, GeneratedTokens (Azure), Timestamp, Request tokens, Response "
         "tokens (BurstGPT), num_prefill_tokens, num_decode_tokens (lengths), prompt_tokens_count, "
-        "output_tokens_count (GuideLLM) or prompt_tokens, output_tokens"
+        "output_tokens_count (GuideLLM), prompt_tokens, completion_tokens (OpenAI's usage) or "
+        "prompt_tokens, output_tokens"
     )

@@ -1,7 +1,8 @@
 """Files of rows: from bytes to one mapping a row, whichever program wrote them.
 
-Tables (CSV, separated by commas, semicolons, tabs or bars) and JSON, one object a line, in UTF-8
-or UTF-16, plain or compressed with gzip. What the columns and keys mean is not known here.
+Tables (CSV, separated by commas, semicolons, tabs or bars) and JSON, one object a line or a list
+of objects, in UTF-8 or UTF-16, plain or compressed with gzip. What the columns and keys mean is
+not known here.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from typing import TextIO
 
 
 TABLES = (".csv", ".tsv")
-JSON_LINES = (".jsonl", ".ndjson")
+JSON_LINES = (".jsonl", ".ndjson", ".json")
 _SEPARATORS = ",;\t|"
+_BLANKS = re.compile(r"\s*")
 _LFS_POINTER = "version https://git-lfs"
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb": "utf-8-sig"}
@@ -85,6 +87,8 @@ def read_file(path: Path, kind: str) -> TraceFile:
             lines = itertools.chain([first], stream)
             if kind in TABLES:
                 return _table(lines)
+            if first.lstrip("\ufeff").lstrip().startswith("["):
+                return TraceFile((), list(_rows_of_list("".join(lines))))
             return TraceFile((), list(_rows_of_lines(lines)))
     except UnicodeDecodeError as error:
         raise TraceFileError(f"not UTF-8: {error}") from error
@@ -175,9 +179,36 @@ def _rows_of_lines(lines: Iterator[str]) -> Iterator[NumberedRow]:
         yield number, row
 
 
-def _parsed(text: str, line: int) -> Any:
+def _rows_of_list(text: str) -> Iterator[NumberedRow]:
+    """Yield the objects of one JSON list, each with the line on which it begins."""
+    begin, line, counted = _next_word(text, text.index("[") + 1), 1, 0
+    while not text.startswith("]", begin):
+        line, counted = line + text.count("\n", counted, begin), begin
+        row, end = _parsed(text, line, begin)
+        if not isinstance(row, dict):
+            raise TraceFileError(f"line {line}: not a JSON object")
+        yield line, row
+        begin = _next_word(text, end)
+        if text.startswith(",", begin):
+            begin = _next_word(text, begin + 1)
+        elif not text.startswith("]", begin):
+            raise TraceFileError(f"line {line}: a list that does not go on after this object")
+    if text[begin + 1 :].strip():
+        raise TraceFileError(f"line {line}: the file goes on after the list")
+
+
+def _next_word(text: str, begin: int) -> int:
+    match = _BLANKS.match(text, begin)
+    assert match is not None
+    return match.end()
+
+
+def _parsed(text: str, line: int, begin: int | None = None) -> Any:
+    """Return a line's JSON, or the JSON from a position of a text on and where it ends."""
     try:
-        return json.loads(text, object_pairs_hook=_without_repetition)
+        if begin is not None:
+            return _DECODER.raw_decode(text, begin)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise TraceFileError(f"line {line}: not JSON ({error.msg})") from error
     except RecursionError as error:
@@ -200,6 +231,9 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         counts = Counter(key for key, _ in pairs)
         raise _Repetition(counts.most_common(1)[0][0])
     return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repetition)
 
 
 def whole_number(value: Any) -> int | None:

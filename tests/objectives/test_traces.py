@@ -119,7 +119,7 @@ def test_times_that_decrease_are_refused(tmp_path: Path) -> None:
     [
         ("empty.jsonl", b"\n", "holds no request"),
         ("latin.jsonl", b'{"prompt": "\xe9", "output_tokens": 1}', "utf-8"),
-        ("trace.txt", b"x", "a trace is a .jsonl or .csv file"),
+        ("trace.txt", b"x", "a trace is a .jsonl, .json or .csv file"),
     ],
 )
 def test_a_file_that_is_no_trace_is_refused(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from objectives.trace_formats.convert import block_size
-from objectives.trace_formats.convert import shared_prefixes
+from objectives.trace_formats.blocks import block_size
+from objectives.trace_formats.blocks import shared_prefixes
 from objectives.trace_formats.formats import PublicTraceError
 from objectives.traces import Trace
 from objectives.traces import TraceError
@@ -308,8 +308,6 @@ def test_rows_of_aiperf(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"conversations": [{"from": "human", "value": "hi"}]}', r"are chats \(conversations\)"),
-        ('{"messages": []}', r"chats \(messages\)"),
         ('{"arrival_time": 1715299200000, "prompt_tokens": 5, "output_tokens": 2}', "count ms"),
         ('{"prompt": "half \\ud83d", "output_tokens": 5}', "line 1: prompt holds half a char"),
         (

@@ -114,7 +114,11 @@ def test_json_lines_are_the_same_however_they_are_written(
         ("t.csv", "version https://git-lfs.github.com/spec/v1\nsize 9\n", "run git lfs pull"),
         ("t.jsonl", "[" * 100_000, "line 1: not a JSON object, but brackets"),
         ("t.jsonl", '{"a": ' + "9" * 5000 + "}", "line 1: a number of too many digits"),
-        ("t.jsonl", '[{"a": 1}]', "line 1: not a JSON object"),
+        ("t.jsonl", '[{"a": 1}, 2]', "line 1: not a JSON object"),
+        ("t.json", '[{"a": 1},\n{"a": 2} {"a": 3}]', "line 2: a list that does not go on"),
+        ("t.json", '[\n{"a": 1},\n', "line 3: not JSON"),
+        ("t.json", '[{"a": 1}]\n[]', "line 1: the file goes on after the list"),
+        ("t.json", '[{"a": 1},\n {"b": 1, "b": 2}]', "line 2: the key 'b' comes twice"),
         ("t.jsonl", '{\n "a": 1\n}', "line 1: not JSON"),
         ("t.jsonl", b'{"a": "\xff"}', "not UTF-8"),
     ],
@@ -136,7 +140,7 @@ def test_the_ending_tells_the_kind(name: str, kind: str) -> None:
     assert kind_of(Path(name)) == kind
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.parquet", "a.txt", "csv", "a.csv.zst", "a.gz"])
+@pytest.mark.parametrize("name", ["a.parquet", "a.txt", "csv", "a.csv.zst", "a.gz"])
 def test_other_endings_tell_none(name: str) -> None:
     assert kind_of(Path(name)) is None
 
@@ -162,3 +166,14 @@ def test_a_value_is_shown_on_one_short_line() -> None:
         assert len(shown(value)) < 600
         assert "\n" not in shown(value)
     assert shown("noon") == "'noon'"
+
+
+def test_a_list_has_the_lines_on_which_its_objects_begin(tmp_path: Path) -> None:
+    text = '\ufeff [\n {"a": 1},\n\n  {"a":\n 2}, {"a": 3}\n]\n'
+    assert read(tmp_path, "t.json", text).rows == [
+        (2, {"a": 1}),
+        (4, {"a": 2}),
+        (5, {"a": 3}),
+    ]
+    assert read(tmp_path, "e.json", "[]").rows == []
+    assert read(tmp_path, "l.json", '{"a": 1}\n{"a": 2}').rows == [(1, {"a": 1}), (2, {"a": 2})]
