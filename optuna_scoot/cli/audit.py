@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 import optuna
 
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.cli.options import STORAGE
 from optuna_scoot.cli.options import option
 from optuna_scoot.cli.tune import errors_in_words_of
@@ -20,7 +22,8 @@ EXIT_FAULTY = 1
 @STORAGE
 @option("--study", help="Name of the study.  [default: the only one]")
 @option("--trials", type=click.IntRange(min=1), help="How many trials were asked for.")
-def audit(*, storage: str, study: str | None, trials: int | None) -> int:
+@JSON
+def audit(*, storage: str, study: str | None, trials: int | None, as_json: bool) -> int:
     """Look whether a study is as it has to be, once its workers have ended.
 
     Whatever killed, cut off or stopped workers: the trials asked for are there once each, and the
@@ -29,8 +32,13 @@ def audit(*, storage: str, study: str | None, trials: int | None) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with errors_in_words_of(audit), storage_failures(storage):
         checks = look_at(load_study(storage, study), trials)
+    holds = all(check.holds for check in checks)
+    if as_json:
+        found = [{"name": c.name, "holds": c.holds, "faults": list(c.faults)} for c in checks]
+        print_json({"holds": holds, "checks": found})
+        return 0 if holds else EXIT_FAULTY
     for check in checks:
         click.echo(f"{'holds' if check.holds else 'FAULT'}  {check.name}")
         for fault in check.faults:
             click.echo(f"       {fault}")
-    return 0 if all(check.holds for check in checks) else EXIT_FAULTY
+    return 0 if holds else EXIT_FAULTY

@@ -12,10 +12,15 @@ from typing import Any
 import click
 from rich.console import Console
 
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.comparison import CompareError
 from optuna_scoot.comparison import Comparison
 from optuna_scoot.comparison import PeerMode
 from optuna_scoot.comparison import compare
+from optuna_scoot.comparison.reporting.documents import comparison_document
+from optuna_scoot.comparison.reporting.documents import names_document
+from optuna_scoot.comparison.reporting.documents import suggestion_times_document
 from optuna_scoot.comparison.reporting.tables import print_entries
 from optuna_scoot.comparison.reporting.tables import print_names
 from optuna_scoot.comparison.reporting.tables import print_pairs
@@ -60,14 +65,15 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--plots", default=None, type=_FILE, help="Write an HTML page of plots here.")
 @click.option("--suggestion-time", is_flag=True, help="Measure the time of a suggestion instead.")
 @click.option("--list", "list_names", is_flag=True, help="List problems and samplers instead.")
+@JSON
 def compare_command(**options: Any) -> None:
     """Compare samplers at an equal budget on crash-prone and ordinary problems.
 
     Finished runs are kept in the results file: the same command again goes on where it ended.
     """
-    console = Console()
+    console = Console(stderr=options["as_json"])
     if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
+        console = Console(width=PIPED_WIDTH, stderr=options["as_json"])
     try:
         _dispatch(console, Options(**options))
     except ValueError as error:
@@ -95,24 +101,32 @@ class Options:
     plots: Path | None
     suggestion_time: bool
     list_names: bool
+    as_json: bool
 
 
 def _dispatch(console: Console, options: Options) -> None:
     """Do what the options ask for."""
     if options.list_names:
-        print_names(console)
+        if options.as_json:
+            print_json(names_document())
+        else:
+            print_names(console)
     elif options.suggestion_time:
-        _measure_suggestion_time(console, split(options.samplers))
+        times = _measure_suggestion_time(split(options.samplers))
+        if options.as_json:
+            print_json(suggestion_times_document(times))
+        else:
+            print_suggestion_times(console, times)
     else:
         _show(console, _compare(console, options), options)
 
 
-def _measure_suggestion_time(console: Console, samplers: list[str]) -> None:
+def _measure_suggestion_time(samplers: list[str]) -> dict[str, Any]:
     from optuna_scoot.comparison.running.suggestion_time import TIMED_STUDIES
     from optuna_scoot.comparison.running.suggestion_time import measure
 
     names = dict.fromkeys(["gp", *samplers])
-    print_suggestion_times(console, {study.name: measure(study, names) for study in TIMED_STUDIES})
+    return {study.name: measure(study, names) for study in TIMED_STUDIES}
 
 
 def _compare(console: Console, options: Options) -> Comparison:
@@ -156,8 +170,11 @@ def _compare(console: Console, options: Options) -> Comparison:
 def _show(console: Console, comparison: Comparison, options: Options) -> None:
     """Print the tables and write the pages asked for."""
     entries = comparison.shown(by_problem=options.by_problem, all_modes=options.all_modes)
-    print_entries(console, entries)
-    print_pairs(console, comparison)
+    if options.as_json:
+        print_json(comparison_document(comparison, entries))
+    else:
+        print_entries(console, entries)
+        print_pairs(console, comparison)
     if options.report is not None:
         from optuna_scoot.comparison.reporting.markdown import write_report
 

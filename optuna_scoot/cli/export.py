@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 import optuna
+import yaml
 
 from optuna_scoot import tuning
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.cli.options import STORAGE
 from optuna_scoot.cli.options import option
 from optuna_scoot.cli.tune import errors_in_words_of
@@ -26,7 +29,10 @@ from optuna_scoot.tuning.storage import storage_failures
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write.  [default: it is printed]",
 )
-def export(*, trial: int, storage: str, study: str | None, output: Path | None) -> int:
+@JSON
+def export(
+    *, trial: int, storage: str, study: str | None, output: Path | None, as_json: bool
+) -> int:
     """Print a trial's configuration for `vllm serve --config`.
 
     Any trial that completed can be taken, as from the front or from optuna-dashboard.
@@ -34,9 +40,14 @@ def export(*, trial: int, storage: str, study: str | None, output: Path | None) 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with errors_in_words_of(export), storage_failures(storage):
         text = tuning.export(load_study(storage, study), trial)
-        if output is None:
-            click.echo(text, nl=False)
-        else:
+        written = None
+        if output is not None:
             written = write_file(make_output_dir(output.absolute().parent), output.name, text)
-            click.echo(f"written: {written}")
+    if as_json:
+        flags = yaml.safe_load(text) or {}
+        print_json({"trial": trial, "flags": flags, "written": written and str(written)})
+    elif written is None:
+        click.echo(text, nl=False)
+    else:
+        click.echo(f"written: {written}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,12 +28,14 @@ from objectives.traces import Trace
 from objectives.traces import TraceError
 from objectives.traces import as_jsonl
 from objectives.traces import load_trace
+from optuna_scoot.cli.console import format_seconds
+from optuna_scoot.cli.console import make_console
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.errors import BadInput
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.cli.options import option
 from optuna_scoot.cli.options import positive
-from optuna_scoot.cli.progress import format_seconds
-from optuna_scoot.cli.progress import make_console
-from optuna_scoot.cli.progress import print_line
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.private_files import write_file
 
@@ -68,7 +69,7 @@ _LINES = (".jsonl", ".ndjson")
 @option("--seed", type=click.IntRange(min=0), default=0, help="Of what is drawn.")
 @option("--output", type=_FILE, help="Write what came of it, for tune --trace: a .jsonl file.")
 @option("--plot", type=_FILE, help="Write a picture: an .html file.")
-@option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@JSON
 def trace(
     *,
     files: tuple[str, ...],
@@ -115,7 +116,7 @@ def trace(
         found: dict[str, Any] = {"traces": [summary.as_dict() for summary in summaries]}
         if alike:
             found["likeness"] = [one.as_dict() for one in alike]
-        click.echo(json.dumps({**found, "written": [str(path) for path in written]}, indent=2))
+        print_json({**found, "written": [str(path) for path in written]})
         return 0
     _show(summaries, alike, written)
     return 0

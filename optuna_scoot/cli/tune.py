@@ -28,7 +28,6 @@ from objectives.redaction import without_secrets
 from optuna_scoot import tuning
 from optuna_scoot.cli.answer import answer
 from optuna_scoot.cli.answer import print_first
-from optuna_scoot.cli.console import make_console
 from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.crashes import crash_lines
 from optuna_scoot.cli.crashes import last_words
@@ -38,6 +37,7 @@ from optuna_scoot.cli.errors import EXIT_NOTHING_COMPLETED
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import Stopped
 from optuna_scoot.cli.front_plot import front_plot
+from optuna_scoot.cli.json_output import console_for_people
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import output_folder
@@ -59,6 +59,7 @@ from optuna_scoot.tuning.curves import HOW_TO_DRAW
 from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
 from optuna_scoot.tuning.measurements import objectives_by_order
+from optuna_scoot.tuning.result_files import RESULT_FILE
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.run import CONVERGED
 from optuna_scoot.tuning.storage import check_storage
@@ -78,12 +79,13 @@ NO_MORE = "the study has all its trials; a larger --trials adds some"
 GO_ON = "run the same command again to go on"
 
 
-def run(options: TuneOptions, declared: click.Command) -> int:
+def run(options: TuneOptions, declared: click.Command, *, as_json: bool = False) -> int:
     """Tune as the options say, show what was found, and return the exit code.
 
     Args:
         options: Free of contradictions.
         declared: Whose options they are, for what errors call them.
+        as_json: Whether stdout gets what result.json holds, and nothing else.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -92,7 +94,7 @@ def run(options: TuneOptions, declared: click.Command) -> int:
         errors_in_words_of(declared),
         shared_gpus(options.workers) as gpu_locks,
     ):
-        command = _Command(options, declared, make_console(), gpu_locks)
+        command = _Command(options, declared, console_for_people(as_json=as_json), gpu_locks)
         try:
             result = command.run(interrupted)
             command.show(result)
@@ -104,6 +106,9 @@ def run(options: TuneOptions, declared: click.Command) -> int:
         except tuning.TuningError as error:
             command.show_where_any(error.result)
             raise
+        finally:
+            if as_json and command.result_file is not None:
+                click.echo(command.result_file.read_text(encoding="utf-8"), nl=False)
 
 
 class _Command:
@@ -130,6 +135,7 @@ class _Command:
         self._watches = [LoadWatch() for _ in range(options.workers)]
         self._study_name = study_name(options)
         self._output = output_folder(options)
+        self.result_file: Path | None = None  # once it is written
 
     def run(self, interrupted: threading.Event) -> tuning.TuningResult:
         """Check the options and run the trials that are missing."""
@@ -206,6 +212,7 @@ class _Command:
                 f" {in_options_of(self._declared, result.ended_early)}; everything is kept: {how}"
             )
         written = result.save(self._output, options=public_options(self._options))
+        self.result_file = self._output / RESULT_FILE
         self.say(f"written: {', '.join(str(path) for path in written)}")
 
     def verify(self, result: tuning.TuningResult, interrupted: threading.Event) -> int:

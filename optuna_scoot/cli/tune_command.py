@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from optuna_scoot.cli.console import make_console
 from optuna_scoot.cli.console import print_line
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import console_for_people
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
@@ -17,7 +18,8 @@ from optuna_scoot.cli.signals import interrupt_ends_at_once
 
 @click.command()
 @tune_options
-def tune(**values: Any) -> int:
+@JSON
+def tune(*, as_json: bool, **values: Any) -> int:
     """Tune an LLM engine on a request trace.
 
     The default configuration is measured first, then what the sampler suggests. Ctrl-C ends the
@@ -28,10 +30,10 @@ def tune(**values: Any) -> int:
     options = TuneOptions(**values)
     check_combination(options)
     print_line(
-        make_console(),
+        console_for_people(as_json=as_json),
         f"study {study_name(options)}, {options.trials} trials in all, sampler {options.sampler}",
     )
     with interrupt_ends_at_once():
         from optuna_scoot.cli.tune import run  # takes seconds, which a mistyped option need not
 
-    return run(options, tune)
+    return run(options, tune, as_json=as_json)

@@ -12,8 +12,9 @@ import click
 import optuna
 
 from optuna_scoot import tuning
-from optuna_scoot.cli.console import make_console
 from optuna_scoot.cli.console import print_line
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import console_for_people
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import output_folder
@@ -29,11 +30,13 @@ from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.cli.verdict import verify_and_show
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.storage import load_study
+from optuna_scoot.tuning.verification import SLO_FILE
 
 
 @click.command()
 @verify_options
-def verify(*, orders: int, finalists: int, **values: Any) -> int:
+@JSON
+def verify(*, orders: int, finalists: int, as_json: bool, **values: Any) -> int:
     """Measure a tuned study's finalists and the default under several arrival orders.
 
     Takes the options of the `tune` that made the study. A configuration that fails or misses a
@@ -45,7 +48,7 @@ def verify(*, orders: int, finalists: int, **values: Any) -> int:
     check_combination(options)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    console = make_console()
+    console = console_for_people(as_json=as_json)
     name = study_name(options)
     output = output_folder(options)
     with terminate_like_interrupt() as interrupted, errors_in_words_of(verify):
@@ -54,7 +57,7 @@ def verify(*, orders: int, finalists: int, **values: Any) -> int:
         watch = LoadWatch()
         task = make_task(options, output / LOGS_IN_OUTPUT, watch)
         try:
-            return verify_and_show(
+            code = verify_and_show(
                 console,
                 task,
                 study,
@@ -68,3 +71,6 @@ def verify(*, orders: int, finalists: int, **values: Any) -> int:
         except tuning.TuningInterrupted:
             print_line(console, f"interrupted; everything is kept: {GO_ON}")
             return EXIT_INTERRUPTED
+    if as_json:
+        click.echo((output / SLO_FILE).read_text(encoding="utf-8"), nl=False)
+    return code
