@@ -24,14 +24,14 @@ from objectives.trace_tools.imitation import imitate
 from objectives.trace_tools.picture import trace_page
 from objectives.traces import Trace
 from objectives.traces import TraceRequest
-from objectives.traces import write_trace
 
 
 FOLDER = Path(__file__).parent
 COLUMNS = 80
 OPTUNA_SCOOT = [sys.executable, "-m", "optuna_scoot"]
-TUNE = ["tune", "--engine", "simulated", "--service", "sql-2xa10-7b", "--trials", "12"]
-TUNE += ["--seed", "0"]
+TASK = ["--engine", "simulated", "--service", "sql-2xa10-7b", "--rate", "3", "--duration", "60"]
+STUDY = ["--study", "sql", "--output", "sql"]
+TUNE = ["tune", *TASK, "--trials", "8", "--seed", "0", *STUDY]
 
 
 def morning() -> Trace:
@@ -60,26 +60,22 @@ def trace_plot() -> None:
 
 
 def trace_terminal() -> None:
-    """Show what ``optuna-scoot trace`` says of that trace."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_trace(morning(), Path(folder) / "chats.jsonl")
-        terminal(["trace", "chats.jsonl"], "trace.svg", Path(folder))
+    """Show what ``optuna-scoot trace`` says of a bundled trace."""
+    terminal(["trace", "sql"], "trace.svg", FOLDER)
 
 
 def tune_terminal() -> None:
     """Show the end of a study of a simulated service."""
     with tempfile.TemporaryDirectory() as folder:
-        terminal([*TUNE, "--study", "sql", "--output", "sql"], "tune.svg", Path(folder))
+        terminal(TUNE, "tune.svg", Path(folder))
 
 
 def verify_terminal() -> None:
     """Show the verdict on that study."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        study = ["--study", "sql", "--output", "sql"]
-        subprocess.run([*OPTUNA_SCOOT, *TUNE, *study], cwd=folder, check=True)
-        words = ["verify", *TUNE[1:5], *study, "--orders", "3"]
-        terminal(words, "verify.svg", folder)
+        subprocess.run([*OPTUNA_SCOOT, *TUNE], cwd=folder, check=True)
+        terminal(["verify", *TASK, *STUDY, "--orders", "3"], "verify.svg", folder)
 
 
 def terminal(words: list[str], name: str, folder: Path) -> None:
