@@ -24,13 +24,14 @@ VLLM_SETUP := $(VLLM_VENV)/.setup-done
 LLAMA := $(MODELS)/random-llama-77m
 RUN_OPTIONS ?=
 
-.PHONY: help run run-vllm test lint postgres browser format setup setup-vllm clean distclean
+.PHONY: help run run-vllm test lint docs postgres browser format setup setup-vllm clean distclean
 
 help:
 	@echo "make run        tune a simulated LLM service and print the result"
 	@echo "make run-vllm   tune a real vLLM on this machine's CPU, with a small random model"
 	@echo "make test       lint, types and all tests, those with the real vLLM included"
 	@echo "make lint       ruff and mypy alone"
+	@echo "make docs       build the site of the pages in docs/; no warning is let pass"
 	@echo "make format     let ruff format the sources"
 	@echo "make clean      delete results, models made on the spot and caches"
 	@echo "make distclean  delete the environments as well"
@@ -76,6 +77,11 @@ lint: $(SETUP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(SETUP)
+	$(VENV)/bin/mkdocs build --strict
+	@echo "written: site/index.html"
 
 # The tests start a PostgreSQL of their own: its programs are all they need.
 postgres:
@@ -131,7 +137,7 @@ $(LLAMA)/config.json: | $(VLLM_SETUP)
 	$(VLLM_VENV)/bin/python examples/make_random_llama.py $(LLAMA) --size 77m
 
 clean:
-	rm -rf $(RUNS) $(MODELS) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(RUNS) $(MODELS) build dist site .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean
