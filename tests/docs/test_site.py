@@ -83,3 +83,24 @@ def test_a_site_fetches_nothing_from_elsewhere_to_be_read(site: Path) -> None:
     fetched = re.findall(r'<(?:script|img)[^>]+src="(https?:[^"]+)"', page)
     fetched += re.findall(r'<link[^>]+rel="stylesheet"[^>]+href="(https?:[^"]+)"', page)
     assert fetched == []
+
+
+def test_pictures_of_terminals_show_the_commands_of_the_tutorial() -> None:
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    commands = {" ".join(line.split()) for line in page.replace("\\\n", " ").splitlines()}
+    for name in ("tune", "verify"):
+        drawn = (ROOT / "docs" / "pictures" / f"{name}.svg").read_text()
+        told = " ".join("".join(Text(drawn).words).replace("\xa0", " ").split())
+        (command,) = (c for c in commands if c.startswith(f"optuna-scoot {name} "))
+        assert "".join(command.split()) in "".join(told.split())
+
+
+def test_anchors_that_the_readme_names_are_in_the_pages(site: Path) -> None:
+    named = re.findall(r"\]\(docs/([\w-]+)\.md#([^)]+)\)", (ROOT / "README.md").read_text())
+    assert named
+    missing = [
+        f"{page}.md#{anchor}"
+        for page, anchor in named
+        if f'id="{anchor}"' not in (site / f"{page}.html").read_text()
+    ]
+    assert missing == []
