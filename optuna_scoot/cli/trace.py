@@ -223,5 +223,5 @@ def _describe(one: Likeness) -> str:
         "the distributions of original and synthetic differ by at most"
         f" {100 * one.prompt:.1f} % (prompts) and {100 * one.output:.1f} % (answers),"
         f" their rank correlation by {abs(one.correlation):.3f};"
-        f" {copied} of the requests is one of the original's"
+        f" requests of the original among them: {copied}"
     )
