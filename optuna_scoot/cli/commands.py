@@ -25,13 +25,13 @@ from optuna_scoot.own_objectives import use_own_objectives
 COMMANDS = {
     "tune": ("optuna_scoot.cli.tune_command", "tune", "Tune an LLM engine on a request trace."),
     "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
+    "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
+    "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),
     "trace": (
         "optuna_scoot.cli.trace",
         "trace",
         "What a request trace holds; a part, a likeness.",
     ),
-    "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
-    "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),
     "proxy": (
         "optuna_scoot.cli.proxy",
         "proxy",
