@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -42,6 +43,19 @@ def test_a_port_that_is_taken_is_named_as_the_option(
         assert run(words) == 2
     told = capsys.readouterr().err
     assert told == f"optuna-scoot: --host 127.0.0.1, --port {port}: no proxy can listen there\n"
+
+
+def test_a_program_is_told_where_a_proxy_listens(tmp_path: Path) -> None:
+    port = choose_port("127.0.0.1")
+    words = ["proxy", "--storage", f"sqlite:///{tmp_path}/scoot.db", "--port", str(port)]
+    proxy = subprocess.Popen(
+        [sys.executable, "-m", "optuna_scoot", *words, "--json"], stdout=subprocess.PIPE, text=True
+    )
+    assert proxy.stdout is not None
+    told = "".join(iter(proxy.stdout.readline, "}\n")) + "}"
+    proxy.send_signal(signal.SIGINT)
+    assert json.loads(told) == {"storage": f"grpc://localhost:{port}"}
+    assert proxy.wait(timeout=30) == 130
 
 
 def test_interrupt_ends_a_proxy_in_one_line(tmp_path: Path) -> None:
