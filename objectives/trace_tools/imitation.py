@@ -257,7 +257,8 @@ def _arrivals(times: Floats | None, seed: int) -> Floats | None:
     # A window without requests would make the clock stand still.
     expected = np.concatenate([[0.0], np.cumsum(counts + 1e-9)])
     cv = gaps_cv(np.interp(times, edges, expected))
-    burstiness = 1.0 / cv**2 if cv > 1e-6 else np.inf
+    # Below ten over n a single gap would be all of the time.
+    burstiness = max(1.0 / cv**2, _IN_A_MEAN / n) if cv > 1e-6 else np.inf
     drawn = counted_arrivals(1.0, float(expected[-1]), burstiness, seed)
     new: Floats = np.sort(np.interp(drawn, expected, edges))
     stretched: Floats = (new - new[0]) * (times[-1] / (new[-1] - new[0]))

@@ -126,6 +126,28 @@ def test_stamps_in_steps_are_spread() -> None:
     assert summary.same_stamp < 0.01
 
 
+@pytest.mark.parametrize("last", [1e-6, 1.0, 1e6])
+def test_whatever_the_times_the_synthetic_ones_are_times(last: float) -> None:
+    times = [*np.linspace(0, 1e-6, 150), *(last + np.arange(50.0))]
+    requests = tuple(TraceRequest(9 + i % 7, 3, float(t)) for i, t in enumerate(times))
+    found = times_of(imitate(Trace("burst", requests)))
+    assert found is not None
+    assert np.all(np.diff(found) >= 0)
+    assert found[-1] == pytest.approx(times[-1])
+
+
+def test_texts_leave_their_lengths_and_what_they_share() -> None:
+    rules = "Answer in one sentence. " * 20  # 480 characters
+    requests = tuple(
+        TraceRequest(150 + i, 20 + i % 9, prompt=rules + chr(97 + i % 26) * (i + 1))
+        for i in range(200)
+    )
+    sharing = summarise(imitate(Trace("texts", requests))).sharing
+    assert sharing is not None
+    assert sharing.requests > 0.9
+    assert 0.7 < sharing.found < 0.95
+
+
 def test_few_requests_are_not_imitated() -> None:
     with pytest.raises(TraceError, match=r"has 99 requests; .* needs 100"):
         imitate(replace(CHATS, requests=CHATS.requests[:99]))
