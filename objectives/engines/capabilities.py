@@ -7,6 +7,7 @@ help text is read, which has the options but neither version nor defaults.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import re
@@ -52,10 +53,15 @@ class EngineCapabilities:
         defaults: Values that it takes for parameters that are not given; None: not known.
         max_model_len: Longest sequence in tokens, prompt and answer; None: not known.
         n_attention_heads: Of the model; None: not known.
+        n_kv_heads: Heads of keys and values; None: not known, or never split.
+        intermediate_size: Of its MLP or its experts; None: not known, or not split.
+        vocabulary: Number of its tokens; None: not known.
         weight_bytes: Size of the model's weights; None: not known.
         device: "cuda", "cpu", ...; None: not known.
         n_devices: Number of GPUs it sees.
         device_bytes: Memory of one of them; None: not known.
+        groups: Its options by the groups of its help; empty: not known.
+        choices: What parameters take of which it lists the values.
     """
 
     version: str | None
@@ -63,10 +69,15 @@ class EngineCapabilities:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     max_model_len: int | None = None
     n_attention_heads: int | None = None
+    n_kv_heads: int | None = None
+    intermediate_size: int | None = None
+    vocabulary: int | None = None
     weight_bytes: int | None = None
     device: str | None = None
     n_devices: int = 0
     device_bytes: int | None = None
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def accepts(self, parameter: str) -> bool:
         """Return whether the engine knows a parameter, named as in ``max_num_seqs``."""
@@ -105,19 +116,37 @@ def _ask(
         with tempfile.TemporaryDirectory(prefix="vllm-probe-") as folder:
             result = Path(folder) / "answer.json"
             words = [interpreter, vllm_probe.__file__, str(result), "--model", model, *options]
-            log = _run(words, environment)
-            answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
+            try:
+                log = _run(words, environment)
+            except ExternalFailure as failure:
+                raise _with_nearest(failure, _told(result)) from None
+            answer = _told(result)
     except OSError as error:
         raise ExternalFailure(
             ExternalReason.FILE_SYSTEM,
             f"no file can be written in {tempfile.gettempdir()}: {error.strerror}",
         ) from error
-    if answer is None:
+    if "version" not in answer:
         said = hide(" ".join(log.split())[-DETAIL_CHARACTERS:], secrets_in(environment, words))
         raise ExternalFailure(
             ExternalReason.BAD_ENGINE_ARGUMENT, f"the engine said nothing of itself: {said}"
         )
     return EngineCapabilities(**{**answer, "flags": frozenset(answer["flags"])})
+
+
+def _told(result: Path) -> dict[str, Any]:
+    """Return what a probe has written, nothing where it has not come to it."""
+    return dict(json.loads(result.read_text(encoding="utf-8"))) if result.exists() else {}
+
+
+def _with_nearest(failure: ExternalFailure, answer: Mapping[str, Any]) -> ExternalFailure:
+    """Return a failure that names the option that one which is none is nearest to."""
+    found = re.search(r"unrecognized arguments: (--[\w-]+)", failure.detail)
+    if found is None:
+        return failure
+    nearest = difflib.get_close_matches(found[1], answer.get("flags", ()), n=1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else ""
+    return ExternalFailure(failure.reason, failure.detail + meant)
 
 
 def _from_help(command: tuple[str, ...], env: dict[str, str]) -> EngineCapabilities:

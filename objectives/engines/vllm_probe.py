@@ -26,8 +26,8 @@ PARSERS = (
     "vllm.entrypoints.openai.cli_args",
 )
 ARGPARSE = ("vllm.utils.argparse_utils", "vllm.utils")
-# Parameters whose default is asked for, where this version has them.
-TUNABLE = (
+# Parameters that the engine resolves itself where they are not given.
+RESOLVED = (
     "tensor_parallel_size",
     "max_num_seqs",
     "max_num_batched_tokens",
@@ -41,8 +41,10 @@ TUNABLE = (
     "async_scheduling",
     "stream_interval",
     "gpu_memory_utilization",
+    "max_cudagraph_capture_size",
+    "optimization_level",
 )
-GROUPS = ("scheduler_config", "cache_config", "parallel_config")
+GROUPS = ("scheduler_config", "cache_config", "parallel_config", "compilation_config")
 RENAMED = {"enable_chunked_prefill": "chunked_prefill_enabled"}  # option: resolved field
 
 
@@ -50,19 +52,59 @@ def main() -> None:
     """Run as the module's docstring says."""
     result_file = sys.argv[1]
     parser, engine_class = _parser_and_engine_class()
+    flags = sorted({text for action in parser._actions for text in action.option_strings})
+    _write(result_file, {"flags": flags})  # for who is told that an option is none
     engine_args = engine_class.from_cli_args(parser.parse_args(sys.argv[2:]))
     config = _resolve(engine_args)
-    answer = {
-        "version": _first("vllm.version", "vllm").__version__,
-        "flags": sorted({text for action in parser._actions for text in action.option_strings}),
-        "defaults": {name: _default(name, engine_args, config) for name in TUNABLE},
-        "max_model_len": int(config.model_config.max_model_len),
-        "n_attention_heads": _attention_heads(config.model_config),
-        "weight_bytes": _weight_bytes(engine_args.model),
-        **_device(),
-    }
+    _write(
+        result_file,
+        {
+            "version": _first("vllm.version", "vllm").__version__,
+            "flags": flags,
+            "groups": _groups(parser),
+            "choices": _choices(parser),
+            "defaults": _defaults(engine_args, config),
+            "max_model_len": int(config.model_config.max_model_len),
+            **_shape(config),
+            "weight_bytes": _weight_bytes(engine_args.model),
+            **_device(),
+        },
+    )
+
+
+def _write(result_file: str, answer: dict[str, Any]) -> None:
     with open(result_file, "w", encoding="utf-8") as file:
         json.dump(answer, file)
+
+
+def _groups(parser: Any) -> dict[str, list[str]]:
+    """Return the options by the titles of their groups, as ``--help`` has them."""
+    return {
+        str(group.title): [
+            action.option_strings[0] for action in group._group_actions if action.option_strings
+        ]
+        for group in parser._action_groups
+    }
+
+
+def _choices(parser: Any) -> dict[str, list[Any]]:
+    """Return what options take of which the engine lists the values."""
+    return {
+        action.dest: [choice for choice in action.choices if choice is not None]
+        for action in parser._actions
+        if action.choices and all(isinstance(c, (str, int, type(None))) for c in action.choices)
+    }
+
+
+def _defaults(engine_args: Any, config: Any) -> dict[str, Any]:
+    """Return the plain values that the engine takes for what is not given."""
+    given = {name: value for name, value in vars(engine_args).items() if name != "hf_token"}
+    values = {name: value for name, value in given.items() if _is_plain(value)}
+    return {**values, **{name: _default(name, engine_args, config) for name in RESOLVED}}
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _parser_and_engine_class() -> tuple[Any, Any]:
@@ -82,22 +124,46 @@ def _resolve(engine_args: Any) -> Any:
 
 def _default(name: str, engine_args: Any, config: Any) -> Any:
     """Return the value that the engine takes when a parameter is not given; None: it has none."""
-    value = getattr(engine_args, name, None)
+    value = _plain(getattr(engine_args, name, None))
     if value is not None:
         return value
     for group in GROUPS:
         for field in (name, RENAMED.get(name, name)):
-            value = getattr(getattr(config, group, None), field, None)
+            value = _plain(getattr(getattr(config, group, None), field, None))
             if value is not None:
                 return value
     return None
 
 
-def _attention_heads(model_config: Any) -> int | None:
-    """Return the number of heads, which a tensor-parallel size has to divide."""
-    text_config = getattr(model_config, "hf_text_config", model_config.hf_config)
-    heads = getattr(text_config, "num_attention_heads", None)
-    return None if heads is None else int(heads)
+def _plain(value: Any) -> Any:
+    """Return a plain value, an integer for a member of an enumeration of them, else None."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value if _is_plain(value) else None
+
+
+def _shape(config: Any) -> dict[str, int | None]:
+    """Return the sizes of the model that a tensor-parallel size has to divide; None: no such."""
+    model = config.model_config
+    text = getattr(model, "hf_text_config", model.hf_config)
+
+    def size(*names: str) -> int | None:
+        found = [getattr(text, name, None) for name in names]
+        return next((int(value) for value in found if isinstance(value, int)), None)
+
+    heads = size("num_attention_heads")
+    is_latent = size("kv_lora_rank") is not None  # one head for all, which is not split
+    kv_heads = size("num_key_value_heads", "multi_query_group_num", "num_kv_heads")
+    experts = size("num_experts", "num_local_experts", "n_routed_experts")
+    whole_experts = experts and getattr(config.parallel_config, "enable_expert_parallel", False)
+    widths = ("moe_intermediate_size",) if experts else ()
+    intermediate = size(*widths, "intermediate_size", "ffn_dim", "n_inner")
+    return {
+        "n_attention_heads": heads,
+        "n_kv_heads": None if is_latent else kv_heads,
+        "intermediate_size": None if whole_experts else intermediate,
+        "vocabulary": size("vocab_size"),
+    }
 
 
 def _weight_bytes(model: str) -> int | None:

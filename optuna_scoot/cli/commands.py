@@ -24,6 +24,7 @@ from optuna_scoot.own_objectives import use_own_objectives
 # torch and botorch take seconds, and ``optuna-scoot --help`` needs neither.
 COMMANDS = {
     "tune": ("optuna_scoot.cli.tune_command", "tune", "Tune an LLM engine on a request trace."),
+    "space": ("optuna_scoot.cli.space", "space", "What would be tuned, in which ranges and why."),
     "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
     "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
     "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
@@ -18,6 +19,8 @@ import yaml
 from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import parse_engine_arguments
 from objectives.goals import Mode
+from objectives.spaces import SpaceError
+from objectives.spaces import parse_change
 from objectives.trace_formats.stamps import UNITS
 from objectives.trace_formats.stamps import TimeUnit
 from objectives.workload import TooLong
@@ -68,6 +71,7 @@ class TaskOptions:
     n_gpus: int | None
     port: int | None
     startup_timeout: float
+    params: tuple[str, ...]
     constraints: tuple[str, ...]
     baseline: dict[str, Any] | Path | None
 
@@ -136,6 +140,19 @@ def engine_arguments(
         return parse_engine_arguments(values)
     except EngineArgumentError as error:
         raise click.BadParameter(str(error), param=parameter) from None
+
+
+def parameters(
+    _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return parameters with the values that are wanted, as given, once they can be read."""
+    try:
+        names = [parse_change(value)[0] for value in values]
+    except SpaceError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise click.BadParameter(f"{min(twice)} is given twice", param=parameter)
+    return values
 
 
 def configurations(
@@ -210,30 +227,42 @@ def check_combination(options: TaskOptions) -> None:
         raise BadInput("--objective: not with --minimize or --maximize, which take its place")
     if isinstance(options, TuneOptions) and options.workers > 1 and options.port is not None:
         raise BadInput("--port: not with several --workers, whose engines need a port each")
+    check_engine(vars(options))
     if options.engine == "simulated":
-        given = {
-            "--model": options.model,
-            "--python": options.python,
-            "--engine-command": options.engine_command,
-            "--engine-arg": options.engine_args or None,
-            "--port": options.port,
-            "--n-gpus": options.n_gpus,
-        }
-        wrong = [name for name, value in given.items() if value is not None]
-        if wrong:
-            raise BadInput(f"{', '.join(wrong)}: not with --engine simulated")
         return
-    if options.service is not None:
-        raise BadInput("--service names a simulated service: add --engine simulated")
-    if options.model is None:
-        raise BadInput(
-            "--model is missing: a model's name or folder; to try without one: --engine simulated"
-        )
     if options.trace is None:
         raise BadInput("--trace is missing: sql, bot, cls, rec, or a .jsonl or .csv file")
     maximizes_rate = any(text.strip().lower() == "rate" for text in options.maximize)
     if options.rate is None and not options.replay and not maximizes_rate:
         raise BadInput("--rate is missing: requests a second; or --replay the trace's own times")
+
+
+def check_engine(options: Mapping[str, Any]) -> None:
+    """Refuse options of one engine given for another, and those that are missing for it.
+
+    Args:
+        options: By their names; those that a command does not have may be missing.
+
+    Raises:
+        BadInput: Says which.
+    """
+    if options["engine"] == "simulated":
+        names = {
+            "--model": "model",
+            "--python": "python",
+            "--engine-command": "engine_command",
+            "--port": "port",
+            "--n-gpus": "n_gpus",
+        }
+        if wrong := [shown for shown, name in names.items() if options.get(name) is not None]:
+            raise BadInput(f"{', '.join(wrong)}: not with --engine simulated")
+        return
+    if options["service"] is not None:
+        raise BadInput("--service names a simulated service: add --engine simulated")
+    if options["model"] is None:
+        raise BadInput(
+            "--model is missing: a model's name or folder; to try without one: --engine simulated"
+        )
 
 
 STORAGE = option(
@@ -371,11 +400,12 @@ _OPTIONS = [
     ),
     option(
         "--engine-arg",
+        "--fix",
         "engine_args",
         multiple=True,
         metavar="NAME=VALUE",
         callback=engine_arguments,
-        help="An argument for vLLM in every trial, as in max-model-len=4096; not tuned then.",
+        help="Holds for the engine in every trial, as in max-model-len=4096; not tuned then.",
     ),
     option(
         "--n-gpus",
@@ -394,6 +424,15 @@ _OPTIONS = [
         callback=positive,
         show_default=True,
         help="Seconds after which an engine that does not get ready counts as crashed.",
+    ),
+    option(
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME[=VALUES]",
+        callback=parameters,
+        help="Tune this too, or in another range: NAME=16..512, NAME=1..64:log, NAME=0..8:2, "
+        "NAME=a,b,c, or what `optuna-scoot space` offers: NAME.",
     ),
     option(
         "--constraint",
@@ -446,6 +485,18 @@ _ORDERS = option(
     show_default=True,
     help="Arrival orders; more of them later cost only the further ones.",
 )
+OF_THE_SPACE = (
+    "engine",
+    "service",
+    "model",
+    "python",
+    "engine_command",
+    "engine_args",
+    "n_gpus",
+    "params",
+    "constraints",
+    "baseline",
+)
 _OF_THE_TASK = frozenset(field.name for field in fields(TaskOptions))
 
 
@@ -454,6 +505,22 @@ def tune_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in reversed([*_OPTIONS, _FINALISTS, _WORKERS]):
         function = decorate(function)
     return function
+
+
+def space_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function with the options that say which engine is tuned, and in which space."""
+
+    def all_options() -> None:
+        """Take the parameters that click attaches."""
+
+    for decorate in reversed(_OPTIONS):
+        decorate(all_options)
+    function_with_any = option("--json", "as_json", is_flag=True, help="As one JSON object.")(
+        function
+    )
+    shared = [p for p in _attached(all_options) if p.name in OF_THE_SPACE]
+    _attached(function_with_any).extend(shared)
+    return function_with_any
 
 
 def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from typing import Any
 
+from objectives.spaces import parse_change
 from optuna_scoot import tuning
 
 
@@ -66,8 +67,9 @@ def make_task(
             *(f"minimize {metric}" for metric in options.minimize),
             *(f"maximize {metric}" for metric in options.maximize),
         ]
+    aims["params"] = dict(map(parse_change, options.params))
     if options.engine == "simulated":
-        return tuning.simulated_task(load=load, **given("service"), **aims)
+        return tuning.simulated_task(load=load, **given("service", "engine_args"), **aims)
     return tuning.vllm_task(
         load=load,
         log_dir=log_dir,

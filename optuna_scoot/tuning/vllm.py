@@ -18,9 +18,11 @@ from objectives.lengths import stated_length
 from objectives.serving import ServingObjective
 from objectives.spaces import TUNABLE
 from objectives.spaces import vllm_space
+from objectives.spaces.untuned import untuned
 from optuna_scoot.tuning.baseline import read_baseline
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.load import Load
+from optuna_scoot.tuning.space_report import SpaceReport
 from optuna_scoot.tuning.task import TuningTask
 from optuna_scoot.tuning.task import aim_settings
 from optuna_scoot.tuning.task import aims
@@ -30,12 +32,15 @@ from optuna_scoot.tuning.task import serving_task
 
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
     from objectives.engines.capabilities import EngineCapabilities
     from objectives.loadgen import Progress
     from objectives.spaces import EngineSpace
     from objectives.workload import TooLong
 
 
+Params = Mapping[str, "BaseDistribution | None"]
 LOG_FOLDER = Path("runs") / "engine-logs"
 
 
@@ -49,6 +54,7 @@ def vllm_task(
     python: str | Path | None = None,
     engine_command: str | Sequence[str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
+    params: Params | None = None,
     baseline: Mapping[str, Any] | str | Path | None = None,
     n_gpus: int | None = None,
     port: int | None = None,
@@ -72,6 +78,8 @@ def vllm_task(
             else this interpreter.
         engine_command: A whole command that starts vLLM instead, up to the model's name.
         engine_args: Arguments for vLLM in every trial, named with underscores; not tuned then.
+        params: Parameters that are tuned with other values than by default, or besides; None: with
+            the values that are offered for it.
         baseline: The flags that the service has now, by name or as a file of ``vllm serve
             --config``: measured first, and what everything is compared with. Those that are tuned
             take the place of the engine's defaults, the others hold in every trial.
@@ -86,19 +94,18 @@ def vllm_task(
     Raises:
         InputError: Something does not exist, cannot be read, or does not fit together.
     """
-    given = read_baseline(baseline)
-    started_from = {name: value for name, value in given.items() if name in TUNABLE}
-    fixed = {name: value for name, value in given.items() if name not in TUNABLE}
-    engine_args = {**fixed, **(engine_args or {})}
     with input_errors():
         wanted = aims(objective, slo)
         load = load.for_goals(wanted["goals"])
         requests = load.read()
-        engine = VllmEngine(
+        given = read_baseline(baseline)
+        engine = _engine(
             model,
+            given,
+            params,
+            engine_args,
             python=python,
             command=_words(engine_command),
-            engine_args=engine_args,
             log_dir=log_dir,
             port=port,
             startup_timeout=startup_timeout,
@@ -108,18 +115,10 @@ def vllm_task(
         if port is not None:
             check_port(engine.host, port)
         capabilities = engine.capabilities
-        if n_gpus is not None and 0 < capabilities.n_devices < n_gpus:
-            raise InputError(f"`n_gpus` {n_gpus}: the engine sees {capabilities.n_devices}")
         requests = engine.count_texts(requests)
         length = _model_length(engine, capabilities, load.too_long)
         workload = load.schedule(requests, length)
-        space = vllm_space(capabilities, n_gpus=n_gpus, max_model_len=length, fixed=engine_args)
-        _check_tuned_once(engine, space)
-        tuned = {n: v for n, v in started_from.items() if n in space.parameters}
-        space = space.starting_from(tuned)
-        if rest := {n: v for n, v in started_from.items() if n not in {**tuned, **engine_args}}:
-            # Where engine or machine leave one value, it is not tuned, but holds.
-            engine = replace(engine, engine_args={**engine_args, **rest})
+        engine, space = _with_space(engine, given, params, n_gpus, length)
         test = load.capacity_test(requests, length)
         made = ServingObjective(
             engine, workload, space=space, capacity=test, early_end=early_end, **wanted
@@ -138,6 +137,78 @@ def vllm_task(
             ),
             n_gpus=n_gpus,
         )
+
+
+def vllm_space_report(
+    model: str,
+    *,
+    python: str | Path | None = None,
+    engine_command: str | Sequence[str] | None = None,
+    engine_args: Mapping[str, Any] | None = None,
+    params: Params | None = None,
+    baseline: Mapping[str, Any] | str | Path | None = None,
+    n_gpus: int | None = None,
+) -> SpaceReport:
+    """Return what would be tuned of a vLLM, and why the rest is not.
+
+    Arguments as of ``vllm_task``, and raises as it.
+    """
+    with input_errors():
+        given = read_baseline(baseline)
+        command = _words(engine_command)
+        engine = _engine(model, given, params, engine_args, python=python, command=command)
+        length = _model_length(engine, engine.capabilities, None)
+        engine, space = _with_space(engine, given, params, n_gpus, length)
+        known = engine.capabilities
+        kept = (*space.parameters, *space.offered, *engine.engine_args)
+        rest = untuned(known.groups, known.flags, kept, known.device)
+        return SpaceReport(engine.description, space, engine.engine_args, rest)
+
+
+def _engine(
+    model: str,
+    baseline: Mapping[str, Any],
+    params: Params | None,
+    engine_args: Mapping[str, Any] | None,
+    **more: Any,
+) -> VllmEngine:
+    """Return the engine, for which what a baseline sets and is not tuned holds in every trial."""
+    fixed = {name: v for name, v in baseline.items() if not _may_be_tuned(name, params)}
+    return VllmEngine(model, engine_args={**fixed, **(engine_args or {})}, **more)
+
+
+def _may_be_tuned(name: str, params: Params | None) -> bool:
+    return name in TUNABLE or name in (params or {})
+
+
+def _with_space(
+    engine: VllmEngine,
+    baseline: Mapping[str, Any],
+    params: Params | None,
+    n_gpus: int | None,
+    length: int | None,
+) -> tuple[VllmEngine, EngineSpace]:
+    """Return what is tuned, and the engine with what of a baseline is not.
+
+    Raises:
+        InputError: There are not so many GPUs, or the engine's command sets what would be tuned.
+        SpaceError: The engine has no such parameter, or its values do not fit.
+    """
+    capabilities = engine.capabilities
+    if n_gpus is not None and 0 < capabilities.n_devices < n_gpus:
+        raise InputError(f"`n_gpus` {n_gpus}: the engine sees {capabilities.n_devices}")
+    fixed = engine.engine_args
+    started_from = {name: v for name, v in baseline.items() if name not in fixed}
+    told = {name: v for name, v in started_from.items() if name in (params or {})}
+    known = replace(capabilities, defaults={**capabilities.defaults, **told})
+    space = vllm_space(known, n_gpus=n_gpus, max_model_len=length, fixed=fixed, params=params)
+    _check_tuned_once(engine, space)
+    tuned = {n: v for n, v in started_from.items() if n in space.parameters}
+    space = space.starting_from(tuned)
+    if rest := {n: v for n, v in started_from.items() if n not in tuned}:
+        # Where engine or machine leave one value, it is not tuned, but holds.
+        engine = replace(engine, engine_args={**fixed, **rest})
+    return engine, space
 
 
 def _words(command: str | Sequence[str] | None) -> list[str] | None:
