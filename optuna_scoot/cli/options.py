@@ -523,6 +523,17 @@ def space_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function_with_any
 
 
+def options_of_tune() -> click.Command:
+    """Return a command that does nothing and has the options of ``tune``."""
+
+    @click.command("tune")
+    @tune_options
+    def nothing(**_: Any) -> None:
+        """Do nothing."""
+
+    return nothing
+
+
 def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function with the options of ``verify``: what was tuned, and how to verify it."""
 

@@ -15,6 +15,8 @@ from objectives.spaces import EngineSpace
 from objectives.spaces import parse_change
 from optuna_scoot.cli.options import check_engine
 from optuna_scoot.cli.options import space_options
+from optuna_scoot.cli.service_command import FILE
+from optuna_scoot.cli.service_command import ServiceCommand
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.demands import constrained
 from optuna_scoot.tuning.simulated import simulated_space_report
@@ -26,7 +28,8 @@ WIDTH = 78
 MOST_NAMED = 4  # flags of a group, of which --json has all
 
 
-@click.command()
+@click.command(cls=ServiceCommand, check=check_engine)
+@FILE
 @space_options
 def space(*, as_json: bool, **values: Any) -> int:
     """Show what `tune` would tune of an engine, and why the rest is not tuned.

@@ -13,10 +13,13 @@ from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import tune_options
+from optuna_scoot.cli.service_command import FILE
+from optuna_scoot.cli.service_command import ServiceCommand
 from optuna_scoot.cli.signals import interrupt_ends_at_once
 
 
-@click.command()
+@click.command(cls=ServiceCommand, check=lambda values: check_combination(TuneOptions(**values)))
+@FILE
 @tune_options
 @JSON
 def tune(*, as_json: bool, **values: Any) -> int:

@@ -21,6 +21,8 @@ from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.options import verify_options
 from optuna_scoot.cli.progress import LoadWatch
+from optuna_scoot.cli.service_command import FILE
+from optuna_scoot.cli.service_command import ServiceCommand
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.task import make_task
@@ -33,7 +35,13 @@ from optuna_scoot.tuning.storage import load_study
 from optuna_scoot.tuning.verification import SLO_FILE
 
 
-@click.command()
+def _check(values: dict[str, Any]) -> None:
+    own = ("orders", "finalists")
+    check_combination(TaskOptions(**{n: v for n, v in values.items() if n not in own}))
+
+
+@click.command(cls=ServiceCommand, check=_check)
+@FILE
 @verify_options
 @JSON
 def verify(*, orders: int, finalists: int, as_json: bool, **values: Any) -> int:
