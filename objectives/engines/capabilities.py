@@ -24,7 +24,7 @@ from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.command import interpreter_of
-from objectives.engines.command import option
+from objectives.engines.command import spelt
 from objectives.engines.environment import inherited
 from objectives.engines.failures import DETAIL_CHARACTERS
 from objectives.engines.failures import Phase
@@ -81,7 +81,7 @@ class EngineCapabilities:
 
     def accepts(self, parameter: str) -> bool:
         """Return whether the engine knows a parameter, named as in ``max_num_seqs``."""
-        return option(parameter) in self.flags
+        return spelt(parameter, self.flags) in self.flags
 
 
 def ask_engine(
@@ -149,20 +149,43 @@ def _with_nearest(failure: ExternalFailure, answer: Mapping[str, Any]) -> Extern
     return ExternalFailure(failure.reason, failure.detail + meant)
 
 
-def _from_help(command: tuple[str, ...], env: dict[str, str]) -> EngineCapabilities:
+def ask_for_help(command: Sequence[str], env: Mapping[str, str], kind: str) -> EngineCapabilities:
+    """Ask a server of any kind for its help text; the answer is remembered in this process.
+
+    Args:
+        command: The words that start it.
+        env: Environment variables for it, over this process's own.
+        kind: What it should be, for messages.
+
+    Raises:
+        ExternalFailure: It is not there, or names no option.
+    """
+    return _help_of(tuple(command), tuple(sorted(env.items())), kind)
+
+
+@functools.lru_cache(maxsize=32)
+def _help_of(
+    command: tuple[str, ...], env: tuple[tuple[str, str], ...], kind: str
+) -> EngineCapabilities:
+    return _from_help(command, {**inherited(), **dict(env)}, kind)
+
+
+def _from_help(
+    command: tuple[str, ...], env: dict[str, str], kind: str = "vLLM"
+) -> EngineCapabilities:
     """Read the options from the engine's help text."""
     # A command may end with an option that the model's name follows.
     words = list(command[:-1] if command[-1].startswith("--") else command)
     try:
-        text = _run([*words, "--help=all"], env)
+        text = _run([*words, "--help=all" if kind == "vLLM" else "--help"], env)
     except ExternalFailure as failure:
-        if failure.reason == ExternalReason.ENGINE_MISSING:
+        if failure.reason == ExternalReason.ENGINE_MISSING or kind != "vLLM":
             raise
         text = _run([*words, "--help"], env)  # before help came in groups
     if not (flags := flags_in_help(text)):
         raise ExternalFailure(
             ExternalReason.ENGINE_MISSING,
-            f"{_shown(words, env)} does not start vLLM: asked with --help, it names no option",
+            f"{_shown(words, env)} does not start {kind}: asked with --help, it names no option",
         )
     return EngineCapabilities(version=None, flags=flags)
 
@@ -176,7 +199,7 @@ def _shown(words: list[str], env: Mapping[str, str]) -> str:
 
 def flags_in_help(text: str) -> frozenset[str]:
     """Return the options that a help text names."""
-    return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]", text))
+    return frozenset(re.findall(r"(?<![\w-])--[a-z][\w-]*[a-z0-9]", text))
 
 
 def _run(words: list[str], env: dict[str, str]) -> str:

@@ -285,6 +285,17 @@ def option(name: str) -> str:
     return "--" + head.replace("_", "-") + dot + key
 
 
+def spelt(name: str, flags: Collection[str]) -> str:
+    """Return the option of a parameter as an engine spells it, with underscores where it does.
+
+    Args:
+        name: Of the parameter.
+        flags: The options that the engine accepts; empty: not known.
+    """
+    usual, other = option(name), "--" + name
+    return other if usual not in flags and other in flags else usual
+
+
 def options(arguments: Mapping[str, Any], flags: Collection[str] = ()) -> list[str]:
     """Write arguments as options.
 
@@ -298,18 +309,19 @@ def options(arguments: Mapping[str, Any], flags: Collection[str] = ()) -> list[s
     """
     words: list[str] = []
     for name, value in arguments.items():
+        flag = spelt(name, flags)
         if isinstance(value, bool):
-            word = option(name) if value else option("no_" + name)
+            word = flag if value else spelt("no_" + name, flags)
             if value or not flags or word in flags:
                 words.append(word)
         elif isinstance(value, dict):
-            words += [option(name), json.dumps(value)]
+            words += [flag, json.dumps(value)]
         elif isinstance(value, (list, tuple)) and name in REPEATED_OPTIONS:
-            words += [word for item in value for word in (option(name), str(item))]
+            words += [word for item in value for word in (flag, str(item))]
         elif isinstance(value, (list, tuple)):
-            words += [option(name), *(str(item) for item in value)]
+            words += [flag, *(str(item) for item in value)]
         elif value is not None:
-            words += [option(name), str(value)]
+            words += [flag, str(value)]
     return words
 
 

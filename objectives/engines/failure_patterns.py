@@ -1,7 +1,7 @@
 """Messages that reveal why an engine ended.
 
-They are those of vLLM 0.4 to 0.32 and of what it runs on: PyTorch, CUDA, ROCm, NCCL, Ray, the
-model hub, containers, the shell. The order of the tables matters: the first match decides.
+They are those of vLLM 0.4 to 0.32, of SGLang 0.5 and TensorRT-LLM 1, and of what these run on:
+PyTorch, CUDA, ROCm, NCCL, Ray, the model hub, containers, the shell. The order of the tables matters: the first match decides.
 """
 
 from __future__ import annotations
@@ -193,7 +193,9 @@ OUT_OF_MEMORY = re.compile(
     r"|RESOURCE_EXHAUSTED|Unable to allocate .* for an array|ArrayMemoryError"
     r"|running low on memory|due to memory pressure|OOM ?Killed|oom-kill|oom_kill"
     r"|Killed process \d+|NVML_SUCCESS ==|not enough (GPU |CPU |device |host )?memory"
-    r"|insufficient (GPU |CPU |device |host )?memory|memory is insufficient",
+    r"|insufficient (GPU |CPU |device |host )?memory|memory is insufficient"
+    # sglang/srt/model_executor/pool_configurator.py
+    r"|Not enough memory\. Please try to increase --mem-fraction-static",
     re.IGNORECASE,
 )
 # By signal 9, which the kernel sends where memory runs out, and anybody else may.
@@ -202,6 +204,9 @@ KILLED = re.compile(
     r"|^Killed$|\b\d+ Killed\b|exited with code 137",
     re.IGNORECASE,
 )
+# SGLang's server kills itself and all its processes where one of them fails
+# (sglang/srt/entrypoints/engine.py, ``launch_phase_sigquit_handler``): its signal 9 is its own.
+KILLS_ITSELF = re.compile(r"Received sigquit from a child process|kill_process_tree called")
 DEVICE_BUSY = re.compile(r"less than desired (GPU|CPU) memory utilization")
 # About the number of GPUs: the user's, unless it is tuned.
 GPU_COUNT = re.compile(

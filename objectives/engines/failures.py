@@ -87,8 +87,10 @@ def classify_exit(
     for group in _by_weight(stated):
         if (failure := _known(group, tuned, killed_by_kernel)) is not None:
             return failure
-    if (failure := _by_exit_code(returncode, stated, killed_by_kernel)) is not None:
-        return failure
+    if patterns.KILLS_ITSELF.search(log) is None:
+        failure = _by_exit_code(returncode, stated, killed_by_kernel)
+        if failure is not None:
+            return failure
     said = stated[-1].head if stated else _last_line(log)
     signalled = patterns.FATAL_SIGNAL.search(log) if _only_wrappers(strong) else None
     detail = signalled[0] if signalled else _cause(strong) or said or "it wrote nothing"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait
 from dataclasses import dataclass
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -71,14 +72,17 @@ class Address:
     Attributes:
         host: Address of the machine.
         port: TCP port.
-        model_name: Name that was made for this trial.
+        model_name: Name that was made for this trial; empty: the server's own, whatever it is,
+            where it cannot be given one.
         api_key: Sent as bearer token; None: the engine wants none.
+        health: Path that answers 200 once it can serve.
     """
 
     host: str
     port: int
     model_name: str
     api_key: str | None = None
+    health: str = "/health"
 
     @property
     def url(self) -> str:
@@ -130,7 +134,7 @@ def wait_until_ready(
 def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answer:
     """Ask for health and for the name of the model."""
     try:
-        status, _ = _request(address, "GET", "/health", timeout=timeout)
+        status, _ = _request(address, "GET", address.health, timeout=timeout)
         if status == http.client.SERVICE_UNAVAILABLE:
             return Answer.NOT_READY
         status, body = _request(address, "GET", "/v1/models", timeout=timeout)
@@ -141,7 +145,16 @@ def who_answers(address: Address, timeout: float = HTTP_TIMEOUT_SECONDS) -> Answ
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
         return Answer.KEY_REFUSED
     names = _model_names(body) if status == http.client.OK else []
-    return Answer.OURS if address.model_name in names else Answer.STRANGER
+    ours = address.model_name in names or (names and not address.model_name)
+    return Answer.OURS if ours else Answer.STRANGER
+
+
+def named(address: Address) -> Address:
+    """Return an address with the name that its server gives the model, where it has none."""
+    if address.model_name:
+        return address
+    _, body = _request(address, "GET", "/v1/models")
+    return replace(address, model_name=next(iter(_model_names(body)), ""))
 
 
 def warm_up(address: Address, returncode: Callable[[], int | None], deadline: float) -> None:
@@ -193,9 +206,15 @@ def get_version(address: Address) -> str | None:
         return None
 
 
-def get_server_info(address: Address) -> dict[str, Any] | None:
-    """Return what the engine tells of its configuration in development mode, None if nothing."""
-    path = "/server_info?config_format=json"
+def get_server_info(
+    address: Address, path: str = "/server_info?config_format=json"
+) -> dict[str, Any] | None:
+    """Return what the engine tells of its configuration, None if nothing.
+
+    Args:
+        address: Where it answers.
+        path: By default that of vLLM in development mode.
+    """
     try:
         status, body = _request(address, "GET", path, timeout=SERVER_INFO_TIMEOUT_SECONDS)
         info = json.loads(body) if status == http.client.OK else None

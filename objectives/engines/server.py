@@ -79,6 +79,7 @@ class EngineServer:
         deadline = begin + timeout
         try:
             readiness.wait_until_ready(self.address, self._watched_returncode, deadline)
+            self.address = readiness.named(self.address)
             readiness.warm_up(self.address, self._watched_returncode, deadline)
         except readiness.EngineExited as error:
             raise self._exit_failure(error.returncode, Phase.STARTING) from error

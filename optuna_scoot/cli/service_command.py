@@ -116,7 +116,7 @@ class _OfService(click.ClickException):
 
     def __init__(self, service: str, error: click.ClickException) -> None:
         super().__init__(f"service {service}: {error.format_message()}")
-        self.exit_code = error.exit_code
+        vars(self)["exit_code"] = error.exit_code
 
 
 def _named(service: Service, error: click.ClickException) -> click.ClickException:

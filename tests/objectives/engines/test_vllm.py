@@ -29,7 +29,7 @@ from objectives.engines import bounded_log
 from objectives.engines import ports
 from objectives.engines import readiness
 from objectives.engines import server
-from objectives.engines import vllm
+from objectives.engines import server_engine
 from objectives.engines.base import Engine
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
@@ -186,7 +186,7 @@ def test_clash_after_the_choice_of_a_port_is_tried_again(
         choices = iter([other.address.port, other.address.port, free])
         pauses: list[float] = []
         sleep = time.sleep
-        monkeypatch.setattr(vllm, "PORT_PAUSE_SECONDS", 77.0)
+        monkeypatch.setattr(server_engine, "PORT_PAUSE_SECONDS", 77.0)
         monkeypatch.setattr(time, "sleep", lambda s: pauses.append(s) if s >= 77.0 else sleep(s))
         monkeypatch.setattr(ports, "choose_port", lambda host: next(choices))
         monkeypatch.setattr(ports, "check_port", lambda host, port: None)
@@ -286,7 +286,7 @@ def test_server_whose_log_cannot_be_written_says_nothing_about_the_parameters(
 ) -> None:
     # Every log is on a disk that is full.
     (tmp_path / "logs").mkdir()
-    monkeypatch.setattr(vllm, "Path", lambda _: FullDisk())
+    monkeypatch.setattr(server_engine, "Path", lambda _: FullDisk())
     for behaviour in ("chatter 1", "die 3 nothing known"):
         with pytest.raises(ExternalFailure, match="cannot be written: No space left") as failure:
             make(behaviour).start({}, "trial-0")
