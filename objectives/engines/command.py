@@ -144,8 +144,12 @@ def _is_name(name: str) -> bool:
     return head.isidentifier() and all(re.fullmatch(r"[\w-]+", key) for key in keys)
 
 
-def check_engine_arguments(arguments: Mapping[str, Any]) -> None:
+def check_engine_arguments(arguments: Mapping[str, Any], reserved: Collection[str] = ()) -> None:
     """Refuse what each trial sets itself, what is not measured, and what is not a name.
+
+    Args:
+        arguments: By name.
+        reserved: What is set besides for an engine of this kind.
 
     Raises:
         EngineArgumentError: When an argument cannot be used.
@@ -153,7 +157,7 @@ def check_engine_arguments(arguments: Mapping[str, Any]) -> None:
     for name in arguments:
         if not _is_name(name):
             raise EngineArgumentError(f"{name!r} is not the name of an engine argument")
-        if name in RESERVED:
+        if name in RESERVED or name in reserved:
             raise EngineArgumentError(f"engine argument {name!r} is set for every trial: drop it")
         if name in UNSUPPORTED:
             raise EngineArgumentError(

@@ -1,7 +1,8 @@
 """Messages that reveal why an engine ended.
 
 They are those of vLLM 0.4 to 0.32, of SGLang 0.5 and TensorRT-LLM 1, and of what these run on:
-PyTorch, CUDA, ROCm, NCCL, Ray, the model hub, containers, the shell. The order of the tables matters: the first match decides.
+PyTorch, CUDA, ROCm, NCCL, Ray, the model hub, containers, the shell. The order of the tables
+matters: the first match decides.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ KILLED = re.compile(
 )
 # SGLang's server kills itself and all its processes where one of them fails
 # (sglang/srt/entrypoints/engine.py, ``launch_phase_sigquit_handler``): its signal 9 is its own.
-KILLS_ITSELF = re.compile(r"Received sigquit from a child process|kill_process_tree called")
+KILLS_ITSELF = re.compile(r"Received sigquit from a child process|SIGQUIT received\.")
 DEVICE_BUSY = re.compile(r"less than desired (GPU|CPU) memory utilization")
 # About the number of GPUs: the user's, unless it is tuned.
 GPU_COUNT = re.compile(

@@ -1,7 +1,8 @@
 """What all engines have in common that are servers: started afresh for every trial, and watched.
 
-A kind of engine (``objectives.engines.vllm``, ``sglang``, ``trtllm``, ``template``) says how it is started, what it takes, and how it tells that it is ready. All else is the same here:
-a free port, GPUs of its own, a log, a process group that ends with it, why it ended.
+A kind of engine (``objectives.engines.vllm``, ``sglang``, ``trtllm``, ``template``) says how it is
+started, what it takes, and how it tells that it is ready. All else is the same here: a free port,
+GPUs of its own, a log, a process group that ends with it, why it ended.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.capabilities import EngineCapabilities
+from objectives.engines.capabilities import ask_for_help
+from objectives.engines.command import EngineArgumentError
 from objectives.engines.command import check_engine_arguments
 from objectives.engines.command import interpreter_of
 from objectives.engines.command import options_in
@@ -35,6 +38,7 @@ from objectives.engines.command import split_secrets
 from objectives.engines.command import split_variables
 from objectives.engines.containers import container_fault
 from objectives.engines.containers import gpu_fault
+from objectives.engines.containers import host_path
 from objectives.engines.containers import run_options
 from objectives.engines.environment import inherited
 from objectives.engines.failures import read_log
@@ -42,6 +46,7 @@ from objectives.engines.gpu_pool import Allotment
 from objectives.engines.gpu_pool import GpuPool
 from objectives.engines.gpu_pool import gpus_needed
 from objectives.engines.gpu_pool import visible_gpus
+from objectives.engines.model_shape import read_shape
 from objectives.engines.process import STOPPED_SECONDS
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.running_server import RunningServer
@@ -126,10 +131,19 @@ class ServerEngine:
     """Environment variable that it reads its API key from; None: it wants none."""
     program: ClassVar[tuple[str, ...]] = ()
     """The words that a person serves a model with, up to its name."""
+    shares_network: ClassVar[bool] = True
+    """Whether a container in its command has to share the host's network."""
+    reserved: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that this project sets, besides those that it sets for every engine."""
 
     def __post_init__(self) -> None:
-        check_engine_arguments(self.engine_args)
+        check_engine_arguments(self.engine_args, self.reserved)
         split_secrets(self.engine_args)
+        if self.key_variable is None and "api_key" in self.engine_args:
+            raise EngineArgumentError(
+                f"{self.kind} takes its API key in its command line, which every user of the "
+                "machine can read: leave it out while tuning, and give it to the service"
+            )
         self._check_command()
 
     def _check_command(self) -> None:
@@ -165,6 +179,22 @@ class ServerEngine:
         """Return the command line of one trial."""
         raise NotImplementedError
 
+    def _shape(self) -> dict[str, Any]:
+        """Return what the model's own folder tells, where it is on this machine."""
+        _, command = self._command()
+        path = Path(self.model)
+        return read_shape(path if path.exists() else host_path(command, self.model))
+
+    def _from_help_and_model(self, command: list[str]) -> EngineCapabilities:
+        """Return what a program's help and the model's folder tell.
+
+        Args:
+            command: The words that ``--help`` is put behind.
+        """
+        told = ask_for_help(command, self._own_environment(), self.kind)
+        n_gpus = len(visible_gpus(self.environment(), 0))
+        return dataclasses.replace(told, n_devices=n_gpus, **self._shape())
+
     def _stated(self, address: readiness.Address, log: str) -> dict[str, Any]:
         """Return what a server that is ready says of its own configuration, by flag."""
         return {}
@@ -192,7 +222,8 @@ class ServerEngine:
             ExternalFailure: It is not installed, or cannot serve this model with these arguments.
         """
         _, command = self._command()
-        if (fault := container_fault(command)) is not None:
+        fault = container_fault(command) if self.shares_network else None
+        if fault is not None:
             raise ExternalFailure(ExternalReason.CONTAINER_FAILED, fault)
         # What runs by an interpreter sees this machine's files; a container or a script may not.
         elsewhere = interpreter_of(command) is None and shutil.which(command[0]) is not None
@@ -429,10 +460,11 @@ class ServerEngine:
                 error.info = info
             raise
         address = server.address  # with the model's name, where the server chose it
-        if (version := readiness.get_version(address)) is not None:
-            info["engine"] = f"{self.kind} {version}"
         startup_s = round(time.monotonic() - begin, 2)
         stated = self._stated(address, read_log(log))
+        version = readiness.get_version(address) or stated.get("version")
+        if version is not None:
+            info["engine"] = f"{self.kind} {version}"
         facts = {**info, "startup_s": startup_s, FLAGS: compare(params, stated)}
         return RunningServer(self, server, facts)
 

@@ -10,6 +10,8 @@ from objectives.spaces.changes import change
 from objectives.spaces.changes import parse_change
 from objectives.spaces.paper import BOOLEAN
 from objectives.spaces.paper import paper_space
+from objectives.spaces.server import assemble
+from objectives.spaces.sglang import sglang_space
 from objectives.spaces.space import EngineSpace
 from objectives.spaces.space import Parameter
 from objectives.spaces.space import SpaceError
@@ -17,6 +19,7 @@ from objectives.spaces.space import suggest
 from objectives.spaces.tensor_parallel import least_tensor_parallel
 from objectives.spaces.tensor_parallel import powers_of_two
 from objectives.spaces.tensor_parallel import tensor_parallel_sizes
+from objectives.spaces.trtllm import trtllm_space
 from objectives.spaces.vllm import TUNABLE
 from objectives.spaces.vllm import vllm_space
 
@@ -27,12 +30,15 @@ __all__ = [
     "EngineSpace",
     "Parameter",
     "SpaceError",
+    "assemble",
     "change",
     "least_tensor_parallel",
     "paper_space",
     "parse_change",
     "powers_of_two",
+    "sglang_space",
     "suggest",
     "tensor_parallel_sizes",
+    "trtllm_space",
     "vllm_space",
 ]

@@ -135,14 +135,35 @@ def _changed(
     defaults: Mapping[str, Any],
 ) -> EngineSpace:
     offered = space.offered.get(name)
-    if wanted is None:
-        if name in space.parameters:
-            return space
-        if offered is None:
-            raise SpaceError(f"{option(name)}: no range is known for it: {HOW}")
+    if wanted is None and name in space.parameters:
+        return space
+    if wanted is None and offered is not None:
         return space.with_parameter(name, offered)
     known = {**defaults, **({} if offered is None else {name: offered.default}), **space.default}
-    default = known.get(name)
+    parameter, constraints = wanted_parameter(name, wanted, known.get(name), name in known)
+    return space.with_parameter(name, parameter).with_constraints(constraints)
+
+
+def wanted_parameter(
+    name: str, wanted: BaseDistribution | None, default: Any, is_known: bool = False
+) -> tuple[Parameter, tuple[str, ...]]:
+    """Return a parameter with a user's values, and the known constraints that keep it to them.
+
+    Args:
+        name: Of the parameter.
+        wanted: The user's values; None: none are given.
+        default: The engine's own value; None: not known, or left to the engine.
+        is_known: Whether None is a value of its own.
+
+    Raises:
+        SpaceError: Nobody knows the values, or the engine's own; or they are of another kind.
+    """
+    if wanted is None:
+        raise SpaceError(f"{option(name)}: no range is known for it: {HOW}")
+    if isinstance(wanted, CategoricalDistribution) and is_known and default is None:
+        with_own = CategoricalDistribution([None, *wanted.choices])
+        why = f"{GIVEN}; None is the engine's own, which is measured first"
+        return Parameter(with_own, None, why), _within(name, wanted, with_own)
     if default is None:
         raise SpaceError(
             f"{option(name)}: nobody knows what the engine has by itself, which is measured first:"
@@ -150,11 +171,10 @@ def _changed(
         )
     wanted = _of_kind(name, wanted, default)
     if holds(wanted, default):
-        return space.with_parameter(name, Parameter(wanted, default, GIVEN))
+        return Parameter(wanted, default, GIVEN), ()
     wide = widened(name, wanted, default)
     why = f"{GIVEN}, and the engine's own {default}, which is measured first"
-    space = space.with_parameter(name, Parameter(wide, default, why))
-    return space.with_constraints(_within(name, wanted, wide))
+    return Parameter(wide, default, why), _within(name, wanted, wide)
 
 
 def _of_kind(name: str, wanted: BaseDistribution, default: Any) -> BaseDistribution:

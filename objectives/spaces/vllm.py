@@ -12,16 +12,14 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
-from objectives.engines.command import option
 from objectives.lengths import stated_length
 from objectives.spaces.changes import change
-from objectives.spaces.changes import unknown_parameter
 from objectives.spaces.paper import BOOLEAN
 from objectives.spaces.paper import holds_longest
 from objectives.spaces.paper import paper_space
+from objectives.spaces.server import check_known
 from objectives.spaces.space import EngineSpace
 from objectives.spaces.space import Parameter
-from objectives.spaces.space import SpaceError
 from objectives.spaces.space import holds
 from objectives.spaces.tensor_parallel import least_tensor_parallel
 from objectives.spaces.tensor_parallel import sizes_of
@@ -90,7 +88,7 @@ def vllm_space(
         LengthError: ``fixed`` holds a length that is not a number of tokens.
     """
     fixed, params = fixed or {}, params or {}
-    _check_known(capabilities, params, fixed)
+    check_known("vLLM", capabilities, params, fixed)
     n_gpus = capabilities.n_devices if n_gpus is None else n_gpus
     known_length = max_model_len or capabilities.max_model_len or stated_length(fixed)
     length = known_length or USUAL_LENGTH
@@ -107,20 +105,9 @@ def vllm_space(
         untuned["enable_chunked_prefill"] = True  # without it, nothing could start
     space = replace(space, offered=_offered(capabilities))
     untuned = {name: value for name, value in untuned.items() if name not in params}
-    space = change(space, params, {**capabilities.defaults, **fixed})
+    defaults = {name: value for name, value in capabilities.defaults.items() if value is not None}
+    space = change(space, params, defaults)
     return space.fix({**untuned, **fixed})
-
-
-def _check_known(
-    capabilities: EngineCapabilities, params: Mapping[str, Any], fixed: Mapping[str, Any]
-) -> None:
-    """Refuse parameters that the engine does not have, or that are fixed at once."""
-    for name in params:
-        if name in fixed:
-            raise SpaceError(f"{option(name)} is tuned and fixed at once: drop one of them")
-        if capabilities.flags and not capabilities.accepts(name):
-            version = f" {capabilities.version}" if capabilities.version else ""
-            raise unknown_parameter(f"vLLM{version}", option(name), capabilities.flags)
 
 
 def _is_legacy(capabilities: EngineCapabilities) -> bool:

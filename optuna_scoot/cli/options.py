@@ -34,7 +34,7 @@ from optuna_scoot.tuning.defaults import LEAST_ORDERS
 from optuna_scoot.tuning.samplers import SAMPLERS
 
 
-ENGINES = ("vllm", "simulated")
+ENGINES = ("vllm", "sglang", "trtllm", "command", "simulated")
 OBJECTIVES: tuple[Mode, ...] = get_args(Mode)
 RUNS = Path("runs")
 
@@ -281,9 +281,10 @@ _OPTIONS = [
         type=click.Choice(ENGINES),
         default="vllm",
         show_default=True,
-        help="What is tuned: a real vLLM, or a simulated service.",
+        help="What is tuned: a real engine, any server by its --engine-command, or a simulated "
+        "service.",
     ),
-    option("--model", help="Name or folder of the model that vLLM serves."),
+    option("--model", help="Name or folder of the model that the engine serves."),
     option(
         "--service",
         help=f"Simulated service, as in {DEFAULT_SERVICE}: application, GPUs, model.",
@@ -390,13 +391,14 @@ _OPTIONS = [
     option(
         "--python",
         metavar="PATH",
-        help="Interpreter of the environment that has vLLM.  [default: the command vllm, else "
-        "this one]",
+        help="Interpreter of the environment that has vLLM or SGLang.  [default: the command "
+        "vllm, else this one]",
     ),
     option(
         "--engine-command",
         metavar="COMMAND",
-        help="A whole command that starts vLLM instead, up to the model's name.",
+        help="A whole command that starts the engine instead, up to the model's name; with "
+        "--engine command it has {model}, {port} and {flags} where they belong.",
     ),
     option(
         "--engine-arg",

@@ -19,9 +19,9 @@ from optuna_scoot.cli.service_command import FILE
 from optuna_scoot.cli.service_command import ServiceCommand
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.demands import constrained
+from optuna_scoot.tuning.server import server_space_report
 from optuna_scoot.tuning.simulated import simulated_space_report
 from optuna_scoot.tuning.space_report import SpaceReport
-from optuna_scoot.tuning.vllm import vllm_space_report
 
 
 WIDTH = 78
@@ -59,7 +59,9 @@ def _report(values: dict[str, Any]) -> SpaceReport:
     if values["engine"] == "simulated":
         return simulated_space_report(**chosen("service"), **given)
     click.echo("asking the engine what it is and takes: some seconds", err=True)
-    return vllm_space_report(**chosen("model", "python", "engine_command", "n_gpus"), **given)
+    return server_space_report(
+        **chosen("engine", "model", "python", "engine_command", "n_gpus"), **given
+    )
 
 
 def lines(report: SpaceReport) -> list[str]:

@@ -28,6 +28,7 @@ LOAD_OPTIONS = (
     "too_long",
 )
 ENGINE_OPTIONS = (
+    "engine",
     "model",
     "python",
     "engine_command",
@@ -70,7 +71,7 @@ def make_task(
     aims["params"] = dict(map(parse_change, options.params))
     if options.engine == "simulated":
         return tuning.simulated_task(load=load, **given("service", "engine_args"), **aims)
-    return tuning.vllm_task(
+    return tuning.server_task(
         load=load,
         log_dir=log_dir,
         on_progress=on_progress,

@@ -27,7 +27,7 @@ from typing import Any
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.gpu_pool import gpus_needed
-from objectives.engines.vllm import VllmEngine
+from objectives.engines.server_engine import ServerEngine
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.worker import order_for
@@ -71,7 +71,7 @@ def check_sharing(options: TuneOptions, task: TuningTask) -> list[str]:
         BadInput: There are too few GPUs for so many.
     """
     engine, n = task.objective.engine, options.workers
-    if n == 1 or not isinstance(engine, VllmEngine):
+    if n == 1 or not isinstance(engine, ServerEngine):
         return [] if n == 1 else [f"{n} workers"]
     pool = engine.gpu_pool
     space = task.objective.space

@@ -8,9 +8,9 @@
     result.save("runs/chat")
     print(verify(task, result.study).verdict.sentence)
 
-A task is a real vLLM (``vllm_task``), a simulated service (``simulated_task``) or any
-``ServingObjective`` (``serving_task``). Importing the package is light: torch loads with
-``ScootSampler``.
+A task is a real vLLM (``vllm_task``), another engine (``server_task``), a simulated service
+(``simulated_task``) or any ``ServingObjective`` (``serving_task``). Importing the package is
+light: torch loads with ``ScootSampler``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.report import Report
     from optuna_scoot.tuning.result import TuningResult
     from optuna_scoot.tuning.run import tune
+    from optuna_scoot.tuning.server import server_task
     from optuna_scoot.tuning.simulated import simulated_task
     from optuna_scoot.tuning.task import TuningTask
     from optuna_scoot.tuning.task import serving_task
@@ -61,6 +62,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "export",
+    "server_task",
     "serving_task",
     "simulated_task",
     "tune",
@@ -83,6 +85,7 @@ _HOMES = {
     "Verdict": "optuna_scoot.tuning.verdict",
     "Verification": "optuna_scoot.tuning.verification",
     "export": "optuna_scoot.tuning.exported",
+    "server_task": "optuna_scoot.tuning.server",
     "serving_task": "optuna_scoot.tuning.task",
     "simulated_task": "optuna_scoot.tuning.simulated",
     "tune": "optuna_scoot.tuning.run",

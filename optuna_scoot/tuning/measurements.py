@@ -20,7 +20,7 @@ import optuna
 from optuna.trial import TrialState
 
 from objectives.engines.base import ExternalFailure
-from objectives.engines.vllm import VllmEngine
+from objectives.engines.server_engine import ServerEngine
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from optuna_scoot.constraints.known import KnownConstraints
@@ -168,7 +168,7 @@ def objectives_by_order(task: TuningTask, orders: int) -> Callable[[int], Servin
 
 
 def _check_connections(objective: ServingObjective) -> None:
-    if isinstance(objective.engine, VllmEngine):
+    if isinstance(objective.engine, ServerEngine):
         objective.engine.check_connections(objective.workload)
 
 

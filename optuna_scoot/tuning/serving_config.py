@@ -16,7 +16,7 @@ import yaml
 
 from objectives.engines.command import option
 from objectives.engines.command import options
-from objectives.engines.vllm import VllmEngine
+from objectives.engines.server_engine import ServerEngine
 from objectives.redaction import without_secrets
 from optuna_scoot.tuning.errors import InputError
 
@@ -50,6 +50,7 @@ class Serving:
         secrets: Names of the arguments that are left out as secrets.
         flags: The options that the engine has, as far as they end or negate a parameter; empty
             where they are not known.
+        program: The words that serve a model, up to its name.
     """
 
     title: str
@@ -60,16 +61,18 @@ class Serving:
     args: Mapping[str, Any] = field(default_factory=dict)
     secrets: Sequence[str] = ()
     flags: Sequence[str] = ()
+    program: Sequence[str] = ("vllm", "serve")
 
     @classmethod
     def of(cls, task: TuningTask) -> Serving:
         """Return what a task's configurations are served with."""
         args = without_secrets(task.serve_args)
         engine, default = task.objective.engine, task.objective.space.default
-        own = engine.capabilities.defaults if isinstance(engine, VllmEngine) else default
+        own = engine.capabilities.defaults if isinstance(engine, ServerEngine) else default
         explicit = [name for name, value in default.items() if own.get(name) != value]
         named = [hyphenated(name) for name in (*default, *args)]
         spelt = {f"--{negation}{name}" for name in named for negation in ("", "no-")}
+        spelt |= {flag[:2] + flag[2:].replace("-", "_") for flag in spelt}
         return cls(
             title=task.title,
             simulated=task.simulated,
@@ -79,6 +82,7 @@ class Serving:
             args=args,
             secrets=tuple(name for name in task.serve_args if name not in args),
             flags=tuple(sorted(spelt & task.flags)),
+            program=engine.program if isinstance(engine, ServerEngine) else (),
         )
 
     def store(self, study: Study) -> None:
@@ -129,8 +133,9 @@ class Serving:
         """
         args = {name: value for name, value in self.args.items() if name != "model"}
         given = {name: _plain(value) for name, value in {**args, **self._needed(params)}.items()}
-        program = [] if self.simulated else ["vllm", "serve", str(self.args.get("model", "MODEL"))]
-        return [*program, *options(given, self.flags)]
+        model = [*self.program, str(self.args.get("model", "MODEL"))]
+        known = self.program and not self.simulated
+        return [*(model if known else ()), *options(given, self.flags)]
 
     def _needed(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters that have to be said."""
@@ -160,6 +165,8 @@ def _yaml(
 
 def _entry(name: str, value: Any, flags: Collection[str]) -> dict[str, Any]:
     """Return one option. ``vllm serve`` 0.32 drops an entry that is false: its negation holds."""
+    if value is None:
+        return {}  # left to the engine
     if value is not False or not flags:
         return {name: value}
     return {f"no-{name}": True} if f"--no-{name}" in flags else {}

@@ -14,8 +14,8 @@ from typing import Any
 
 from objectives.engines.base import ExternalFailure
 from objectives.engines.command import EngineArgumentError
+from objectives.engines.server_engine import ServerEngine
 from objectives.engines.simulated.engine import SimulatedEngine
-from objectives.engines.vllm import VllmEngine
 from objectives.goals import GoalError
 from objectives.goals import Limit
 from objectives.goals import parse_goals
@@ -134,7 +134,7 @@ def serving_task(
     flags: frozenset[str] = frozenset()
     prospect = None
     with input_errors():
-        if isinstance(engine, VllmEngine):
+        if isinstance(engine, ServerEngine):
             engine.check(workload)
             serve_args = {"model": engine.model, **engine.engine_args}
             flags = engine.capabilities.flags
@@ -182,7 +182,7 @@ def aim_settings(objective: str | Sequence[str], slo: Sequence[str]) -> dict[str
 
 def _engine_settings(engine: Engine) -> dict[str, Any]:
     known: dict[str, Any] = {"engine": engine.description}
-    if isinstance(engine, VllmEngine):
+    if isinstance(engine, ServerEngine):
         known["model"] = engine.model
         known["engine arguments"] = without_secrets(engine.engine_args)
     return known

@@ -125,7 +125,7 @@ WRONG = [
     ("model: m\nreplay: maybe\n", ":2: replay: write true or false"),
     ("model:\n", ":1: model: nothing is given"),
     ("model: [a, b]\n", ":1: model: one value is wanted"),
-    ("engine: vlm\n", ":1: engine: 'vlm' is not one of 'vllm', 'simulated'"),
+    ("engine: vlm\n", ":1: engine: 'vlm' is not one of 'vllm', 'sglang'"),
     ("param:\n  max-num-seqs: 9..3\n", ":2: param: max-num-seqs: 9..3: the low end"),
     ("model: m\n  rate: 3\n", ":2: it is not YAML"),
     ("storage: ${NO_SUCH}\n", ":1: storage: the environment has no variable NO_SUCH"),

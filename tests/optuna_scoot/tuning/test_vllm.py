@@ -21,7 +21,7 @@ from optuna_scoot.tuning import Load
 from optuna_scoot.tuning import TuningTask
 from optuna_scoot.tuning import vllm_task
 from optuna_scoot.tuning.load import describe_load
-from optuna_scoot.tuning.vllm import _model_length
+from optuna_scoot.tuning.server import _model_length
 from tests.small_model import make_small_model
 
 
