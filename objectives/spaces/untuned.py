@@ -1,4 +1,4 @@
-"""Why the rest of vLLM's options is not tuned, by the groups of its own help."""
+"""Why the rest of an engine's options is not tuned; of vLLM by the groups of its own help."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from objectives.engines.command import RESERVED
 from objectives.engines.command import SECRET_VARIABLES
 from objectives.engines.command import UNSUPPORTED
 from objectives.engines.command import option
+from objectives.engines.command import spelt
 
 
 ANSWERS = "would change what the model answers, or which model answers"
@@ -22,7 +23,7 @@ KERNELS = "kernels: another rounding, and mostly chosen well by the engine for t
 LORA = "of adapters, which the service has or has not"
 TRAFFIC = "which requests wait or are turned away: fewer served is not faster"
 MEMORY = "what is kept where: the engine has no use for another choice without a need"
-OTHER = "of other kinds"
+OTHER = "not known to leave the answers as they are, or to change the speed"
 
 _BY_GROUP = {
     "Frontend": FRONT,
@@ -72,11 +73,12 @@ def untuned(
         kept: Names of the parameters that are tuned, offered, or held by the user.
         device: "cuda", "cpu", ...; None: not known.
     """
-    leave = {option(name) for name in kept}
+    leave = {spelt(name, flags) for name in kept}
     group_of = {flag: title for title, members in groups.items() for flag in members}
     if group_of:  # the first spelling of each stands for all
         flags = group_of.keys()
-    own = {option(name) for name in (*RESERVED, *UNSUPPORTED, *SECRET_VARIABLES)}
+    reserved = (*RESERVED, *UNSUPPORTED, *SECRET_VARIABLES, "model_path")
+    own = {option(name) for name in reserved}
     special = {**_BY_NAME, **(_ON_CPU if device == "cpu" else {})}
     by_name = {option(name): why for name, why in special.items()}
     reasons: dict[str, list[str]] = {}

@@ -16,6 +16,7 @@ import yaml
 
 from objectives.engines.command import option
 from objectives.engines.command import options
+from objectives.engines.command import spelt
 from objectives.engines.server_engine import ServerEngine
 from objectives.redaction import without_secrets
 from optuna_scoot.tuning.errors import InputError
@@ -71,8 +72,8 @@ class Serving:
         own = engine.capabilities.defaults if isinstance(engine, ServerEngine) else default
         explicit = [name for name, value in default.items() if own.get(name) != value]
         named = [hyphenated(name) for name in (*default, *args)]
-        spelt = {f"--{negation}{name}" for name in named for negation in ("", "no-")}
-        spelt |= {flag[:2] + flag[2:].replace("-", "_") for flag in spelt}
+        spellings = {f"--{negation}{name}" for name in named for negation in ("", "no-")}
+        spellings |= {flag[:2] + flag[2:].replace("-", "_") for flag in spellings}
         return cls(
             title=task.title,
             simulated=task.simulated,
@@ -81,7 +82,7 @@ class Serving:
             explicit=tuple(dict.fromkeys([*task.baseline, *explicit])),
             args=args,
             secrets=tuple(name for name in task.serve_args if name not in args),
-            flags=tuple(sorted(spelt & task.flags)),
+            flags=tuple(sorted(spellings & task.flags)),
             program=engine.program if isinstance(engine, ServerEngine) else (),
         )
 
@@ -123,7 +124,10 @@ class Serving:
         if self.simulated:
             lines.append("The figures behind it are of a simulated engine.")
         lines += [f"left out, for it is a secret: {name}" for name in self.secrets]
-        return _yaml({**self.args, **self._needed(params)}, lines, self.flags, comments)
+        args = dict(self.args)
+        if "model" in args and self.program and self.program[-1].startswith("--"):
+            args = {self.program[-1].removeprefix("--"): args.pop("model"), **args}
+        return _yaml({**args, **self._needed(params)}, lines, self.flags, comments)
 
     def command(self, params: Mapping[str, Any]) -> list[str]:
         """Return the words that serve a configuration; of a simulated engine the options alone.
@@ -156,7 +160,7 @@ def _yaml(
     """Return options with hyphenated names, one a line, under a heading of comments."""
     lines = [f"# {' '.join(line.split())}" for line in heading]
     for name, value in options.items():
-        if entry := _entry(hyphenated(name), _plain(value), flags):
+        if entry := _entry(_spelt(name, flags), _plain(value), flags):
             lines += yaml.safe_dump(entry, sort_keys=False).splitlines()
             if comment := comments.get(name):
                 lines[-1] += f"  # {comment}"
@@ -178,6 +182,11 @@ def _plain(value: Any) -> Any:
         return float(f"{value:.12g}")
     is_number = isinstance(value, str) and value.isascii() and value.isdigit()
     return int(value) if is_number else value
+
+
+def _spelt(name: str, flags: Collection[str]) -> str:
+    """Return a parameter's name as an engine with these options spells it."""
+    return spelt(name, flags).removeprefix("--")
 
 
 def hyphenated(name: str) -> str:
