@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -111,8 +112,18 @@ def vllm_space(
 
 
 def _is_legacy(capabilities: EngineCapabilities) -> bool:
-    """Return whether this is an engine of Table I: later schedulers have no delay factor."""
-    return capabilities.accepts("scheduler_delay_factor")
+    """Return whether this is an engine of Table I: later schedulers have no delay factor.
+
+    From 0.8 on the engine is another one by default (V1), which gives way to the old one where it
+    is asked for a delay.
+    """
+    return capabilities.accepts("scheduler_delay_factor") and not _is_since(capabilities, 0, 8)
+
+
+def _is_since(capabilities: EngineCapabilities, *version: int) -> bool:
+    """Return whether an engine says that it is of this version or a later one."""
+    told = re.findall(r"\d+", (capabilities.version or "").partition("+")[0])
+    return tuple(map(int, told[:3])) >= version
 
 
 def _legacy_space(capabilities: EngineCapabilities, n_gpus: int, length: int) -> EngineSpace:
@@ -129,8 +140,7 @@ def _legacy_space(capabilities: EngineCapabilities, n_gpus: int, length: int) ->
         if name in space.parameters and value is not None and name != "tensor_parallel_size"
     }
     space = space.starting_from(told)
-    if space.default["enable_chunked_prefill"] and space.default["enable_prefix_caching"]:
-        # The first versions refuse both together; one that has both by itself does not.
+    if _is_since(capabilities, 0, 6, 1):  # vllm-project/vllm, pull request 8120
         kept = tuple(c for c in space.known_constraints if not c.startswith("not (enable_"))
         space = replace(space, known_constraints=kept)
     return space

@@ -159,6 +159,72 @@ def test_old_engine_has_the_space_of_the_paper() -> None:
     assert old == paper_space(4, 4096)
 
 
+BOTH = "not (enable_chunked_prefill and enable_prefix_caching)"
+
+
+@pytest.mark.parametrize(
+    ("version", "tuned", "excludes_both"),
+    [
+        ("0.4.2", set(TABLE_1), True),
+        ("0.5.5", set(TABLE_1), True),
+        ("0.6.0", set(TABLE_1), True),
+        ("0.6.1.post2", set(TABLE_1), False),
+        ("0.7.3+cpu", set(TABLE_1), False),
+        # The new engine, which the delay factor would switch off.
+        ("0.8.0", set(TABLE_1) - {"scheduler_delay_factor", "use_v2_block_manager"}, False),
+        ("0.10.1", set(TABLE_1) - {"scheduler_delay_factor", "use_v2_block_manager"}, False),
+        (None, set(TABLE_1), True),
+    ],
+)
+def test_space_is_that_of_the_engines_version(
+    version: str | None, tuned: set[str], excludes_both: bool
+) -> None:
+    space = vllm_space(capabilities(TABLE_1, version=version, max_model_len=4096), n_gpus=4)
+    assert space.parameters.keys() == tuned
+    assert (BOTH in space.known_constraints) == excludes_both
+
+
+def test_old_engine_has_the_defaults_that_it_tells() -> None:
+    told = {"max_num_seqs": 128, "enable_chunked_prefill": True, "use_v2_block_manager": None}
+    space = vllm_space(capabilities(TABLE_1, version="0.6.3", defaults=told), n_gpus=2)
+    assert space.default["max_num_seqs"] == 128
+    assert space.default["enable_chunked_prefill"] is True
+    assert space.default["use_v2_block_manager"] is False
+
+
+def test_model_that_cannot_be_split_further_is_not_split_further() -> None:
+    shape = {"n_attention_heads": 32, "n_kv_heads": 8, "intermediate_size": 1004}
+    for names, version in [(CURRENT, "0.32.0"), (TABLE_1, "0.5.4")]:
+        answer = capabilities(names, version=version, **shape)
+        choices = vllm_space(answer, n_gpus=8).parameters["tensor_parallel_size"]
+        assert choices == CategoricalDistribution([1, 2, 4])  # 1004 is 4 times 251
+
+
+def test_what_is_offered_is_tuned_when_it_is_asked_for() -> None:
+    offered = ("gpu_memory_utilization", "performance_mode", "optimization_level")
+    known = {"gpu_memory_utilization": 0.92, "performance_mode": "balanced"}
+    answer = capabilities((*CURRENT, *offered), defaults={**known, "optimization_level": 2})
+    space = vllm_space(answer)
+    assert space.offered.keys() == set(offered)
+    assert not space.parameters.keys() & space.offered.keys()
+    wider = vllm_space(answer, params={"gpu_memory_utilization": None})
+    assert wider.parameters.keys() - space.parameters.keys() == {"gpu_memory_utilization"}
+    on_cpu = vllm_space(capabilities((*CURRENT, *offered), defaults=known, device="cpu"))
+    assert on_cpu.offered.keys() == {"performance_mode"}
+    eager = {**known, "optimization_level": 2, "enforce_eager": True}
+    assert (
+        "optimization_level"
+        not in vllm_space(capabilities(offered + CURRENT, defaults=eager)).offered
+    )
+
+
+def test_chunks_that_a_long_model_needs_are_tuned_all_the_same_when_asked_for() -> None:
+    answer = capabilities(max_model_len=131072)
+    space = vllm_space(answer, params={"enable_chunked_prefill": None})
+    assert "enable_chunked_prefill" in space.parameters
+    assert any("131072" in constraint for constraint in space.known_constraints)
+
+
 def test_what_the_user_fixes_is_not_tuned_and_enters_the_constraints() -> None:
     fixed = {"max_num_seqs": "128", "enable_chunked_prefill": False, "dtype": "auto"}
     space = vllm_space(capabilities(max_model_len=4096), fixed=fixed)
