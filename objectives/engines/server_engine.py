@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 from typing import Any
-from typing import ClassVar
 from typing import Self
 
 from objectives import loadgen
@@ -40,6 +39,7 @@ from objectives.engines.containers import container_fault
 from objectives.engines.containers import gpu_fault
 from objectives.engines.containers import host_path
 from objectives.engines.containers import run_options
+from objectives.engines.engine_kind import EngineKind
 from objectives.engines.environment import inherited
 from objectives.engines.failures import read_log
 from objectives.engines.gpu_pool import Allotment
@@ -75,7 +75,7 @@ PORT_PAUSE_SECONDS = 1.0  # before another attempt, and twice as long before the
 
 
 @dataclass(frozen=True)
-class ServerEngine:
+class ServerEngine(EngineKind):
     """A recipe that starts servers, one for every trial.
 
     Attributes:
@@ -125,17 +125,6 @@ class ServerEngine:
     load: LoadOptions = field(default_factory=LoadOptions)
     on_progress: Callable[[Progress], None] | None = field(default=None, repr=False)
 
-    kind: ClassVar[str] = "engine"
-    """What the engine is called."""
-    key_variable: ClassVar[str | None] = None
-    """Environment variable that it reads its API key from; None: it wants none."""
-    program: ClassVar[tuple[str, ...]] = ()
-    """The words that a person serves a model with, up to its name."""
-    shares_network: ClassVar[bool] = True
-    """Whether a container in its command has to share the host's network."""
-    reserved: ClassVar[frozenset[str]] = frozenset()
-    """Arguments that this project sets, besides those that it sets for every engine."""
-
     def __post_init__(self) -> None:
         check_engine_arguments(self.engine_args, self.reserved)
         split_secrets(self.engine_args)
@@ -145,39 +134,6 @@ class ServerEngine:
                 "machine can read: leave it out while tuning, and give it to the service"
             )
         self._check_command()
-
-    def _check_command(self) -> None:
-        """Refuse a command that cannot be used.
-
-        Raises:
-            EngineArgumentError: It cannot.
-        """
-
-    def _whole_command(self) -> list[str]:
-        """Return the words that start the server, variables before them included."""
-        raise NotImplementedError
-
-    def _ask(self, command: list[str]) -> EngineCapabilities:
-        """Return what the installed engine is and takes.
-
-        Args:
-            command: The words that start it.
-        """
-        raise NotImplementedError
-
-    def _address(self, port: int, identity: str, key: str | None) -> readiness.Address:
-        """Return where a server answers, and under which name of the model.
-
-        Args:
-            port: That it listens on.
-            identity: Made for this start.
-            key: That it wants.
-        """
-        raise NotImplementedError
-
-    def _words(self, params: Mapping[str, Any], address: readiness.Address) -> list[str]:
-        """Return the command line of one trial."""
-        raise NotImplementedError
 
     def _shape(self) -> dict[str, Any]:
         """Return what the model's own folder tells, where it is on this machine."""
@@ -194,21 +150,6 @@ class ServerEngine:
         told = ask_for_help(command, self._own_environment(), self.kind)
         n_gpus = len(visible_gpus(self.environment(), 0))
         return dataclasses.replace(told, n_devices=n_gpus, **self._shape())
-
-    def _stated(self, address: readiness.Address, log: str) -> dict[str, Any]:
-        """Return what a server that is ready says of its own configuration, by flag."""
-        return {}
-
-    def _variables(self) -> dict[str, str]:
-        """Return variables that this project sets, unless the user does."""
-        return {}
-
-    def _check_surroundings(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Find what is around the engine that it takes amiss.
-
-        Raises:
-            ExternalFailure: There is something.
-        """
 
     def with_arguments(self, arguments: Mapping[str, Any]) -> Self:
         """Return the same with other arguments for every trial."""
@@ -336,7 +277,9 @@ class ServerEngine:
         """Return where the model's tokenizer is, with what the engine itself takes for it."""
         _, command = self._command()
         own = self._own_environment()
-        return find_tokenizer(self.tokenizer, self.model, self.engine_args, command, own)
+        place = self.engine_args.get(self.tokenizer_argument)
+        arguments = {**self.engine_args, "tokenizer": place}
+        return find_tokenizer(self.tokenizer, self.model, arguments, command, own)
 
     def _command(self) -> tuple[dict[str, str], list[str]]:
         """Return variables and words of the command that starts the server."""

@@ -40,6 +40,7 @@ class SglangEngine(ServerEngine):
 
     kind: ClassVar[str] = "SGLang"
     program: ClassVar[tuple[str, ...]] = ("python", "-m", MODULE, "--model-path")
+    tokenizer_argument: ClassVar[str] = "tokenizer_path"
     reserved: ClassVar[frozenset[str]] = frozenset({"model_path"})
 
     def _whole_command(self) -> list[str]:

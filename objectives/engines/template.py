@@ -87,6 +87,11 @@ class TemplateEngine(ServerEngine):
         return words
 
     def _flags(self, params: Mapping[str, Any]) -> list[str]:
-        """Return the options; what is switched off is left out, as nobody knows its negation."""
+        """Return the options; what is switched off is left out, as nobody knows its negation.
+
+        The tokenizer is read here, to write the prompts, and is no option of the server.
+        """
         given = {**self.engine_args, **params}
-        return options({n: v for n, v in given.items() if v is not False})
+        return options(
+            {n: v for n, v in given.items() if v is not False and n != self.tokenizer_argument}
+        )

@@ -107,6 +107,16 @@ def test_any_server_is_started_by_a_template(
         assert running.address.model_name.startswith("scoot-" if alias else str(model_dir))
 
 
+def test_the_tokenizer_of_a_server_by_its_command_is_not_its_option(
+    model_dir: Path, settings: dict[str, Any], workload: Workload
+) -> None:
+    arguments = {"tokenizer": str(model_dir)}
+    engine = TemplateEngine("model.gguf", command=LLAMA_CPP, engine_args=arguments, **settings)
+    info = served(engine, {"threads": 2}, workload)
+    assert "-m model.gguf --port" in info["command"]
+    assert "tokenizer" not in info["command"]
+
+
 @pytest.mark.parametrize(
     "make",
     [
