@@ -25,6 +25,7 @@ from objectives.spaces.space import widened
 
 HOW = "write NAME=LOW..HIGH, NAME=LOW..HIGH:log, NAME=LOW..HIGH:STEP, or NAME=a,b,c"
 GIVEN = "as given"
+OWN = "the engine's own, which is measured first"
 
 
 def parse_change(text: str) -> tuple[str, BaseDistribution | None]:
@@ -113,7 +114,7 @@ def change(
     """Return a space with the ranges that a user wants.
 
     A range that leaves out the engine's own value is widened to hold it, as that is measured
-    first and compared with; a known constraint keeps suggestions within the wanted values.
+    first and compared with; a known constraint keeps suggestions to the wanted values and it.
 
     Args:
         space: Of the engine.
@@ -162,8 +163,7 @@ def wanted_parameter(
         raise SpaceError(f"{option(name)}: no range is known for it: {HOW}")
     if isinstance(wanted, CategoricalDistribution) and is_known and default is None:
         with_own = CategoricalDistribution([None, *wanted.choices])
-        why = f"{GIVEN}; None is the engine's own, which is measured first"
-        return Parameter(with_own, None, why), _within(name, wanted, with_own)
+        return Parameter(with_own, None, f"{GIVEN}; None is {OWN}"), ()
     if default is None:
         raise SpaceError(
             f"{option(name)}: nobody knows what the engine has by itself, which is measured first:"
@@ -173,8 +173,8 @@ def wanted_parameter(
     if holds(wanted, default):
         return Parameter(wanted, default, GIVEN), ()
     wide = widened(name, wanted, default)
-    why = f"{GIVEN}, and the engine's own {default}, which is measured first"
-    return Parameter(wide, default, why), _within(name, wanted, wide)
+    why = f"{GIVEN}, and {default}, {OWN}"
+    return Parameter(wide, default, why), _within(name, wanted, wide, default)
 
 
 def _of_kind(name: str, wanted: BaseDistribution, default: Any) -> BaseDistribution:
@@ -210,17 +210,18 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _within(name: str, wanted: BaseDistribution, wide: BaseDistribution) -> tuple[str, ...]:
-    """Return the known constraints that a widened parameter keeps to the wanted values."""
+def _within(
+    name: str, wanted: BaseDistribution, wide: BaseDistribution, default: Any
+) -> tuple[str, ...]:
+    """Return the known constraints of a widened parameter: the wanted values, or the default."""
     match wanted:
-        case CategoricalDistribution(choices=choices):
-            return (f"{name} in {list(choices)!r}",)
-        case IntDistribution(low=low, high=high, step=step):
-            grid = () if step == getattr(wide, "step", 1) else (f"({name} - {low}) % {step} == 0",)
-            return (f"{low} <= {name} <= {high}", *grid)
-        case FloatDistribution(low=low, high=high):
-            return (f"{low} <= {name} <= {high}",)
-    raise SpaceError(f"{name} has a distribution that cannot be drawn: {wanted}")
+        case IntDistribution(low=low, high=high, step=step) if step != getattr(wide, "step", 1):
+            inside = f"{low} <= {name} <= {high} and ({name} - {low}) % {step} == 0"
+        case IntDistribution(low=low, high=high) | FloatDistribution(low=low, high=high):
+            inside = f"{low} <= {name} <= {high}"
+        case _:
+            return ()  # one choice more
+    return (f"{inside} or {name} == {default!r}",)
 
 
 def unknown_parameter(engine: str, given: str, known: Collection[str]) -> SpaceError:
