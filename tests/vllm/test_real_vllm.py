@@ -87,12 +87,16 @@ def test_engine_says_what_it_takes(engine: VllmEngine) -> None:
     answer = engine.capabilities
     assert answer.device == "cpu"
     assert answer.max_model_len == 2048
-    assert answer.n_attention_heads == 8
+    assert (answer.n_attention_heads, answer.n_kv_heads) == (8, 4)
+    assert (answer.intermediate_size, answer.vocabulary) == (688, 4096)
+    assert "--max-num-seqs" in answer.groups["SchedulerConfig"]
+    assert "bfloat16" in answer.choices["dtype"]
     assert not answer.accepts("scheduler_delay_factor")
     assert "--no-enable-chunked-prefill" in answer.flags
     space = vllm_space(answer)
     assert space.default["max_num_seqs"] == answer.defaults["max_num_seqs"] >= 1
     assert "stream_interval" not in space.parameters
+    assert {"performance_mode", "scheduler_reserve_full_isl"} == space.offered.keys()
 
 
 def test_hidden_constraint_of_the_platform_is_a_crash(engine: VllmEngine) -> None:

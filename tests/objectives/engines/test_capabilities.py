@@ -81,3 +81,13 @@ def test_interpreter_without_vllm(tmp_path: Path) -> None:
     with pytest.raises(ExternalFailure, match="No module named 'vllm'") as failure:
         ask_engine(words, "some/model", [], {})
     assert failure.value.reason == "engine_missing"
+
+
+def test_an_option_that_is_none_is_told_with_the_nearest_that_is_one(tmp_path: Path) -> None:
+    # As the probe does: its options are written before those of the user are read.
+    flags = '{"flags": ["--max-num-seqs", "--max-model-len"]}'
+    body = f"echo '{flags}' > $2; echo 'x: error: unrecognized arguments: --max-num-seq=4'; exit 2"
+    words = command(tmp_path / "python3", body)
+    with pytest.raises(ExternalFailure, match="did you mean --max-num-seqs") as failure:
+        ask_engine(words, "some/model", ["--max-num-seq=4"], {})
+    assert failure.value.reason == "bad_engine_argument"
