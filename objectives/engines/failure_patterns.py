@@ -195,8 +195,8 @@ OUT_OF_MEMORY = re.compile(
     r"|running low on memory|due to memory pressure|OOM ?Killed|oom-kill|oom_kill"
     r"|Killed process \d+|NVML_SUCCESS ==|not enough (GPU |CPU |device |host )?memory"
     r"|insufficient (GPU |CPU |device |host )?memory|memory is insufficient"
-    # sglang/srt/model_executor/pool_configurator.py
-    r"|Not enough memory\. Please try to increase --mem-fraction-static",
+    # sglang/srt/mem_cache/kv_cache_configurator.py, sglang/srt/model_executor/pool_configurator.py
+    r"|leaves? no (GPU memory|room) for the|state cache is too small to serve",
     re.IGNORECASE,
 )
 # By signal 9, which the kernel sends where memory runs out, and anybody else may.

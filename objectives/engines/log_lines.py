@@ -29,6 +29,7 @@ _PREFIXES = [
         r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?\]?:?(?:\s|$)",
         r"(?:stdout|stderr) [FP](?:\s|$)",  # containerd, after its time
         r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+?(?:\[\d+\])?: ",  # syslog
+        r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Z]{2}\d+)+\] ",  # SGLang, with its ranks
         r"\[pod/\S+\] ",
         r"\((?:[^()]*\b)?pid=\d+[^()]*\)(?: \[repeated [^]]*\])?\s",  # vLLM and Ray
         r"\((?:raylet|autoscaler|gcs_server)[^()]*\)\s",
@@ -52,6 +53,7 @@ _PREFIXES = [
 _COMPOSE = re.compile(r"[\w.-]+\s+\| ")  # "vllm-1  | ", only where a line begins
 _LOGFMT = re.compile(rf'.*\blevel="?(?i:{_LEVEL})"? msg="(?P<text>.*)"', re.IGNORECASE)
 _WARNING = re.compile(r"\S+:\d+: \w*Warning: ")  # what Python's warnings print
+_IGNORED = re.compile(r"Ignore import error when loading ")  # SGLang, of other models' modules
 _INFORMS = {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "D", "I", "W"}
 
 _NAMED = r"[A-Za-z_]*(?:Error|Exception|Failure|NotFound|Timeout|Interrupt|Exit|OutOfResources)"
@@ -162,7 +164,7 @@ def _bare(line: str) -> str | None:
         if level in _INFORMS or groups.get("nccl") in ("INFO", "TRACE"):
             return None
         line = line[prefix.end() :]
-    return None if _WARNING.match(line) else line.rstrip()
+    return None if _WARNING.match(line) or _IGNORED.match(line) else line.rstrip()
 
 
 def _match_prefix(line: str) -> re.Match[str] | None:

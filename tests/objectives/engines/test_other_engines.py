@@ -199,6 +199,30 @@ def test_sglang_that_kills_itself_crashed_for_what_its_process_said(
     assert message.partition(": ")[2][:30] in crash.value.detail
 
 
+SGLANG_LOG = """\
+[2026-11-26 16:16:22] Ignore import error when loading sglang.srt.models.inkling: No module named \
+'cutlass'
+/opt/sglang/srt/layers/quantization/awq/awq.py:53: UserWarning: Only CUDA, HIP and XPU support AWQ.
+  warnings.warn(f"Only CUDA, HIP and XPU support AWQ currently.")
+[2026-11-26 16:16:24 TP0] Load weight end. elapsed=0.03 s, type=LlamaForCausalLM
+[2026-11-26 16:16:24 TP0] Scheduler hit an exception: Traceback (most recent call last):
+  File "/opt/sglang/srt/managers/scheduler.py", line 6362, in run_scheduler_process
+    scheduler = Scheduler(server_args, port_args)
+                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+ValueError: Loaded weights leave no GPU memory for the KV cache under --mem-fraction-static=-0.049.
+
+[2026-11-26 16:16:24] Received sigquit from a child process. It usually means the child failed.
+[2026-11-26 16:16:24] kill_process_tree called: parent_pid=26081, include_parent=True, pid=26081
+"""
+
+
+def test_a_log_of_sglang_itself_is_read_for_what_ended_it() -> None:
+    failure = classify_exit(-9, SGLANG_LOG, Phase.STARTING, ["chunked_prefill_size"])
+    assert isinstance(failure, EngineCrash)
+    assert failure.reason == CrashReason.OUT_OF_MEMORY
+    assert failure.detail.startswith("ValueError: Loaded weights leave no GPU memory")
+
+
 def test_a_process_of_sglang_that_the_kernel_killed_ran_out_of_memory() -> None:
     log = (
         "[2026-11-26 10:00:00] Subprocess scheduler_0 (pid=7) crashed with exit code -9."
