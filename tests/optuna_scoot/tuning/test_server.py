@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def task(engine: str, **more) -> TuningTask:
-    load = Load("trace.jsonl", rate=20, duration=0.5)
+    load = Load("trace.jsonl", rate=8, duration=0.5)
     command = more.pop("engine_command", f"./{engine}")
     return server_task("./model", load, engine=engine, engine_command=command, **more)
 
@@ -50,7 +50,7 @@ def test_sglang_is_tuned_from_its_own_defaults(folder: Path) -> None:
     assert space.default["max_running_requests"] is None
     assert space.parameters["tensor_parallel_size"].choices == (1, 2, 4)  # of 12 heads, no eighth
     result = tune(made, n_trials=3, seed=0)
-    assert [t.state.name for t in result.study.trials] == ["COMPLETE"] * 3
+    assert (result.completed, result.crashed) == (3, 0)
     result.save(folder / "out")
     best = yaml.safe_load((folder / "out" / "best.yaml").read_text())
     assert best["model-path"] == "./model"
@@ -79,7 +79,7 @@ def test_a_server_by_its_command_has_the_space_that_the_user_names(folder: Path)
         task("command", engine_command="serve {model}", params=params)
     made = task("command", engine_command=OTHER, params=params, baseline={"threads": 4})
     result = tune(made, n_trials=2, seed=0)
-    assert [t.state.name for t in result.study.trials] == ["COMPLETE"] * 2
+    assert (result.completed, result.crashed) == (2, 0)
     assert result.default.params == {"threads": 4}
 
 
