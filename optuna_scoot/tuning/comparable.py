@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from optuna.distributions import check_distribution_compatibility
 
+from objectives.parameter_values import values_of
 from objectives.serving import DEFAULT_CONFIGURATION
 from optuna_scoot.trials.outcomes import enqueued_params
 from optuna_scoot.tuning.bookkeeping import ORDER
@@ -88,8 +89,8 @@ def _check_distribution(
         check_distribution_compatibility(found, wanted)
     except ValueError:
         raise InputError(
-            f"study {study.study_name!r} has other choices for {name} ({found}"
-            f" then, {wanted} now); {ELSEWHERE}"
+            f"study {study.study_name!r} has other choices for {name} ({values_of(found)}"
+            f" then, {values_of(wanted)} now); {ELSEWHERE}"
         ) from None
 
 
