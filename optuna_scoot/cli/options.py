@@ -517,12 +517,9 @@ def space_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for decorate in reversed(_OPTIONS):
         decorate(all_options)
-    function_with_any = option("--json", "as_json", is_flag=True, help="As one JSON object.")(
-        function
-    )
     shared = [p for p in _attached(all_options) if p.name in OF_THE_SPACE]
-    _attached(function_with_any).extend(shared)
-    return function_with_any
+    _attached(function).extend(shared)
+    return function
 
 
 def options_of_tune() -> click.Command:

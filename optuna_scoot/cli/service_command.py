@@ -12,6 +12,7 @@ from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import one_line
 from optuna_scoot.cli.options import option
 from optuna_scoot.cli.options import options_of_tune
+from optuna_scoot.cli.service_file import NOT_IN_FILE
 from optuna_scoot.cli.service_file import Service
 from optuna_scoot.cli.service_file import read_services
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
@@ -90,7 +91,8 @@ class ServiceCommand(click.Command):
                 default_map=dict(service.options),
                 obj=_IN_FILE,
             )
-            self._check({n: value for n, value in context.params.items() if n != "file"})
+            options = {n: v for n, v in context.params.items() if n not in NOT_IN_FILE}
+            self._check(options)
             return context
         except click.ClickException as error:
             raise _named(service, error) from None

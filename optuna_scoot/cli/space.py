@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import Any
 
@@ -13,6 +12,8 @@ from objectives.parameter_values import values_of
 from objectives.redaction import without_secrets
 from objectives.spaces import EngineSpace
 from objectives.spaces import parse_change
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.cli.options import check_engine
 from optuna_scoot.cli.options import space_options
 from optuna_scoot.cli.service_command import FILE
@@ -31,6 +32,7 @@ MOST_NAMED = 4  # flags of a group, of which --json has all
 @click.command(cls=ServiceCommand, check=check_engine)
 @FILE
 @space_options
+@JSON
 def space(*, as_json: bool, **values: Any) -> int:
     """Show what `tune` would tune of an engine, and why the rest is not tuned.
 
@@ -43,7 +45,7 @@ def space(*, as_json: bool, **values: Any) -> int:
         together = constrained(report.space, values["constraints"])
     report = SpaceReport(report.engine, together, report.fixed, report.untuned)
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     else:
         click.echo("\n".join(lines(report)))
     return 0
