@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from optuna_scoot.cli.table import format_value
+from optuna_scoot.tuning.formats import format_value
 
 
 if TYPE_CHECKING:

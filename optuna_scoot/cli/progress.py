@@ -25,9 +25,9 @@ from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
 from optuna_scoot.cli.console import format_seconds
 from optuna_scoot.cli.console import print_line
-from optuna_scoot.cli.table import describe_missed
 from optuna_scoot.cli.table import describe_values
-from optuna_scoot.cli.table import format_params
+from optuna_scoot.tuning.formats import describe_missed
+from optuna_scoot.tuning.formats import format_params
 from optuna_scoot.tuning.observer import Observer
 from optuna_scoot.tuning.pace import Pace
 from optuna_scoot.tuning.report import flags_not_taken

@@ -15,18 +15,20 @@ from objectives.serving import LOAD
 from objectives.serving import METRICS
 from objectives.serving import OTHER
 from objectives.serving import SUGGESTION
+from optuna_scoot.tuning.formats import changed_params
+from optuna_scoot.tuning.formats import describe_missed
+from optuna_scoot.tuning.formats import format_change
+from optuna_scoot.tuning.formats import format_params
+from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.report import flags_not_taken
 from optuna_scoot.tuning.report import keeps_limits
-from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change
 from optuna_scoot.tuning.time_spent import STORAGE
 from optuna_scoot.tuning.time_spent import time_spent
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from collections.abc import Sequence
-    from typing import Any
 
     from optuna.study import Study
     from optuna.trial import FrozenTrial
@@ -135,12 +137,6 @@ def _limit_lines(report: Report) -> list[str]:
     return lines
 
 
-def describe_missed(trial: FrozenTrial) -> str:
-    """Return which limits a trial misses and by how much; empty where it keeps all."""
-    missed = {name: excess for name, excess in limits_of(trial).items() if excess > 0.0}
-    return ", ".join(f"{name} by {100 * excess:.3g} %" for name, excess in missed.items())
-
-
 def best_line(report: Report) -> str:
     """Return what the study found in one sentence."""
     if report.nearest is not None:
@@ -246,36 +242,6 @@ def value_cells(
         f"{format_value(value)} ({format_change(relative_change(value, base))})"
         for value, base in zip(trial.values, reference, strict=True)
     ]
-
-
-def format_value(value: float) -> str:
-    """Return four significant digits at most, thousands set apart: 12,345, 123.4, 0.01234."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
-
-
-def format_change(change: float | None) -> str:
-    """Return a relative change in per cent with its sign; a dash where it has no meaning."""
-    return "-" if change is None else f"{100 * change:+.1f} %"
-
-
-def changed_params(trial: FrozenTrial, default: FrozenTrial | None) -> Mapping[str, Any]:
-    """Return the parameters of a trial that differ from the default configuration's."""
-    base = {} if default is None else default.params
-    return {k: v for k, v in trial.params.items() if k not in base or base[k] != v}
-
-
-def format_params(params: Mapping[str, Any]) -> str:
-    """Return parameters as engine flags are spelt: "max-num-seqs 64, block-size 16"."""
-    return ", ".join(f"{k.replace('_', '-')} {format_param(v)}" for k, v in params.items())
-
-
-def format_param(value: object) -> str:
-    """Return a parameter's value as a person would type it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _row(report: Report, trial: FrozenTrial) -> list[Text]:

@@ -17,12 +17,12 @@ from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import outcome
-from optuna_scoot.cli.table import describe_missed
-from optuna_scoot.cli.table import format_params
-from optuna_scoot.cli.table import format_value
 from optuna_scoot.cli.table import named_texts
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
+from optuna_scoot.tuning.formats import describe_missed
+from optuna_scoot.tuning.formats import format_params
+from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.paired import summarise
 from optuna_scoot.tuning.report import make_report
