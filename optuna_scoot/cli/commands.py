@@ -26,6 +26,7 @@ COMMANDS = {
     "tune": ("optuna_scoot.cli.tune_command", "tune", "Tune an LLM engine on a request trace."),
     "space": ("optuna_scoot.cli.space", "space", "What would be tuned, in which ranges and why."),
     "verify": ("optuna_scoot.cli.verify", "verify", "Measure a study's winner again; judge it."),
+    "report": ("optuna_scoot.cli.report", "report", "A study as one HTML page."),
     "export": ("optuna_scoot.cli.export", "export", "A trial as a file for vllm serve --config."),
     "audit": ("optuna_scoot.cli.audit", "audit", "What has to hold for a study, checked."),
     "trace": (

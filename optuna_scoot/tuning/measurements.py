@@ -254,7 +254,7 @@ def _judge(
 ) -> Verification:
     """Return the verdict, and write it down in the tuned study."""
     metrics = study_metrics(measurements)
-    measured = [_with_values(measurements, one, orders, len(metrics)) for one in plan.values()]
+    measured = [with_values(measurements, one, orders, len(metrics)) for one in plan.values()]
     baseline, *finalists = measured
     verdict = decide(baseline, finalists, metrics)
     recommended = verdict.recommended
@@ -281,8 +281,15 @@ def _judge(
     )
 
 
-def _with_values(measurements: Study, one: Measured, orders: int, n_metrics: int) -> Measured:
-    """Return a configuration with what was measured of it."""
+def with_values(measurements: Study, one: Measured, orders: int, n_metrics: int) -> Measured:
+    """Return a configuration with what was measured of it.
+
+    Args:
+        measurements: Holds a trial for each measurement.
+        one: The configuration.
+        orders: Under how many arrival orders.
+        n_metrics: Objectives of the study.
+    """
     values = np.full((orders, n_metrics), np.nan)
     excess = np.full((orders, len(one.limits)), np.nan)
     crashes = {}

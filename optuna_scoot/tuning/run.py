@@ -36,6 +36,7 @@ from optuna_scoot.tuning.pace import Pace
 from optuna_scoot.tuning.pace import Prospect
 from optuna_scoot.tuning.pace import TimeBudget
 from optuna_scoot.tuning.patient_storage import tell_outages
+from optuna_scoot.tuning.provenance import record
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.result import TuningResult
 from optuna_scoot.tuning.samplers import make_sampler
@@ -145,6 +146,7 @@ def tune(
             chosen,
         )
         adopt(study, task)
+        record(study, space, task.objective.workload)
         options = {
             "trials": n_trials,
             "max_hours": max_hours,

@@ -1,0 +1,114 @@
+"""``optuna-scoot report``: a study as one HTML page. ``tune`` and ``verify`` write the same."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import optuna
+
+from optuna_scoot.cli.answer import shell_lines
+from optuna_scoot.cli.options import STORAGE
+from optuna_scoot.cli.options import option
+from optuna_scoot.cli.table import best_line
+from optuna_scoot.cli.table import report_lines
+from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.provenance import known_constraints
+from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.serving_config import SERVING
+from optuna_scoot.tuning.serving_config import Serving
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from optuna.study import Study
+
+    from optuna_scoot.html_report.contents import Words
+    from optuna_scoot.html_report.measured import Judged
+    from optuna_scoot.tuning.report import Report
+
+
+REPORT_FILE = "report.html"
+
+
+@click.command()
+@STORAGE
+@option("--study", help="Name of the study.  [default: the only one]")
+@option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path(REPORT_FILE),
+    show_default=True,
+    help="File to write.",
+)
+def report(*, storage: str, study: str | None, output: Path) -> int:
+    """Write a study as one HTML page that opens without a network.
+
+    Any study in the storage can be taken while it runs or later; neither the engine nor what was
+    tuned is needed. `tune` and `verify` write the same page into their output folder.
+    """
+    from optuna_scoot.cli.tune import errors_in_words_of
+    from optuna_scoot.tuning.storage import load_study
+    from optuna_scoot.tuning.storage import storage_failures
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with errors_in_words_of(report), storage_failures(storage):
+        written = write_report(load_study(storage, study), output)
+    click.echo(f"written: {written}")
+    return 0
+
+
+def write_report(study: Study, path: Path) -> Path:
+    """Write a study's page.
+
+    Args:
+        study: With at least one trial that has ended.
+        path: The file.
+
+    Returns:
+        The same path.
+
+    Raises:
+        InputError: There is nothing to show, or the file cannot be written.
+    """
+    from optuna_scoot.html_report.contents import gather
+    from optuna_scoot.html_report.measured import read_verdict
+    from optuna_scoot.html_report.page import write_page
+
+    known = known_constraints(study)
+    found = make_report(study, known)
+    if not found.counted and not found.external:
+        raise InputError(f"study {study.study_name!r} has no trial that ended: nothing to report")
+    judged = read_verdict(study, known)
+    words = _words(study, found, judged)
+    contents = gather(study, found, words, judged, known)
+    return write_page(contents, path.absolute().parent, path.name)
+
+
+def _words(study: Study, found: Report, judged: Judged | None) -> Words:
+    """Return what the terminal says of a study."""
+    from optuna_scoot.html_report.contents import Words
+
+    tuned = best_line(found)
+    lines = report_lines(found)
+    if judged is None:
+        chosen = found.best
+        params = None if chosen is None or chosen is found.default else chosen.params
+        return Words(tuned, tuple(lines), _command(study, params))
+    chosen_one = judged.recommended
+    keeps = chosen_one is None or chosen_one is judged.baseline
+    params = None if keeps or chosen_one is None else chosen_one.params
+    return Words(judged.sentence, (f"while tuning: {tuned}", *lines), _command(study, params))
+
+
+def _command(study: Study, params: Mapping[str, Any] | None) -> str | None:
+    """Return what serves a configuration, None where there is none or nothing serves it."""
+    if params is None or SERVING not in study.user_attrs:
+        return None
+    serving = Serving.load(study)
+    words = serving.command({**serving.default, **params})
+    return shlex.join(words) if serving.simulated else "\n".join(shell_lines(words))

@@ -1,0 +1,116 @@
+"""The page: what was gathered and its figures, put into the template.
+
+Everything that comes from a study is text: Jinja escapes it in the HTML, and what goes into a
+script is JSON without a character that could end it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import optuna_scoot.html_report.figures as figures
+from optuna_scoot.html_report.contents import Contents
+from optuna_scoot.html_report.tables import configurations_table
+from optuna_scoot.html_report.tables import curve_tables
+from optuna_scoot.html_report.tables import trials_table
+from optuna_scoot.html_report.tables import verdict_groups
+from optuna_scoot.tuning.formats import format_param
+from optuna_scoot.tuning.private_files import write_file
+from optuna_scoot.tuning.result_files import finite
+from optuna_scoot.tuning.result_files import make_output_dir
+
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from optuna_scoot.html_report.figures import Figure
+
+
+REPORT_FILE = "report.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(contents: Contents, folder: str | Path, name: str = REPORT_FILE) -> Path:
+    """Write the page.
+
+    Args:
+        contents: What it tells.
+        folder: Made where it is missing.
+        name: Of the file.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    return write_file(make_output_dir(Path(folder)), name, render(contents))
+
+
+def render(contents: Contents) -> str:
+    """Return the page as HTML, in which everything is that it needs."""
+    drawn = all_figures(contents)
+    return _template().render(
+        c=contents,
+        report=contents.report,
+        metrics=contents.report.metrics,
+        verdict=verdict_groups(contents),
+        configurations=configurations_table(contents),
+        curve_tables=curve_tables(contents),
+        trials=trials_table(contents),
+        figures={figure.name: figure for figure in drawn},
+        figures_json={f.name: finite({"data": f.data, "layout": f.layout}) for f in drawn},
+        plotly=_plotly() if drawn else "",
+        written=f"{datetime.now():%Y-%m-%d %H:%M}",
+        version=version("optuna-scoot"),
+    )
+
+
+def all_figures(contents: Contents) -> list[Figure]:
+    """Return the figures that the study has something for, in their order on the page."""
+    makers = (
+        figures.verdict_figure,
+        figures.front_figure,
+        figures.convergence_figure,
+        figures.capacity_figure,
+        figures.importance_figure,
+        figures.feasibility_figure,
+        figures.threshold_figure,
+        figures.time_figure,
+        figures.lengths_figure,
+        figures.arrivals_figure,
+    )
+    return [figure for make in makers if (figure := make(contents)) is not None]
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    script: str = get_plotlyjs()
+    return script
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["param"] = _param
+    environment.globals |= {"shares": figures.shares, "quantiles": figures.quantiles}
+    return environment.get_template("page.html.jinja")
+
+
+def _param(value: Any) -> str:
+    return "–" if value is None else format_param(value)
