@@ -85,8 +85,11 @@ def run_command(arguments: Sequence[str] | None) -> int:
     """
     use_own_objectives()
     _print_what_has_no_letter()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = cli.main(args=arguments, prog_name="optuna-scoot", standalone_mode=False)
+        code = cli.main(
+            args=words, prog_name="optuna-scoot", standalone_mode=False, obj=tuple(words)
+        )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

@@ -135,10 +135,6 @@ def _compare(console: Console, options: Options) -> Comparison:
         if path is not None and not path.parent.is_dir():
             msg = f"There is no folder {path.parent} for {path.name}: make it, or name another."
             raise CompareError(msg)
-    if options.plots is not None:
-        from optuna_scoot.comparison.reporting.plots import require_plotly
-
-        require_plotly()
     start = time.monotonic()
     n_done = 0
     with console.status("") as status:

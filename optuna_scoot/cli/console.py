@@ -1,4 +1,4 @@
-"""Where the commands print, and how a duration reads; light, as the first line needs it."""
+"""Where the commands print; light, as the first line needs it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
+
+from optuna_scoot.tuning.durations import format_seconds
+
+
+__all__ = ["format_seconds", "make_console", "print_line"]
 
 
 PLAIN_WIDTH = 160
@@ -32,16 +37,3 @@ def print_line(console: Console, line: str) -> None:
         line: In words.
     """
     console.print(Text(line), soft_wrap=not console.is_terminal)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration for a person: "0.4 s", "41 s", "1 min 40 s", "12 min", "2 h 05 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    if round(seconds) < 600:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

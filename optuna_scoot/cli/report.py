@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,16 +10,23 @@ from typing import TYPE_CHECKING
 import click
 import optuna
 
+from objectives.redaction import hide
+from objectives.redaction import redact
+from objectives.redaction import secrets_in
 from optuna_scoot.cli.answer import shell_lines
+from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.options import STORAGE
 from optuna_scoot.cli.options import option
 from optuna_scoot.cli.table import best_line
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.tuning.errors import InputError
+from optuna_scoot.tuning.provenance import COMMAND_LINE
 from optuna_scoot.tuning.provenance import known_constraints
 from optuna_scoot.tuning.report import make_report
 from optuna_scoot.tuning.serving_config import SERVING
 from optuna_scoot.tuning.serving_config import Serving
+from optuna_scoot.tuning.storage import load_study
+from optuna_scoot.tuning.storage import storage_failures
 
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from optuna.study import Study
+    from rich.console import Console
 
     from optuna_scoot.html_report.contents import Words
     from optuna_scoot.html_report.measured import Judged
@@ -51,15 +60,27 @@ def report(*, storage: str, study: str | None, output: Path) -> int:
     Any study in the storage can be taken while it runs or later; neither the engine nor what was
     tuned is needed. `tune` and `verify` write the same page into their output folder.
     """
-    from optuna_scoot.cli.tune import errors_in_words_of
-    from optuna_scoot.tuning.storage import load_study
-    from optuna_scoot.tuning.storage import storage_failures
+    from optuna_scoot.cli.tune import errors_in_words_of  # which imports this module
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with errors_in_words_of(report), storage_failures(storage):
-        written = write_report(load_study(storage, study), output)
+        written = write_report(load_study(storage, study, of_anybody=True), output)
     click.echo(f"written: {written}")
     return 0
+
+
+def record_command_line(study: Study) -> None:
+    """Write down in a study the command that measures it, without secrets."""
+    words = click.get_current_context().find_root().obj
+    if words is not None:
+        shown = hide(redact(["optuna-scoot", *words]), secrets_in(os.environ))
+        study.set_user_attr(COMMAND_LINE, shown)
+
+
+def write_and_say(console: Console, study: Study, output: Path) -> None:
+    """Write a study's page among its results, and say where it is."""
+    written = write_report(study, output / REPORT_FILE)
+    print_line(console, f"all of it as a page, for any browser: {written}")
 
 
 def write_report(study: Study, path: Path) -> Path:
@@ -86,7 +107,7 @@ def write_report(study: Study, path: Path) -> Path:
     judged = read_verdict(study, known)
     words = _words(study, found, judged)
     contents = gather(study, found, words, judged, known)
-    return write_page(contents, path.absolute().parent, path.name)
+    return write_page(contents, path.parent, path.name)
 
 
 def _words(study: Study, found: Report, judged: Judged | None) -> Words:
@@ -99,10 +120,10 @@ def _words(study: Study, found: Report, judged: Judged | None) -> Words:
         chosen = found.best
         params = None if chosen is None or chosen is found.default else chosen.params
         return Words(tuned, tuple(lines), _command(study, params))
-    chosen_one = judged.recommended
-    keeps = chosen_one is None or chosen_one is judged.baseline
-    params = None if keeps or chosen_one is None else chosen_one.params
-    return Words(judged.sentence, (f"while tuning: {tuned}", *lines), _command(study, params))
+    recommended = judged.recommended
+    stays = recommended is None or recommended is judged.baseline
+    served = None if recommended is None or stays else recommended.params
+    return Words(judged.sentence, (f"while tuning: {tuned}", *lines), _command(study, served))
 
 
 def _command(study: Study, params: Mapping[str, Any] | None) -> str | None:

@@ -44,6 +44,8 @@ from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
+from optuna_scoot.cli.report import record_command_line
+from optuna_scoot.cli.report import write_and_say
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import params_table
@@ -55,8 +57,6 @@ from optuna_scoot.cli.verdict import verify_and_show
 from optuna_scoot.cli.workers import Workers
 from optuna_scoot.cli.workers import check_sharing
 from optuna_scoot.cli.workers import shared_gpus
-from optuna_scoot.tuning.curves import HOW_TO_DRAW
-from optuna_scoot.tuning.curves import can_draw
 from optuna_scoot.tuning.curves import capacity_curves
 from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import RESULT_FILE
@@ -98,9 +98,11 @@ def run(options: TuneOptions, declared: click.Command, *, as_json: bool = False)
         try:
             result = command.run(interrupted)
             command.show(result)
+            command.write_page(result)
             return command.verify(result, interrupted)
         except tuning.TuningInterrupted as stop:
             command.show_where_any(stop.result)
+            command.write_page(stop.result)
             command.say(f"interrupted; everything is kept: {GO_ON}")
             return EXIT_INTERRUPTED
         except tuning.TuningError as error:
@@ -241,16 +243,19 @@ class _Command:
 
     def _show_curves(self, result: tuning.TuningResult) -> None:
         """Show latency against rate of the default and the best, where it was measured."""
-        curves = capacity_curves(result)
-        for curve in curves:
+        for curve in capacity_curves(result):
             self._console.print(curve_table(curve, result.task.objective.limits))
-        if curves and not can_draw():
-            self.say(HOW_TO_DRAW)
 
     def show_where_any(self, result: tuning.Report | None) -> None:
         """Show what was measured before an end that came too soon."""
         if isinstance(result, tuning.TuningResult):
             self.show(result)
+
+    def write_page(self, result: tuning.Report | None) -> None:
+        """Write the page of a study in which some trial has ended."""
+        if isinstance(result, tuning.TuningResult) and result.counted:
+            record_command_line(result.study)
+            write_and_say(self._console, result.study, self._output)
 
     def say(self, line: str) -> None:
         """Print a line as it is."""

@@ -28,7 +28,7 @@ def tune(*, as_json: bool, **values: Any) -> int:
     The default configuration is measured first, then what the sampler suggests. Ctrl-C ends the
     run and keeps everything; the same command again goes on. At the end, the front (or the best)
     is shown next to the default, and the output folder holds best.yaml for `vllm serve --config`,
-    result.json and trials.csv.
+    result.json, trials.csv, and all of it as a page: report.html.
     """
     options = TuneOptions(**values)
     check_combination(options)

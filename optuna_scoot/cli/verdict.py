@@ -17,6 +17,7 @@ from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import outcome
+from optuna_scoot.cli.report import write_and_say
 from optuna_scoot.cli.table import named_texts
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
@@ -101,6 +102,7 @@ def verify_and_show(
         console.print(params)
     written = ", ".join(str(path) for path in found.save(output))
     print_line(console, f"written: {written}")
+    write_and_say(console, study, output)
     return EXIT_LIMITS_MISSED if found.verdict.kind is Kind.NOTHING_HOLDS else 0
 
 

@@ -112,7 +112,7 @@ class Contents:
         curves: Latency over rate, where a capacity was looked for.
         limits: What these had to keep.
         importance: One an objective; None where the trials are too few.
-        n_completed: Completed trials that it could rest on.
+        n_parameters: How many have more than one value.
         feasibility: Where configurations run.
         suggested: The model's suggestions.
         failures: What failed.
@@ -137,7 +137,7 @@ class Contents:
     curves: tuple[Curve, ...]
     limits: tuple[Limit, ...]
     importance: tuple[Importance | None, ...]
-    n_completed: int
+    n_parameters: int
     feasibility: FeasibilityMap | None
     suggested: tuple[Suggested, ...]
     failures: Failures | None
@@ -189,7 +189,7 @@ def gather(
         curves=curves,
         limits=_limits(report),
         importance=_importance(space, records, len(report.metrics)),
-        n_completed=report.completed,
+        n_parameters=0 if space is None else space.n_dimensions,
         feasibility=None if space is None else learn_feasibility(records, space, known),
         suggested=_suggested(study),
         failures=read_failures(study, report),

@@ -139,6 +139,10 @@ def _tail(trial: FrozenTrial, secrets: frozenset[str]) -> tuple[str, ...]:
     return tuple(hide("\n".join(cut), secrets).splitlines())
 
 
+def _cut(line: str) -> str:
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
+
+
 def _shown(text: str) -> str:
     """Return a text without what steers a terminal; of a line drawn over itself its last state."""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _RAN = (Outcome.COMPLETED, Outcome.PRUNED)
 _MOST_TRIALS = 400  # as many as the sampler learns from
 _N_OTHERS = 128  # points of the other parameters that are averaged over
+_MOST_OTHERS = 4096  # looked at where known constraints leave few of them
 _N_STEPS = 25  # along a number
 _FEW_LEVELS = 8  # up to as many are named one by one
 
@@ -72,6 +73,8 @@ class FeasibilityMap:
             constraints leave nothing.
         tried: The trials that ran or crashed, as far as they have these parameters.
         n_parameters: How many the forest sees.
+        n_ran: Trials that it learnt from which ran.
+        n_crashed: And those that crashed.
     """
 
     x: Axis
@@ -79,6 +82,13 @@ class FeasibilityMap:
     pof: np.ndarray
     tried: tuple[Tried, ...]
     n_parameters: int
+    n_ran: int
+    n_crashed: int
+
+    @property
+    def has_gaps(self) -> bool:
+        """Return whether known constraints rule out a part."""
+        return bool(np.isnan(self.pof).any())
 
 
 def learn_feasibility(
@@ -109,8 +119,8 @@ def learn_feasibility(
         seed=seed,
     )
     domain = Domain(space, KnownConstraints() if known is None else known)
-    others = space.sobol(_N_OTHERS, seed)
-    told_most = np.argsort(-_effects(forest, space, others), kind="stable")[:2]
+    others = space.sobol(_MOST_OTHERS, seed)
+    told_most = np.argsort(-_effects(forest, space, others[:_N_OTHERS]), kind="stable")[:2]
     j = int(told_most[0])
     k = int(told_most[1]) if len(told_most) > 1 else None
     x, x_units = _axis(space, j)
@@ -121,13 +131,16 @@ def learn_feasibility(
             for b in y_units
         ]
     )
-    return FeasibilityMap(x, y, pof, _tried(told, ran, x, y), space.n_dimensions)
+    tried = _tried(told, ran, x, y)
+    n_ran = int(ran.sum())
+    return FeasibilityMap(x, y, pof, tried, space.n_dimensions, n_ran, len(ran) - n_ran)
 
 
 def _effects(forest: FeasibilityForest, space: SearchSpace, points: np.ndarray) -> np.ndarray:
     """Return how much each parameter changes the probability, shape (d,).
 
-    Half the mean square of the change when it alone is drawn anew: its total effect (Jansen, 1999).
+    Half the mean square of the change when it alone is drawn anew: its total
+    effect (Jansen, 1999).
     """
     before = forest.probability(space.features(points))
     effects = np.empty(space.n_dimensions)
@@ -161,14 +174,15 @@ def _mean(
     forest: FeasibilityForest, domain: Domain, others: np.ndarray, fixed: dict[int, float]
 ) -> float:
     """Return the mean probability with some coordinates fixed; NaN where nothing is valid."""
-    points = others.copy()
-    for j, unit in fixed.items():
-        points[:, j] = unit
-    points = domain.space.at_rest(points)
-    points = points[domain.valid(points)]
-    if len(points) == 0:
-        return float("nan")
-    return float(np.mean(forest.probability(domain.space.features(points))))
+    for n in (_N_OTHERS, _MOST_OTHERS):
+        points = others[:n].copy()
+        for j, unit in fixed.items():
+            points[:, j] = unit
+        points = domain.space.at_rest(points)
+        points = points[domain.valid(points)][:_N_OTHERS]
+        if len(points):
+            return float(np.mean(forest.probability(domain.space.features(points))))
+    return float("nan")
 
 
 def _tried(told: Sequence[Record], ran: np.ndarray, x: Axis, y: Axis | None) -> tuple[Tried, ...]:

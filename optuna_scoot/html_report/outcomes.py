@@ -84,8 +84,8 @@ class Convergence:
     maximise: bool
 
 
-HYPERVOLUME = "gain over the default, of what was gained in the end"
-HYPERVOLUME_WITHOUT_DEFAULT = "hypervolume, of that in the end"
+HYPERVOLUME = "share of the final gain over the default"
+HYPERVOLUME_WITHOUT_DEFAULT = "share of the final hypervolume"
 
 
 def ended_trials(study: Study, report: Report, known: KnownConstraints | None) -> list[Ended]:

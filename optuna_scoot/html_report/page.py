@@ -13,8 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
-import optuna_scoot.html_report.figures as figures
 from optuna_scoot.html_report.contents import Contents
+from optuna_scoot.html_report.figures.circumstances import arrivals_figure
+from optuna_scoot.html_report.figures.circumstances import lengths_figure
+from optuna_scoot.html_report.figures.circumstances import quantiles
+from optuna_scoot.html_report.figures.circumstances import shares
+from optuna_scoot.html_report.figures.circumstances import time_figure
+from optuna_scoot.html_report.figures.feasible import feasibility_figure
+from optuna_scoot.html_report.figures.judged import capacity_figure
+from optuna_scoot.html_report.figures.judged import verdict_figure
+from optuna_scoot.html_report.figures.learnt import importance_figure
+from optuna_scoot.html_report.figures.learnt import threshold_figure
+from optuna_scoot.html_report.figures.tried import convergence_figure
+from optuna_scoot.html_report.figures.tried import front_figure
+from optuna_scoot.html_report.importance import LEAST_TRIALS
 from optuna_scoot.html_report.tables import configurations_table
 from optuna_scoot.html_report.tables import curve_tables
 from optuna_scoot.html_report.tables import trials_table
@@ -28,7 +40,7 @@ from optuna_scoot.tuning.result_files import make_output_dir
 if TYPE_CHECKING:
     import jinja2
 
-    from optuna_scoot.html_report.figures import Figure
+    from optuna_scoot.html_report.figures.base import Figure
 
 
 REPORT_FILE = "report.html"
@@ -65,6 +77,7 @@ def render(contents: Contents) -> str:
         trials=trials_table(contents),
         figures={figure.name: figure for figure in drawn},
         figures_json={f.name: finite({"data": f.data, "layout": f.layout}) for f in drawn},
+        least_trials=LEAST_TRIALS,
         plotly=_plotly() if drawn else "",
         written=f"{datetime.now():%Y-%m-%d %H:%M}",
         version=version("optuna-scoot"),
@@ -74,16 +87,16 @@ def render(contents: Contents) -> str:
 def all_figures(contents: Contents) -> list[Figure]:
     """Return the figures that the study has something for, in their order on the page."""
     makers = (
-        figures.verdict_figure,
-        figures.front_figure,
-        figures.convergence_figure,
-        figures.capacity_figure,
-        figures.importance_figure,
-        figures.feasibility_figure,
-        figures.threshold_figure,
-        figures.time_figure,
-        figures.lengths_figure,
-        figures.arrivals_figure,
+        verdict_figure,
+        front_figure,
+        convergence_figure,
+        capacity_figure,
+        importance_figure,
+        feasibility_figure,
+        threshold_figure,
+        time_figure,
+        lengths_figure,
+        arrivals_figure,
     )
     return [figure for make in makers if (figure := make(contents)) is not None]
 
@@ -108,7 +121,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["param"] = _param
-    environment.globals |= {"shares": figures.shares, "quantiles": figures.quantiles}
+    environment.globals |= {"shares": shares, "quantiles": quantiles}
     return environment.get_template("page.html.jinja")
 
 

@@ -145,11 +145,15 @@ def configurations_table(contents: Contents) -> Table | None:
     columns = (
         Column("trial"),
         *(Column(metric.name) for metric in report.metrics),
-        Column("changed parameters", is_number=False),
+        Column(_what(report), is_number=False),
     )
     rows = tuple(Row(_configuration(report, t), _mark(report, t)) for t in shown)
     what = "front" if len(report.metrics) > 1 else "best"
     return Table(f"The default and the {what}", columns, rows, len(front) - len(front[:MOST_ROWS]))
+
+
+def _what(report: Report) -> str:
+    return "parameters" if report.default is None else "changed parameters"
 
 
 def _configuration(report: Report, trial: FrozenTrial) -> tuple[str, ...]:
@@ -190,7 +194,7 @@ def trials_table(contents: Contents) -> Table:
         Column("outcome", is_number=False),
         *(Column(metric.name) for metric in report.metrics),
         Column("seconds"),
-        Column("changed parameters", is_number=False),
+        Column(_what(report), is_number=False),
     )
     rows = tuple(Row(_trial(report, one), _trial_mark(report, one)) for one in ended)
     return Table("All trials", columns, rows, len(contents.ended) - len(ended))

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from optuna_scoot.tuning.bench_files import bench_files
-from optuna_scoot.tuning.curves import PICTURE_FILE
-from optuna_scoot.tuning.curves import can_draw
-from optuna_scoot.tuning.curves import capacity_curves
-from optuna_scoot.tuning.curves import capacity_picture
 from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.report import Report
 from optuna_scoot.tuning.report import make_report
@@ -79,8 +75,6 @@ class TuningResult(Report):
 
         Where a real engine was measured, ``default.bench.json`` and ``best.bench.json`` have the
         layout of ``vllm bench serve --save-result``.
-        Where a capacity was looked for and Plotly is installed, ``capacity.html`` shows latency
-        over rate of the default and the best.
 
         Args:
             output: Folder of the files, made where it is missing.
@@ -106,12 +100,8 @@ class TuningResult(Report):
             heading = f"trial {self.best.number} of study {self.study.study_name}, by optuna-scoot"
             best = Serving.of(self.task).yaml(params, [heading])
             texts = {BEST_FILE: best, **texts}
-        curves = capacity_curves(self)
-        if curves and can_draw():
-            limits = self.task.objective.limits
-            texts[PICTURE_FILE] = capacity_picture(curves, limits, self.task.title)
-        for name in {BEST_FILE, PICTURE_FILE} - texts.keys():
-            (folder / name).unlink(missing_ok=True)  # of an earlier run, and true no more
+        if BEST_FILE not in texts:
+            (folder / BEST_FILE).unlink(missing_ok=True)  # of an earlier run, and true no more
         return [write_file(folder, name, text) for name, text in texts.items()]
 
     def _facts(self, options: Mapping[str, Any]) -> dict[str, Any]:

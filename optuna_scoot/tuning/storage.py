@@ -147,12 +147,13 @@ def check_directions(study: Study, directions: Sequence[str]) -> None:
         )
 
 
-def load_study(url: str, name: str | None = None) -> Study:
+def load_study(url: str, name: str | None = None, *, of_anybody: bool = False) -> Study:
     """Return a study that exists, without making anything.
 
     Args:
         url: Of the storage.
         name: The study's; None for the one that was tuned there, where it is the only one.
+        of_anybody: Whether a study that ``tune`` did not make will do where there is no other.
 
     Raises:
         InputError: There is none of this name or several, or the database cannot be reached.
@@ -166,7 +167,9 @@ def load_study(url: str, name: str | None = None) -> Study:
         raise InputError(missing)
     storage = open_storage(url)
     if name is None:
-        names = [s.study_name for s in storage.get_all_studies() if SETTINGS in s.user_attrs]
+        studies = storage.get_all_studies()
+        tuned = [study for study in studies if SETTINGS in study.user_attrs]
+        names = [s.study_name for s in (tuned or studies if of_anybody else tuned)]
         names = [n for n in names if n.removesuffix(MEASUREMENTS) not in {*names} - {n}]
         if len(names) != 1:
             found = f"has the studies {', '.join(sorted(names))}" if names else "has no study"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import html
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
 from optuna_scoot.comparison.reporting.summary import Entry
@@ -22,16 +20,6 @@ COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#1
 N_BAND_RESAMPLES = 1000
 
 
-def require_plotly() -> None:
-    """Refuse to go on without Plotly, which only the plots need.
-
-    Raises:
-        CompareError: If it is not installed.
-    """
-    if find_spec("plotly") is None:
-        raise CompareError("Plots need Plotly: pip install 'optuna-scoot[plots]'.")
-
-
 def write_plots(comparison: Comparison) -> str:
     """Return every plot on one page.
 
@@ -41,11 +29,7 @@ def write_plots(comparison: Comparison) -> str:
     Returns:
         An HTML page: for each family the mean score over the trials with its 95 % band, the crash
         share, the seconds of a suggestion, and the subject's win rates.
-
-    Raises:
-        CompareError: If Plotly is not installed.
     """
-    require_plotly()
     import plotly.io
 
     figures: list[go.Figure] = []

@@ -41,6 +41,11 @@ class Figure:
     layout: dict[str, Any]
 
 
+def short(text: str, most: int = 40) -> str:
+    """Return a text for a figure, escaped; of a long one the beginning."""
+    return escape(text if len(text) <= most else f"{text[: most - 1]}…")
+
+
 def make_layout(height: int, **more: Any) -> dict[str, Any]:
     """Return a layout of a height in pixels; all else that figures share the page puts in."""
     return {"height": height, "hovermode": "closest", **more}
@@ -49,7 +54,7 @@ def make_layout(height: int, **more: Any) -> dict[str, Any]:
 def value_axis(title: str, values: Sequence[float] = (), **more: Any) -> dict[str, Any]:
     """Return an axis, logarithmic where the values span far, or where that is asked for."""
     axis: dict[str, Any] = {
-        "title": {"text": escape(title)},
+        "title": {"text": short(title, 60)},
         "separatethousands": True,
         "exponentformat": "none",
         **more,

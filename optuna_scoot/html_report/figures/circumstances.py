@@ -9,6 +9,7 @@ from optuna_scoot.html_report.figures.base import ACCENT
 from optuna_scoot.html_report.figures.base import Figure
 from optuna_scoot.html_report.figures.base import make_layout
 from optuna_scoot.html_report.figures.base import value_axis
+from optuna_scoot.tuning.durations import format_seconds
 from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.time_spent import PARTS
 
@@ -44,7 +45,7 @@ def time_figure(contents: Contents) -> Figure | None:
             "x": [contents.seconds[part] / total],
             "y": [""],
             "marker": {"color": colour},
-            "hovertemplate": f"{PART_NAMES[part]}: {_seconds(contents.seconds[part])}"
+            "hovertemplate": f"{PART_NAMES[part]}: {format_seconds(contents.seconds[part])}"
             " (%{x:.0%})<extra></extra>",
         }
         for part, colour in zip(PARTS, PART_COLOURS, strict=True)
@@ -58,12 +59,6 @@ def time_figure(contents: Contents) -> Figure | None:
     )
     label = ", ".join(f"{PART_NAMES[p]} {contents.seconds[p] / total:.0%}" for p in PARTS)
     return Figure("time", f"Time of the workers: {label}", data, layout)
-
-
-def _seconds(seconds: float) -> str:
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.1f} s"
 
 
 def lengths_figure(contents: Contents) -> Figure | None:
@@ -123,7 +118,7 @@ def shares(seconds: Mapping[str, float]) -> list[tuple[str, str, str]]:
     """Return each part of the time with its seconds and its share, in words."""
     total = sum(seconds.values())
     return [
-        (PART_NAMES[part], _seconds(seconds[part]), f"{seconds[part] / total:.0%}")
+        (PART_NAMES[part], format_seconds(seconds[part]), f"{seconds[part] / total:.0%}")
         for part in PARTS
         if total > 0.0
     ]

@@ -11,8 +11,10 @@ from optuna_scoot.html_report.figures.base import ACCENT
 from optuna_scoot.html_report.figures.base import BAD
 from optuna_scoot.html_report.figures.base import GOOD
 from optuna_scoot.html_report.figures.base import INK
+from optuna_scoot.html_report.figures.base import MUTED
 from optuna_scoot.html_report.figures.base import Figure
 from optuna_scoot.html_report.figures.base import make_layout
+from optuna_scoot.html_report.figures.base import short
 from optuna_scoot.html_report.figures.base import value_axis
 
 
@@ -48,7 +50,8 @@ def feasibility_figure(contents: Contents) -> Figure | None:
                 "tickformat": ".0%",
                 "thickness": 10,
                 "outlinewidth": 0,
-                "title": {"text": "runs", "side": "top"},
+                "title": {"text": "runs", "side": "top", "font": {"color": MUTED, "size": 12}},
+                "tickfont": {"color": MUTED},
                 "len": 0.9,
             },
             "hovertemplate": "runs with %{z:.0%}<extra></extra>",
@@ -139,7 +142,7 @@ def _parameter_axis(axis: Axis) -> dict[str, Any]:
     told = value_axis(axis.name.replace("_", "-"), values, zeroline=False)
     if axis.is_listed:
         told["tickvals"] = list(range(len(axis.values)))
-        told["ticktext"] = [escape(_level(value)) for value in axis.values]
+        told["ticktext"] = [short(_level(value), 20) for value in axis.values]
     elif axis.is_log:
         told["type"] = "log"
     elif isinstance(axis.values[0], int):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -12,6 +11,7 @@ from optuna_scoot.html_report.figures.base import DEFAULT
 from optuna_scoot.html_report.figures.base import Figure
 from optuna_scoot.html_report.figures.base import across
 from optuna_scoot.html_report.figures.base import make_layout
+from optuna_scoot.html_report.figures.base import short
 from optuna_scoot.html_report.figures.base import value_axis
 
 
@@ -36,10 +36,10 @@ def verdict_figure(contents: Contents) -> Figure | None:
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": escape(metric.name),
+                "name": short(metric.name),
                 "x": [change.mean for _, change in found],
                 "y": [i + shift for i, _ in found],
-                "text": [escape(told[i][0].name) for i, _ in found],
+                "text": [short(told[i][0].name, 28) for i, _ in found],
                 "error_x": {
                     "type": "data",
                     "symmetric": False,
@@ -50,12 +50,12 @@ def verdict_figure(contents: Contents) -> Figure | None:
                     "width": 5,
                 },
                 "marker": {"size": 10, "color": colours[j % len(colours)], "symbol": j},
-                "hovertemplate": "%{text}: %{x:+.1%}<extra>" + escape(metric.name) + "</extra>",
+                "hovertemplate": "%{text}: %{x:+.1%}<extra>" + short(metric.name) + "</extra>",
             }
         )
     if not data:
         return None
-    names = [escape(one.name) for one in judged.configurations[1:]]
+    names = [short(one.name, 28) for one in judged.configurations[1:]]
     layout = make_layout(
         120 + 58 * len(names),
         xaxis=value_axis("change over the default, with its 95 % interval", tickformat="+.0%"),
@@ -92,7 +92,7 @@ def capacity_figure(contents: Contents) -> Figure | None:
                 {
                     "type": "scatter",
                     "mode": "lines+markers",
-                    "name": escape(curve.name),
+                    "name": short(curve.name),
                     "legendgroup": curve.name,
                     "showlegend": row == 0,
                     "x": [point["rate"] for point in points],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -14,6 +13,7 @@ from optuna_scoot.html_report.figures.base import INK
 from optuna_scoot.html_report.figures.base import MUTED
 from optuna_scoot.html_report.figures.base import Figure
 from optuna_scoot.html_report.figures.base import make_layout
+from optuna_scoot.html_report.figures.base import short
 from optuna_scoot.html_report.figures.base import trial_axis
 from optuna_scoot.html_report.figures.base import value_axis
 
@@ -47,7 +47,7 @@ def importance_figure(contents: Contents) -> Figure | None:
                 "orientation": "h",
                 "showlegend": False,
                 "x": [float(x) for x in found.share],
-                "y": [escape(one.replace("_", "-")) for one in found.names],
+                "y": [short(one.replace("_", "-"), 28) for one in found.names],
                 "error_x": {
                     "type": "data",
                     "symmetric": False,
@@ -89,7 +89,7 @@ def importance_figure(contents: Contents) -> Figure | None:
         )
         annotations.append(
             {
-                "text": escape(metric.name),
+                "text": short(metric.name),
                 "x": 0,
                 "xref": "paper",
                 "xanchor": "left",
@@ -104,6 +104,7 @@ def importance_figure(contents: Contents) -> Figure | None:
         "height": (70 + 24 * n_rows) * len(told) + 20,
         "shapes": shapes,
         "annotations": annotations if len(told) > 1 else [],
+        "margin": {"t": 28 if len(told) > 1 else 12},
         "bargap": 0.35,
     }
     label = "; ".join(

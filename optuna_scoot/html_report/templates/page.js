@@ -18,11 +18,11 @@
     return value;
   };
 
-  const layoutOf = (layout, style) => {
+  const layoutOf = ({ data, layout }, style) => {
     const ink = coloured("role:ink", style);
     const muted = coloured("role:muted", style);
     const grid = coloured("role:grid", style);
-    const plain = coloured(layout, style);
+    const { legend: placed, margin: kept, ...plain } = coloured(layout, style);
     const shared = {
       gridcolor: grid, linecolor: grid, zerolinecolor: grid, automargin: true,
       tickfont: { color: muted }, fixedrange: true,
@@ -32,12 +32,14 @@
       plain[axis] = { ...shared, ...plain[axis] };
       if (title) plain[axis].title = { standoff: 8, ...title, font: { color: muted, size: 12.5 } };
     }
+    const legend = data.filter((trace) => trace.showlegend !== false).length > 1;
     return {
+      showlegend: legend,
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: ink },
-      margin: { l: narrow.matches ? 8 : 16, r: narrow.matches ? 8 : 16, t: 36, b: 8 },
-      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: muted } },
+      margin: { l: narrow.matches ? 8 : 16, r: narrow.matches ? 8 : 16, t: legend ? 36 : 12, b: 8, ...kept },
+      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: muted }, ...placed },
       hoverlabel: {
         bgcolor: coloured("role:sunken", style),
         bordercolor: grid,
@@ -53,7 +55,7 @@
     const style = getComputedStyle(document.documentElement);
     for (const canvas of document.querySelectorAll("[data-figure]")) {
       const figure = figures[canvas.dataset.figure];
-      Plotly.react(canvas, coloured(figure.data, style), layoutOf(figure.layout, style), {
+      Plotly.react(canvas, coloured(figure.data, style), layoutOf(figure, style), {
         displayModeBar: false,
         responsive: true,
       });
