@@ -81,7 +81,7 @@ class Group:
         note: What it changes, and why it does not hold where it does not.
         fault: Why it does not hold; empty where it does.
         is_recommended: Whether it is what to use.
-        rows: Metric or limit, worst, median, spread, change.
+        rows: Metric or limit, change over the default, median, worst, spread.
     """
 
     name: str
@@ -116,17 +116,17 @@ def _verdict_rows(judged: Judged, one: Measured) -> Iterator[Row]:
         change = None if baseline is None or one is baseline else one.change(baseline, j)
         told = "" if change is None else describe_change(change)
         summary = one.summary(j, metric.maximise)
-        yield Row((metric.name, *_cells(summary.worst, summary.median, summary.spread), told))
+        yield Row((metric.name, told, *_cells(summary.median, summary.worst, summary.spread)))
     for j, name in enumerate(one.limits):
         kept = f"kept under {int(np.sum(one.excess[:, j] <= 0.0))} of {one.n_measured}"
         try:
             limit = Limit.parse(name)
         except GoalError:
-            yield Row((name, "–", "–", "–", kept))
+            yield Row((name, kept, "–", "–", "–"))
             continue
         values = np.array([limit.value(float(excess)) for excess in one.excess[:, j]])
         summary = summarise(values, limit.is_rate)
-        yield Row((name, *_cells(summary.worst, summary.median, summary.spread), kept))
+        yield Row((name, kept, *_cells(summary.median, summary.worst, summary.spread)))
 
 
 def _cells(*values: float) -> list[str]:

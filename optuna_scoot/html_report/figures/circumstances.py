@@ -42,6 +42,7 @@ def time_figure(contents: Contents) -> Figure | None:
             "type": "bar",
             "orientation": "h",
             "name": PART_NAMES[part],
+            "showlegend": False,  # the table below has the colours
             "x": [contents.seconds[part] / total],
             "y": [""],
             "marker": {"color": colour},
@@ -51,9 +52,8 @@ def time_figure(contents: Contents) -> Figure | None:
         for part, colour in zip(PARTS, PART_COLOURS, strict=True)
     ]
     layout = make_layout(
-        110,
+        100,
         barmode="stack",
-        legend={"traceorder": "normal"},
         xaxis={"tickformat": ".0%", "range": [0, 1], "showgrid": False},
         yaxis={"showticklabels": False},
     )

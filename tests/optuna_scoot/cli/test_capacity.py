@@ -39,7 +39,7 @@ def test_the_capacity_is_shown_with_the_curves_of_default_and_best(
         assert f"{which}, trial {document[which]['number']}: keeps the limits at" in out
         for point in document[which]["user_attrs"]["capacity"]["curve"]:
             assert f"{point['rate']:.4g}" in out
-    assert "capacity.html" in out
+    assert "report.html" in out
 
 
 def test_a_capacity_that_is_nowhere_within_the_limits_is_told_apart(

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from click.testing import Result
 
 from optuna_scoot.cli.compare import compare_command
-from optuna_scoot.comparison.reporting import plots
 from optuna_scoot.comparison.running.runs import read_runs
 
 
@@ -100,18 +99,6 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: P
     result = _compare(*given)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
-
-
-def test_plots_without_plotly_say_what_to_install_before_anything_is_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
-    results = tmp_path / "r.jsonl"
-    words = ["--problems", "toy-crash", "--samplers", "random", "--results", str(results)]
-    result = _compare(*words, "--plots", str(tmp_path / "p.html"))
-    assert result.exit_code == 2
-    assert "pip install 'optuna-scoot[plots]'" in " ".join(result.output.split())
-    assert not results.exists()
 
 
 def test_listing_does_not_import_torch() -> None:

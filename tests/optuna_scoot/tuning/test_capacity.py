@@ -19,9 +19,7 @@ from optuna_scoot.tuning import InputError
 from optuna_scoot.tuning import Load
 from optuna_scoot.tuning import simulated_task
 from optuna_scoot.tuning import tune
-from optuna_scoot.tuning.curves import Curve
 from optuna_scoot.tuning.curves import capacity_curves
-from optuna_scoot.tuning.curves import capacity_picture
 from optuna_scoot.tuning.load import START_RATE
 from optuna_scoot.tuning.load import RateLoads
 from optuna_scoot.tuning.load import describe_rate_loads
@@ -89,36 +87,13 @@ def test_a_service_is_tuned_for_its_capacity(tmp_path: Path) -> None:
     assert result.best.values[0] >= result.default.values[0] > 0  # type: ignore[union-attr]
     assert result.kept == sum(t.values != [0.0] for t in result.study.trials)
     names = {path.name for path in result.save(tmp_path)}
-    assert names == {"best.yaml", "result.json", "trials.csv", "capacity.html"}
+    assert names == {"best.yaml", "result.json", "trials.csv"}
     document = json.loads((tmp_path / "result.json").read_text())
     for which in ("default", "best"):
         told = document[which]["user_attrs"]["capacity"]
         assert told["rate"] == document[which]["values"]["rate that keeps the limits (requests/s)"]
         kept = [point["rate"] for point in told["curve"] if point["kept"]]
         assert max(rate for rate in kept if rate < told["missed_at"]) == told["rate"]
-    page = (tmp_path / "capacity.html").read_text()
-    assert "TTFT p99 (ms)" in page
-    assert "TPOT mean (ms)" in page
-    assert 'src="http' not in page
-
-
-def test_a_title_is_no_part_of_the_page() -> None:
-    curve = Curve("default, trial 0", 1.0, None, [{"rate": 1.0, "kept": True, "ttft_ms_p99": 9.0}])
-    limits = [Limit.parse("p99 ttft <= 1 s")]
-    page = capacity_picture([curve], limits, "model </script><img src=x onerror=alert(1)>")
-    assert "onerror=alert(1)" in page
-    assert "<img src=x" not in page
-    assert r"\u003cimg" not in page  # which Plotly would read as a tag
-    assert "lt;img src=x" in page
-
-
-def test_without_plotly_there_is_no_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("optuna_scoot.tuning.curves.find_spec", lambda name: None)
-    result = tune(rate_task(Load(duration=5)), n_trials=1, sampler="random", observer=Notes())
-
-    assert "capacity.html" not in {path.name for path in result.save(tmp_path)}
 
 
 def test_a_study_goes_on_where_it_knows_rates() -> None:
