@@ -42,10 +42,10 @@ from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
+from optuna_scoot.cli.page import record_command_line
+from optuna_scoot.cli.page import write_and_say
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
-from optuna_scoot.cli.report import record_command_line
-from optuna_scoot.cli.report import write_and_say
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
 from optuna_scoot.cli.table import params_table

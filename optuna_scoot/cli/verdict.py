@@ -14,10 +14,10 @@ from optuna_scoot.cli.answer import sentence_and_command
 from optuna_scoot.cli.console import format_seconds
 from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.errors import EXIT_LIMITS_MISSED
+from optuna_scoot.cli.page import write_and_say
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.progress import outcome
-from optuna_scoot.cli.report import write_and_say
 from optuna_scoot.cli.table import named_texts
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER

@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     from optuna_scoot.html_report.figures.base import Figure
 
 
-REPORT_FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_page(contents: Contents, folder: str | Path, name: str = REPORT_FILE) -> Path:
+def write_page(contents: Contents, folder: str | Path, name: str) -> Path:
     """Write the page.
 
     Args:

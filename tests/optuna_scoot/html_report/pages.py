@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from optuna_scoot.cli.report import write_report
+from optuna_scoot.cli.page import write_report
 
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}"
