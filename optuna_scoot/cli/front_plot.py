@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
-from optuna_scoot.cli.table import format_value
+from optuna_scoot.tuning.formats import format_value
 
 
 if TYPE_CHECKING:
