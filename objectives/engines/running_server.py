@@ -10,9 +10,12 @@ from typing import Protocol
 
 from objectives import loadgen
 from objectives.engines import readiness
+from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
 from objectives.engines.base import RunningEngine
+from objectives.engines.log_tail import LOG_TAIL
+from objectives.engines.log_tail import log_tail
 from objectives.engines.prompt_check import check_counts
 from objectives.engines.prompt_check import tokens_added
 from objectives.loadgen import LoadOptions
@@ -119,7 +122,11 @@ class RunningServer(RunningEngine):
             raise ExternalFailure(ExternalReason.OPEN_FILES, str(error)) from error
         except loadgen.LoadError as error:
             raise ExternalFailure(ExternalReason.ENVIRONMENT, str(error)) from error
-        server.check_alive(all_answered=not result.failed)
+        try:
+            server.check_alive(all_answered=not result.failed)
+        except (EngineCrash, ExternalFailure) as error:
+            error.info = {LOG_TAIL: log_tail(server.log, server.clean)}
+            raise
         check_counts(result, prompts)
         return result
 

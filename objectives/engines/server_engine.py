@@ -47,6 +47,8 @@ from objectives.engines.gpu_pool import GpuPool
 from objectives.engines.gpu_pool import gpus_needed
 from objectives.engines.gpu_pool import visible_gpus
 from objectives.engines.model_shape import read_shape
+from objectives.engines.log_tail import LOG_TAIL
+from objectives.engines.log_tail import log_tail
 from objectives.engines.process import STOPPED_SECONDS
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.running_server import RunningServer
@@ -400,7 +402,7 @@ class ServerEngine(EngineKind):
             taken = getattr(error, "reason", None) == ExternalReason.PORT_TAKEN
             server.stop(wait_for_port=not taken)
             if isinstance(error, EngineCrash | ExternalFailure):
-                error.info = info
+                error.info = {**info, LOG_TAIL: log_tail(log, self.hide_secrets)}
             raise
         address = server.address  # with the model's name, where the server chose it
         startup_s = round(time.monotonic() - begin, 2)

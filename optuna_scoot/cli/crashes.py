@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from objectives.engines.log_tail import LOG_TAIL
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from optuna_scoot.tuning.bookkeeping import is_crash
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 LOG = "log"  # what a trial calls its engine's log
 TAIL_LINES = 8
-TAIL_BYTES = 16_384
 DETAIL_LENGTH = 160
 
 
@@ -42,23 +42,16 @@ def crash_lines(study: Study) -> list[str]:
 
 
 def last_words(study: Study) -> list[str]:
-    """Return the end of the log of the latest trial with the commonest reason, if it is here."""
+    """Return the end of the log of the latest trial with the commonest reason, if it has one."""
     by_reason = _by_reason(study)
     if not by_reason:
         return []
     latest = by_reason[0][1][-1]
-    log = _log(latest)
-    if log is None:
+    # As the trial keeps it: without secrets, which the log itself may hold.
+    tail = latest.user_attrs.get(LOG_TAIL, [])[-TAIL_LINES:]
+    if not tail:
         return []
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return []
-    tail = [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
-    clean = ["".join(c if c.isprintable() else " " for c in line) for line in tail]
-    return [f"the engine's last lines in trial {latest.number}:", *(f"  {c}" for c in clean)]
+    return [f"the engine's last lines in trial {latest.number}:", *(f"  {line}" for line in tail)]
 
 
 def _by_reason(study: Study) -> list[tuple[str, list[FrozenTrial]]]:

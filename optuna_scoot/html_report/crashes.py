@@ -1,16 +1,11 @@
-"""What crashed and why, with the end of the engine's log where it is on this machine."""
+"""What crashed and why, with the end of the engine's log as the trial keeps it."""
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from objectives.engines.failures import read_log
-from objectives.redaction import hide
-from objectives.redaction import secrets_in
+from objectives.engines.log_tail import LOG_TAIL
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
 from objectives.serving import EXTERNAL_DETAIL
@@ -20,7 +15,6 @@ from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.bookkeeping import not_retried
 from optuna_scoot.tuning.formats import changed_params
 from optuna_scoot.tuning.formats import format_params
-from optuna_scoot.tuning.worker_identity import ran_here
 
 
 if TYPE_CHECKING:
@@ -35,10 +29,6 @@ if TYPE_CHECKING:
 LOG = "log"
 """User attribute of a trial: the file of its engine's log."""
 MOST_SHOWN = 30
-_TAIL_LINES = 40
-_MOST_CHARACTERS = 300  # of a line
-# What a terminal would take for colours and movements, and other characters that show nothing.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -51,7 +41,7 @@ class Failure:
         detail: In words; may be empty.
         changed: The parameters in which it differs from the default, in words.
         log: The file of the engine's log; None where there is none.
-        tail: Its last lines without secrets; empty where they cannot be read here.
+        tail: Its last lines without secrets; empty where the trial has none.
     """
 
     number: int
@@ -93,12 +83,11 @@ def read_failures(study: Study, report: Report) -> Failures | None:
     external = [t for t in trials if is_external(t)]
     if not crashed and not external:
         return None
-    secrets = secrets_in(os.environ)
     return Failures(
         reasons=tuple(report.crashes.items()),
-        crashes=_failures(crashed, report, secrets, CRASH_REASON, CRASH_DETAIL),
+        crashes=_failures(crashed, report, CRASH_REASON, CRASH_DETAIL),
         n_crashes=len(crashed),
-        external=_failures(external, report, secrets, EXTERNAL_REASON, EXTERNAL_DETAIL),
+        external=_failures(external, report, EXTERNAL_REASON, EXTERNAL_DETAIL),
         n_external=len(external),
     )
 
@@ -106,7 +95,6 @@ def read_failures(study: Study, report: Report) -> Failures | None:
 def _failures(
     trials: Sequence[FrozenTrial],
     report: Report,
-    secrets: frozenset[str],
     reason: str,
     detail: str,
 ) -> tuple[Failure, ...]:
@@ -114,36 +102,15 @@ def _failures(
         Failure(
             number=trial.number,
             reason=str(trial.user_attrs.get(reason, "unknown")),
-            detail=hide(_shown(str(trial.user_attrs.get(detail, ""))), secrets),
+            detail=str(trial.user_attrs.get(detail, "")),
             changed=format_params(changed_params(trial, report.default)),
             log=trial.user_attrs.get(LOG),
-            tail=_tail(trial, secrets),
+            tail=_tail(trial),
         )
         for trial in trials[:MOST_SHOWN]
     )
 
 
-def _tail(trial: FrozenTrial, secrets: frozenset[str]) -> tuple[str, ...]:
-    path = trial.user_attrs.get(LOG)
-    if not isinstance(path, str) or not ran_here(trial):
-        return ()
-    try:
-        text = read_log(Path(path))
-    except (OSError, ValueError):
-        return ()
-    lines = [line for line in _shown(text).splitlines() if line.strip()][-_TAIL_LINES:]
-    cut = [
-        line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…" for line in lines
-    ]
-    # A secret may stand over two lines.
-    return tuple(hide("\n".join(cut), secrets).splitlines())
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
-
-
-def _shown(text: str) -> str:
-    """Return a text without what steers a terminal; of a line drawn over itself its last state."""
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    return _CONTROL.sub("", "\n".join(lines)).expandtabs(4)
+def _tail(trial: FrozenTrial) -> tuple[str, ...]:
+    told = trial.user_attrs.get(LOG_TAIL)
+    return tuple(map(str, told)) if isinstance(told, list) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def test_what_an_engine_says_when_it_dies_is_kept_without_secrets(n_of_secrets: 
     assert done.returncode == 3
     assert "refused are" in done.stderr
     assert "Traceback" not in done.stderr
+    assert re.search(r"log_tail.*refused are", left_over())
     assert "hush" not in done.stdout + done.stderr + left_over()
 
 

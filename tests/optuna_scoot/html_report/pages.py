@@ -41,14 +41,10 @@ def server_study(storage: Any = None, name: str | None = None) -> optuna.Study:
     return study
 
 
-def hostile_study(folder: Path) -> optuna.Study:
+def hostile_study() -> optuna.Study:
     """A study whose names, values, reasons and logs are all hostile."""
     study = optuna.create_study(study_name=f"chat {HOSTILE}", directions=["minimize", "maximize"])
     study.set_metric_names([f"loss {HOSTILE}", "speed"])
-    log = folder / "engine.log"
-    log.write_text(
-        f"loading\n\x1b[31mERROR {HOSTILE}\x1b[0m\n1 %\r100 %\n--api-key=abcdef123456\n"
-    )
     study.set_user_attr("command_line", f"optuna-scoot tune {HOSTILE}")
     study.set_user_attr("versions", {HOSTILE: HOSTILE})
     serving = {
@@ -65,7 +61,8 @@ def hostile_study(folder: Path) -> optuna.Study:
         if x > 40 or trial.number == 1:
             trial.set_user_attr("crash_reason", f"reason {HOSTILE}")
             trial.set_user_attr("crash_detail", f"detail {HOSTILE}")
-            trial.set_user_attr("log", str(log))
+            trial.set_user_attr("log", HOSTILE)
+            trial.set_user_attr("log_tail", ["loading", f"ERROR {HOSTILE}"])
             raise MemoryError
         return x + (choice == "a"), x
 

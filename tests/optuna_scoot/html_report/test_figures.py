@@ -78,8 +78,8 @@ def test_figures_are_plotlys_in_colours_of_both_palettes(make: Any, names: str) 
         go.Figure(json.loads(re.sub(r'"role:[\w-]+"', '"#123456"', text)))  # which looks at all
 
 
-def test_no_text_of_a_study_is_a_tag_to_plotly(tmp_path: Path) -> None:
-    for figure in figures(hostile_study(tmp_path)).values():
+def test_no_text_of_a_study_is_a_tag_to_plotly() -> None:
+    for figure in figures(hostile_study()).values():
         text = json.dumps({"data": figure.data, "layout": figure.layout})
         assert set(re.findall(r"<(/?\w+)", text)) <= {"b", "/b", "br", "extra", "/extra"}
 
