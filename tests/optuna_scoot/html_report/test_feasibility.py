@@ -27,27 +27,53 @@ def learnt(
     return learn_feasibility(records, space, known), space, records
 
 
-def test_over_all_parameters_it_is_the_samplers_forest() -> None:
-    found, space, records = learnt(server_study())
-    assert found is not None
-    assert found.y is not None
-    assert (found.x.name, found.y.name) == ("memory", "threads")  # memory alone decides
-    params = [record.params for record in records]
-    ran = np.array([record.trial.state.name == "COMPLETE" for record in records])
-    forest = FeasibilityForest(
-        space.features(space.to_unit(params)),
-        ran,
+def forest_of(space: SearchSpace, records: list[Any]) -> FeasibilityForest:
+    return FeasibilityForest(
+        space.features(space.to_unit([record.params for record in records])),
+        np.array([record.trial.state.name == "COMPLETE" for record in records]),
         is_level=space.level_features(),
         ignored=np.zeros(space.n_features, dtype=bool),
         choice=ForestChoice(),
         seed=0,
     )
+
+
+def test_over_all_parameters_it_is_the_samplers_forest() -> None:
+    found, space, records = learnt(server_study())
+    assert found is not None
+    assert found.y is not None
+    assert (found.x.name, found.y.name) == ("memory", "threads")  # memory alone decides
+    forest = forest_of(space, records)
     for i, threads in enumerate(found.y.values):
         grid = [{"memory": memory, "threads": threads} for memory in found.x.values]
         wanted = forest.probability(space.features(space.to_unit(grid)))
         np.testing.assert_allclose(found.pof[i], wanted)
     assert (found.n_ran, found.n_crashed) == (18, 12)
     assert {(one.x, one.ran) for one in found.tried if one.x in (4, 8)} == {(4, True), (8, False)}
+
+
+def test_over_the_others_it_is_the_mean() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        memory = trial.suggest_int("memory", 1, 5)
+        fast = trial.suggest_categorical("fast", [False, True])
+        old = trial.suggest_categorical("old", [False, True])
+        if memory > (2 if fast else 4) or (memory == 4 and old):
+            raise MemoryError
+        return 0.0
+
+    grid = {"memory": [1, 2, 3, 4, 5], "fast": [False, True], "old": [False, True]}
+    study = optuna.create_study(sampler=optuna.samplers.GridSampler(grid))
+    study.optimize(objective, n_trials=20, catch=(MemoryError,))
+    found, space, records = learnt(study)
+    assert found is not None
+    assert found.y is not None
+    assert (found.x.name, found.y.name) == ("memory", "fast")
+    forest = forest_of(space, records)
+    for i, fast in enumerate(found.y.values):
+        for j, memory in enumerate(found.x.values):
+            both = [{"memory": memory, "fast": fast, "old": old} for old in (False, True)]
+            of_both = forest.probability(space.features(space.to_unit(both)))
+            assert found.pof[i, j] == pytest.approx(of_both.mean())
 
 
 def test_what_known_constraints_rule_out_is_empty_and_nothing_else() -> None:
