@@ -31,6 +31,7 @@ _RAN = (Outcome.COMPLETED, Outcome.PRUNED)
 _MOST_TRIALS = 400  # as many as the sampler learns from
 _N_OTHERS = 128  # points of the other parameters that are averaged over
 _MOST_OTHERS = 4096  # looked at where known constraints leave few of them
+_N_EFFECTS = 512  # points by which the parameters are told apart
 _N_STEPS = 25  # along a number
 _FEW_LEVELS = 8  # up to as many are named one by one
 
@@ -120,7 +121,7 @@ def learn_feasibility(
     )
     domain = Domain(space, KnownConstraints() if known is None else known)
     others = space.sobol(_MOST_OTHERS, seed)
-    told_most = np.argsort(-_effects(forest, space, others[:_N_OTHERS]), kind="stable")[:2]
+    told_most = np.argsort(-_effects(forest, space, others[:_N_EFFECTS]), kind="stable")[:2]
     j = int(told_most[0])
     k = int(told_most[1]) if len(told_most) > 1 else None
     x, x_units = _axis(space, j)
@@ -144,9 +145,10 @@ def _effects(forest: FeasibilityForest, space: SearchSpace, points: np.ndarray) 
     """
     before = forest.probability(space.features(points))
     effects = np.empty(space.n_dimensions)
+    rng = np.random.default_rng(0)
     for j in range(space.n_dimensions):
         changed = points.copy()
-        changed[:, j] = np.roll(points[:, j], len(points) // 2)
+        changed[:, j] = rng.permutation(points[:, j])  # Sobol points a distance apart are akin
         after = forest.probability(space.features(space.at_rest(changed)))
         effects[j] = 0.5 * np.mean((after - before) ** 2)
     return effects
