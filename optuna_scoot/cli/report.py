@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 import optuna
 
+from optuna_scoot.cli.json_output import JSON
+from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.cli.options import STORAGE
 from optuna_scoot.cli.options import option
 from optuna_scoot.cli.page import REPORT_FILE
@@ -26,7 +28,8 @@ from optuna_scoot.tuning.storage import storage_failures
     show_default=True,
     help="File to write.",
 )
-def report(*, storage: str, study: str | None, output: Path) -> int:
+@JSON
+def report(*, storage: str, study: str | None, output: Path, as_json: bool) -> int:
     """Write a study as one HTML page that opens without a network.
 
     Any study in the storage can be taken while it runs or later; neither the engine nor what was
@@ -34,6 +37,10 @@ def report(*, storage: str, study: str | None, output: Path) -> int:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with errors_in_words_of(report), storage_failures(storage):
-        written = write_report(load_study(storage, study, of_anybody=True), output)
-    click.echo(f"written: {written}")
+        found = load_study(storage, study, of_anybody=True)
+        written = write_report(found, output)
+    if as_json:
+        print_json({"study": found.study_name, "written": str(written)})
+    else:
+        click.echo(f"written: {written}")
     return 0

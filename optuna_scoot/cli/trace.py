@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +130,6 @@ def _check_files(files: tuple[str, ...], output: Path | None, plot: Path | None)
             raise BadInput(f"--output {output}: a trace is written as .jsonl: name it so")
     if plot is not None and plot.suffix.lower() != ".html":
         raise BadInput(f"--plot {plot}: the picture is a page: give it a name in .html")
-    if plot is not None and find_spec("plotly") is None:
-        raise BadInput("--plot needs Plotly: pip install 'optuna-scoot[plots]'")
     for path in filter(None, (output, plot)):
         if not path.absolute().parent.is_dir():
             raise BadInput(f"{path}: there is no folder {path.parent}: make it, or name another")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna_scoot import __version__
 from optuna_scoot.html_report.contents import Contents
 from optuna_scoot.html_report.figures.circumstances import arrivals_figure
 from optuna_scoot.html_report.figures.circumstances import lengths_figure
@@ -79,7 +79,7 @@ def render(contents: Contents) -> str:
         least_trials=LEAST_TRIALS,
         plotly=_plotly() if drawn else "",
         written=f"{datetime.now():%Y-%m-%d %H:%M}",
-        version=version("optuna-scoot"),
+        version=__version__,
     )
 
 

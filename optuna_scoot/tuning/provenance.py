@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from optuna_scoot import __version__
 from optuna_scoot.constraints.known import ConstraintError
 from optuna_scoot.constraints.known import KnownConstraints
 
@@ -38,7 +39,7 @@ VERSIONS = "versions"
 COMMAND_LINE = "command_line"
 """Study attribute: the words after ``optuna-scoot`` that measured last, without secrets."""
 
-_PACKAGES = ("optuna-scoot", "optuna", "botorch", "torch", "scikit-learn", "numpy")
+_PACKAGES = ("optuna", "botorch", "torch", "scikit-learn", "numpy")
 _LENGTH_BINS = 24
 _ARRIVAL_BINS = 50
 
@@ -134,7 +135,7 @@ def load_profile(study: Study) -> LoadProfile | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
+    found = {"optuna-scoot": __version__, "Python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def test_the_only_study_of_anybody_is_written_where_it_is_wanted(
     page = Path("new/folder/page.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "<h1>my server</h1>" in page
-    assert run([*words, "--study", "my server"]) == 0
+    assert run([*words, "--study", "my server", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"study": "my server", "written": "report.html"}
     assert Path("report.html").exists()
 
 
