@@ -78,6 +78,16 @@ def verify_terminal() -> None:
         terminal(["verify", *TASK, *STUDY, "--orders", "3"], "verify.svg", folder)
 
 
+def report_page() -> None:
+    """Photograph the head of the page of a simulated service's study, with its verdict."""
+    words = ["tune", "--engine", "simulated", "--service", "bot-2xa100-13b", "--trials", "20"]
+    words += ["--seed", "0", "--verify", "5", "--study", "chat", "--output", "chat"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*OPTUNA_SCOOT, *words], cwd=folder, check=True)
+        page = (Path(folder) / "chat" / "report.html").read_text(encoding="utf-8")
+    photograph(page, "report.png", height=1100)
+
+
 def terminal(words: list[str], name: str, folder: Path) -> None:
     """Run a command on a terminal and draw what stands there at its end.
 
@@ -152,6 +162,7 @@ PICTURES: dict[str, Callable[[], None]] = {
     "trace.svg": trace_terminal,
     "tune.svg": tune_terminal,
     "verify.svg": verify_terminal,
+    "report.png": report_page,
 }
 
 
