@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 200
 """Of a table of trials; trials.csv has all."""
+MOST_OF_FRONT = 20
+"""Of the front, beside the best."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def configurations_table(contents: Contents) -> Table | None:
     front = [t for t in report.front if t is not report.default]
     if report.nearest is not None:
         front = [report.nearest]
-    shown = [*([] if report.default is None else [report.default]), *front[:MOST_ROWS]]
+    chosen = _spread(front, report.best)
+    shown = [*([] if report.default is None else [report.default]), *chosen]
     if not shown:
         return None
     columns = (
@@ -149,7 +152,16 @@ def configurations_table(contents: Contents) -> Table | None:
     )
     rows = tuple(Row(_configuration(report, t), _mark(report, t)) for t in shown)
     what = "front" if len(report.metrics) > 1 else "best"
-    return Table(f"The default and the {what}", columns, rows, len(front) - len(front[:MOST_ROWS]))
+    return Table(f"The default and the {what}", columns, rows, len(front) - len(chosen))
+
+
+def _spread(front: list[FrozenTrial], best: FrozenTrial | None) -> list[FrozenTrial]:
+    """Return at most ``MOST_OF_FRONT`` and the best, evenly along the front with its ends."""
+    if len(front) <= MOST_OF_FRONT:
+        return front
+    step = (len(front) - 1) / (MOST_OF_FRONT - 1)
+    kept = {round(i * step) for i in range(MOST_OF_FRONT)}
+    return [trial for i, trial in enumerate(front) if i in kept or trial is best]
 
 
 def _what(report: Report) -> str:
