@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from objectives.engines.stated_config import FLAGS
 from objectives.serving import CRASH_REASON
 from objectives.serving import is_external
+from optuna_scoot.trials.measured import measured_constraints
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import is_crash
@@ -146,7 +147,7 @@ def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
 
 def limits_of(trial: FrozenTrial) -> dict[str, float]:
     """Return each measured limit with the share by which it is missed, ≤ 0 where it is kept."""
-    return {name: float(value) for name, value in dict(trial.constraints).items()}
+    return measured_constraints(trial)
 
 
 def keeps_limits(trial: FrozenTrial, distances: Mapping[str, float] | None = None) -> bool:
