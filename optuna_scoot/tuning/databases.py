@@ -108,7 +108,8 @@ class Database(RDBStorage):
         """
         with _create_scoped_session(self.scoped_session, True) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
-            self.check_trial_is_updatable(trial_id, TrialState(trial.state))
+            state: Any = trial.state
+            self.check_trial_is_updatable(trial_id, state)
             self._set_attrs(session, models.TrialUserAttributeModel, trial_id, user_attrs)
             self._set_attrs(session, models.TrialSystemAttributeModel, trial_id, system_attrs)
 
