@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
+LIMITS = "limits"
+"""User attribute: "kept", or which constraints the trial misses by how much."""
 _LIST = "constraints"
 _NAMED = "constraints:"
 _LARGEST = 1e9
@@ -41,7 +43,10 @@ def measured_constraints(trial: FrozenTrial) -> dict[str, float]:
 
 
 def copy_for_dashboard(study: Study, trial: Trial) -> None:
-    """Store a running trial's constraints as a list too, for optuna-dashboard.
+    """Store a running trial's constraints once more, as optuna-dashboard shows them.
+
+    That is as a list, by which it tells apart what is feasible, and in words, for it has none for
+    which constraint is missed by how much.
 
     Samplers of Optuna count the copy as further constraints. So a study whose earlier trials have
     none, as of an earlier version, stays without; and so does one of ``GPSampler``, which models
@@ -55,10 +60,17 @@ def copy_for_dashboard(study: Study, trial: Trial) -> None:
     named = _named(storage.get_trial(trial._trial_id).system_attrs)
     if not named:
         return
+    trial.set_user_attr(LIMITS, _in_words(named))
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     earlier = [t.system_attrs for t in done if _named(t.system_attrs)]
     if all(map(_has_copy, earlier)) and (earlier or not isinstance(study.sampler, GPSampler)):
         storage.set_trial_system_attr(trial._trial_id, _LIST, _as_list(named))
+
+
+def _in_words(named: Mapping[str, float]) -> str:
+    missed = {name: excess for name, excess in named.items() if excess > 0.0}
+    told = ", ".join(f"{name} by {100 * excess:.3g} %" for name, excess in missed.items())
+    return f"misses {told}" if missed else "kept"
 
 
 def _has_copy(system_attrs: Mapping[str, Any]) -> bool:
