@@ -33,6 +33,8 @@ from objectives.early_end import EarlyEnd
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.engines.stated_config import FLAGS
+from objectives.engines.stated_config import as_attributes
 from objectives.goals import PRESETS
 from objectives.goals import Goal
 from objectives.goals import GoalError
@@ -453,6 +455,8 @@ def mark_external(trial: optuna.Trial, error: BaseException) -> None:
 
 
 def _set_attrs(trial: optuna.Trial, info: Any) -> None:
+    stated = as_attributes(info[FLAGS]) if FLAGS in info else {}
     with written_together(trial):
-        for name, value in info.items():
-            trial.set_user_attr(name, value)
+        for name, value in {**info, **stated}.items():
+            if name != FLAGS:
+                trial.set_user_attr(name, value)

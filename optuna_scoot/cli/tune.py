@@ -25,7 +25,6 @@ from objectives.redaction import hide
 from objectives.redaction import redact
 from objectives.redaction import secrets_in
 from objectives.redaction import without_secrets
-from optuna_scoot import dashboard
 from optuna_scoot import tuning
 from optuna_scoot.cli.answer import answer
 from optuna_scoot.cli.answer import print_first
@@ -49,7 +48,6 @@ from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.progress import TrialsDisplay
 from optuna_scoot.cli.signals import EXIT_INTERRUPTED
 from optuna_scoot.cli.signals import terminate_like_interrupt
-from optuna_scoot.cli.table import best_line
 from optuna_scoot.cli.table import params_table
 from optuna_scoot.cli.table import report_lines
 from optuna_scoot.cli.table import report_table
@@ -218,7 +216,6 @@ class _Command:
         written = result.save(self._output, options=public_options(self._options))
         self.result_file = self._output / RESULT_FILE
         self.say(f"written: {', '.join(str(path) for path in written)}")
-        dashboard.show(result, best_line(result), output=self._output, files=written)
 
     def verify(self, result: tuning.TuningResult, interrupted: threading.Event) -> int:
         """Measure the finalists again where that is wanted, and return the exit code."""

@@ -1,6 +1,6 @@
 """Notes and figures as optuna-dashboard keeps them: texts in numbered attributes of a study.
 
-The form is that of optuna-dashboard 0.21 (``_note.py`` and ``_custom_plot_data.py`` in its source).
+The form is that of optuna-dashboard 0.21 (``_note.py``, ``_custom_plot_data.py`` in its source).
 It is written here, so that a worker needs neither the dashboard nor Plotly.
 """
 
@@ -64,7 +64,7 @@ def save_figure(study: Study, name: str, figure: Mapping[str, Any]) -> None:
     """
     storage, study_id = study._storage, study._study_id
     prefix = f"{_FIGURE}{name}:"
-    text = json.dumps(figure, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(figure, separators=(",", ":"), allow_nan=False)
     attrs = storage.get_study_system_attrs(study_id)
     if _text(attrs, prefix) != text:
         _save(storage, study_id, attrs, prefix, text)
@@ -84,9 +84,7 @@ def _save(
     storage: BaseStorage, study_id: int, attrs: Mapping[str, Any], prefix: str, text: str
 ) -> None:
     """Write a text in pieces, and empty those of a longer one before: none can be deleted."""
-    pieces = [
-        text[at : at + PIECE_CHARACTERS] for at in range(0, len(text), PIECE_CHARACTERS)
-    ]
+    pieces = [text[at : at + PIECE_CHARACTERS] for at in range(0, len(text), PIECE_CHARACTERS)]
     n_before = sum(key.startswith(prefix) for key in attrs)
     pieces += [""] * (n_before - len(pieces))
     for i, piece in enumerate(pieces):

@@ -17,10 +17,10 @@ from objectives.serving import ENDED_EARLY
 from objectives.serving import EXTERNAL_DETAIL
 from objectives.serving import EXTERNAL_REASON
 from objectives.serving import is_external
+from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.dashboard_attributes import save_note
 from optuna_scoot.tuning.markdown import escaped
 from optuna_scoot.tuning.markdown import fenced
-from optuna_scoot.tuning.bookkeeping import is_crash
 
 
 if TYPE_CHECKING:
