@@ -1,70 +1,80 @@
 """A study in optuna-dashboard: its note, figures, and files beside the trials.
 
-All of it follows from the study's finished trials, so that of several workers that end at the same
-moment each writes the same.
+The same words and figures as on the HTML page. All of it follows from the study's finished trials,
+so that of several workers that end at the same moment each writes the same.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shlex
+import json
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna_scoot.html_report import figures
 from optuna_scoot.tuning.artifacts import save_artifact
 from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.dashboard_attributes import note_of
+from optuna_scoot.tuning.dashboard_attributes import save_figure
 from optuna_scoot.tuning.dashboard_attributes import save_note
 from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.markdown import escaped
 from optuna_scoot.tuning.markdown import fenced
-from optuna_scoot.tuning.serving_config import Serving
+from optuna_scoot.tuning.result_files import finite
 from optuna_scoot.tuning.trial_notes import log_tail
-from optuna_scoot.tuning.trial_notes import secrets_of
 from optuna_scoot.tuning.worker_identity import ran_here
 
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
+    from optuna_scoot.html_report.contents import Contents
+    from optuna_scoot.html_report.figures import Figure
     from optuna_scoot.tuning.report import Report
-    from optuna_scoot.tuning.task import TuningTask
 
 
 FOLDER = "artifacts"
 """Name of the folder below the output of a command, for ``optuna-dashboard --artifact-dir``."""
 HEADING = "## optuna-scoot"
 """Opens our part of a study's note; what stands before is somebody else's."""
+SHOWN: tuple[tuple[str, Callable[[Contents], Figure | None]], ...] = (
+    ("Front and default configuration", figures.front_figure),
+    ("Latency over request rate", figures.capacity_figure),
+    ("Convergence", figures.convergence_figure),
+    ("Where configurations run, as learnt from crashes", figures.feasibility_figure),
+)
+"""Figures that the dashboard does not draw itself, with their titles."""
 _LOG_LINES = 2000
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a study comes to.
-
-    Attributes:
-        sentence: In words.
-        params: The configuration to use; None where there is none.
-    """
-
-    sentence: str
-    params: Mapping[str, Any] | None
+_HEIGHT = 450  # of the dashboard's own figures
+_TITLE_CHARACTERS = 36  # of an axis
+# On a light ground and on a dark one.
+_COLOURS = {
+    "ink": "#76808c",
+    "muted": "#9aa1ab",
+    "grid": "rgba(128,128,128,0.25)",
+    "surface": "rgba(0,0,0,0)",
+    "accent": "#3b82d6",
+    "default": "#e08a00",
+    "good": "#2a9d55",
+    "bad": "#d64550",
+    "heat-low": "#f0aaa6",
+    "heat-mid": "#f3ead2",
+    "heat-high": "#b7d6f2",
+}
 
 
 def show(
     study: Study,
-    task: TuningTask,
-    report: Report,
-    answer: Answer,
+    contents: Contents,
     *,
     output: Path | None = None,
     files: Sequence[Path] = (),
+    hide_secrets: Callable[[str], str],
 ) -> None:
     """Put on optuna-dashboard what a study has found; never a reason to end.
 
@@ -73,19 +83,18 @@ def show(
 
     Args:
         study: Holds the trials.
-        task: What was tuned.
-        report: The study's summary.
-        answer: What it comes to.
+        contents: What there is to tell of it.
         output: Folder of the command's output, in which the files for the dashboard get one of
             their own; None for no files.
         files: Of its results, in text.
+        hide_secrets: Takes them out of the engines' logs.
     """
     steps: list[Callable[[], None]] = []
-    if not report.running:
-        steps.append(lambda: _save_note(study, study_note(task, report, answer)))
+    if not contents.report.running:
+        steps.append(lambda: _save_note(study, study_note(contents)))
+        steps += [partial(_draw, study, contents, title, make) for title, make in SHOWN]
     if output is not None:
         folder = output / FOLDER
-        hide_secrets = secrets_of(task.objective)
         steps.append(lambda: save_logs(study, folder, hide_secrets))
         steps += [partial(_save_file, study, folder, file) for file in files]
     for step in steps:
@@ -93,22 +102,49 @@ def show(
             step()
 
 
-def study_note(task: TuningTask, report: Report, answer: Answer) -> str:
+def study_note(contents: Contents) -> str:
     """Return our part of a study's note, in Markdown.
 
     Args:
-        task: What was tuned.
-        report: The study's summary.
-        answer: What it comes to.
+        contents: What there is to tell.
     """
-    parts = [HEADING, escaped(task.title), f"**{escaped(answer.sentence)}**"]
-    if answer.params is not None:
-        words = Serving.of(task).command({**task.objective.space.default, **answer.params})
-        if task.simulated:
+    words = contents.words
+    parts = [HEADING, escaped(contents.title or ""), f"**{escaped(words.sentence)}**"]
+    if words.command:
+        if contents.simulated:
             parts.append("The figures are of a **simulated** engine. Its flags:")
-        parts.append(fenced(_in_lines(words) or "# none: the default configuration", "sh"))
-    parts += [_values_table(report), _counts(report)]
-    return "\n\n".join(parts)
+        parts.append(fenced(words.command, "sh"))
+    parts.append(_values_table(contents.report))
+    parts += [escaped(line) for line in words.lines]
+    return "\n\n".join(part for part in parts if part)
+
+
+def dashboard_figure(figure: Figure, title: str) -> dict[str, Any]:
+    """Return a figure of the page as the dashboard shows it: with its title, on any ground.
+
+    Args:
+        figure: Its colours are roles.
+        title: Stands above.
+    """
+    text = json.dumps(finite({"data": figure.data, "layout": figure.layout}))
+    for role, colour in _COLOURS.items():
+        text = text.replace(f'"role:{role}"', f'"{colour}"')
+    drawn: dict[str, Any] = json.loads(text)
+    layout = drawn["layout"]
+    for name in [n for n in layout if n[1:5] == "axis"]:
+        axis = {"gridcolor": _COLOURS["grid"], "automargin": True, **layout[name]}
+        words = axis.get("title", {}).get("text", "")
+        layout[name] = {**axis, "title": {"text": "<br>".join(wrap(words, _TITLE_CHARACTERS))}}
+    layout |= {
+        "title": {"text": title},
+        "paper_bgcolor": _COLOURS["surface"],
+        "plot_bgcolor": _COLOURS["surface"],
+        "font": {"color": _COLOURS["ink"]},
+        "legend": {"orientation": "h", "y": -0.2, "yanchor": "top"},  # a panel is narrow
+        "margin": {"l": 70, "r": 20, "t": 60, "b": 60},
+        "height": _HEIGHT,
+    }
+    return drawn
 
 
 def save_logs(study: Study, folder: Path, hide_secrets: Callable[[str], str]) -> None:
@@ -126,6 +162,14 @@ def save_logs(study: Study, folder: Path, hide_secrets: Callable[[str], str]) ->
                 save_artifact(study, folder, "engine.log", text, trial)
 
 
+def _draw(
+    study: Study, contents: Contents, title: str, make: Callable[[Contents], Figure | None]
+) -> None:
+    figure = make(contents)
+    if figure is not None:
+        save_figure(study, figure.name, dashboard_figure(figure, title))
+
+
 def _save_note(study: Study, text: str) -> None:
     before, _, _ = note_of(study).partition(HEADING)
     save_note(study, before + text)
@@ -133,17 +177,6 @@ def _save_note(study: Study, text: str) -> None:
 
 def _save_file(study: Study, folder: Path, file: Path) -> None:
     save_artifact(study, folder, file.name, file.read_text(encoding="utf-8"))
-
-
-def _in_lines(words: Sequence[str]) -> str:
-    """Return a command with a line for each of its options."""
-    lines: list[str] = []
-    for word in map(shlex.quote, words):
-        if lines and not word.startswith("--"):
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return " \\\n    ".join(lines)
 
 
 def _values_table(report: Report) -> str:
@@ -159,16 +192,3 @@ def _values_table(report: Report) -> str:
                 values = [format_value(value) for value in trial.values]
             rows.append([name, str(trial.number), *values])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _counts(report: Report) -> str:
-    crashed = f"{report.crashed} crashed"
-    if report.crashes:
-        reasons = (f"{name.replace('_', ' ')} {n}" for name, n in report.crashes.items())
-        crashed += f" ({', '.join(reasons)})"
-    parts = [f"{report.counted} trials: {report.completed} completed", crashed]
-    parts += [f"{report.cut} ended early"] if report.cut else []
-    if report.limits:
-        limits = "; ".join(report.limits)
-        parts.append(f"{report.kept} of {report.completed} keep {limits}")
-    return escaped(", ".join(parts))

@@ -20,6 +20,7 @@ import yaml
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from objectives.engines.stated_config import changed_flags
 from tests.vllm.conftest import ENVIRONMENT
 
 
