@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 from typing import Any
 
-from optuna_scoot.html_report import figures
+from optuna_scoot.html_report.figures.feasible import feasibility_figure
+from optuna_scoot.html_report.figures.judged import capacity_figure
+from optuna_scoot.html_report.figures.tried import convergence_figure
+from optuna_scoot.html_report.figures.tried import front_figure
+from optuna_scoot.html_report.page import REPORT_FILE
 from optuna_scoot.tuning.artifacts import save_artifact
 from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.dashboard_attributes import note_of
@@ -25,8 +28,12 @@ from optuna_scoot.tuning.dashboard_attributes import save_note
 from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.markdown import escaped
 from optuna_scoot.tuning.markdown import fenced
+from optuna_scoot.tuning.result_files import BEST_FILE
+from optuna_scoot.tuning.result_files import RESULT_FILE
+from optuna_scoot.tuning.result_files import TRIALS_FILE
 from optuna_scoot.tuning.result_files import finite
 from optuna_scoot.tuning.trial_notes import log_tail
+from optuna_scoot.tuning.verification import SLO_FILE
 from optuna_scoot.tuning.worker_identity import ran_here
 
 
@@ -34,22 +41,33 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
     from optuna_scoot.html_report.contents import Contents
-    from optuna_scoot.html_report.figures import Figure
+    from optuna_scoot.html_report.figures.base import Figure
     from optuna_scoot.tuning.report import Report
 
 
 FOLDER = "artifacts"
 """Name of the folder below the output of a command, for ``optuna-dashboard --artifact-dir``."""
+FILES = (
+    REPORT_FILE,
+    BEST_FILE,
+    RESULT_FILE,
+    SLO_FILE,
+    TRIALS_FILE,
+    "default.bench.json",
+    "best.bench.json",
+)
+"""Results that the dashboard offers, as far as they are there."""
 HEADING = "## optuna-scoot"
 """Opens our part of a study's note; what stands before is somebody else's."""
 SHOWN: tuple[tuple[str, Callable[[Contents], Figure | None]], ...] = (
-    ("Front and default configuration", figures.front_figure),
-    ("Latency over request rate", figures.capacity_figure),
-    ("Convergence", figures.convergence_figure),
-    ("Where configurations run, as learnt from crashes", figures.feasibility_figure),
+    ("Front and default configuration", front_figure),
+    ("Latency over request rate", capacity_figure),
+    ("Convergence", convergence_figure),
+    ("Where configurations run, as learnt from crashes", feasibility_figure),
 )
 """Figures that the dashboard does not draw itself, with their titles."""
-_LOG_LINES = 2000
+_LOG_LINES = 1000
+_MOST_LOGS = 30
 _HEIGHT = 450  # of the dashboard's own figures
 _TITLE_CHARACTERS = 36  # of an axis
 # On a light ground and on a dark one.
@@ -69,12 +87,7 @@ _COLOURS = {
 
 
 def show(
-    study: Study,
-    contents: Contents,
-    *,
-    output: Path | None = None,
-    files: Sequence[Path] = (),
-    hide_secrets: Callable[[str], str],
+    study: Study, contents: Contents, output: Path, hide_secrets: Callable[[str], str]
 ) -> None:
     """Put on optuna-dashboard what a study has found; never a reason to end.
 
@@ -84,19 +97,17 @@ def show(
     Args:
         study: Holds the trials.
         contents: What there is to tell of it.
-        output: Folder of the command's output, in which the files for the dashboard get one of
-            their own; None for no files.
-        files: Of its results, in text.
+        output: Folder of the results, in which those for the dashboard get one of their own.
         hide_secrets: Takes them out of the engines' logs.
     """
     steps: list[Callable[[], None]] = []
     if not contents.report.running:
         steps.append(lambda: _save_note(study, study_note(contents)))
         steps += [partial(_draw, study, contents, title, make) for title, make in SHOWN]
-    if output is not None:
-        folder = output / FOLDER
-        steps.append(lambda: save_logs(study, folder, hide_secrets))
-        steps += [partial(_save_file, study, folder, file) for file in files]
+    folder = output / FOLDER
+    steps.append(lambda: save_logs(study, folder, hide_secrets))
+    files = [output / name for name in FILES if (output / name).is_file()]
+    steps += [partial(save_artifact, study, folder, file.name, file) for file in files]
     for step in steps:
         with contextlib.suppress(Exception):  # what was measured is worth more than its pictures
             step()
@@ -148,18 +159,17 @@ def dashboard_figure(figure: Figure, title: str) -> dict[str, Any]:
 
 
 def save_logs(study: Study, folder: Path, hide_secrets: Callable[[str], str]) -> None:
-    """Save the ends of the logs of the crashed engines that ran on this machine.
+    """Save the ends of the logs of the latest engines that crashed on this machine.
 
     Args:
         study: Holds their trials.
         folder: Of artifacts.
         hide_secrets: Takes them out.
     """
-    for trial in study.get_trials(deepcopy=False):
-        if is_crash(trial) and ran_here(trial):
-            text = log_tail(trial, _LOG_LINES, hide_secrets)
-            if text:
-                save_artifact(study, folder, "engine.log", text, trial)
+    trials = study.get_trials(deepcopy=False)
+    for trial in [t for t in trials if is_crash(t) and ran_here(t)][-_MOST_LOGS:]:
+        if text := log_tail(trial, _LOG_LINES, hide_secrets):
+            save_artifact(study, folder, "engine.log", text, trial)
 
 
 def _draw(
@@ -173,10 +183,6 @@ def _draw(
 def _save_note(study: Study, text: str) -> None:
     before, _, _ = note_of(study).partition(HEADING)
     save_note(study, before + text)
-
-
-def _save_file(study: Study, folder: Path, file: Path) -> None:
-    save_artifact(study, folder, file.name, file.read_text(encoding="utf-8"))
 
 
 def _values_table(report: Report) -> str:

@@ -64,6 +64,7 @@ from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.run import CONVERGED
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage_urls import mask_url
+from optuna_scoot.tuning.trial_notes import secrets_of
 from optuna_scoot.tuning.unstored import FOLDER as UNSTORED
 
 
@@ -255,7 +256,8 @@ class _Command:
         """Write the page of a study in which some trial has ended."""
         if isinstance(result, tuning.TuningResult) and result.counted:
             record_command_line(result.study)
-            write_and_say(self._console, result.study, self._output)
+            hide_secrets = secrets_of(result.task.objective)
+            write_and_say(self._console, result.study, self._output, hide_secrets)
 
     def say(self, line: str) -> None:
         """Print a line as it is."""

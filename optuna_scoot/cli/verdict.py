@@ -27,6 +27,7 @@ from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.paired import summarise
 from optuna_scoot.tuning.report import make_report
+from optuna_scoot.tuning.trial_notes import secrets_of
 from optuna_scoot.tuning.unstored import FOLDER as UNSTORED
 from optuna_scoot.tuning.verdict import Kind
 from optuna_scoot.tuning.verdict import describe_change
@@ -102,7 +103,7 @@ def verify_and_show(
         console.print(params)
     written = ", ".join(str(path) for path in found.save(output))
     print_line(console, f"written: {written}")
-    write_and_say(console, study, output)
+    write_and_say(console, study, output, secrets_of(task.objective))
     return EXIT_LIMITS_MISSED if found.verdict.kind is Kind.NOTHING_HOLDS else 0
 
 

@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optuna_scoot.tuning.private_files import link_file
 from optuna_scoot.tuning.private_files import write_file
 
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def save_artifact(
-    study: Study, folder: Path, name: str, text: str, trial: FrozenTrial | None = None
+    study: Study, folder: Path, name: str, content: str | Path, trial: FrozenTrial | None = None
 ) -> None:
     """Save a file, in place of an earlier one of the same name.
 
@@ -31,7 +32,7 @@ def save_artifact(
         study: What it belongs to.
         folder: Made where it is missing, for its owner alone.
         name: Of the file, as it is shown.
-        text: What is in it.
+        content: Its text; or a file that is never changed in place, which is linked to.
         trial: Finished; None for a file of the study.
 
     Raises:
@@ -41,7 +42,10 @@ def save_artifact(
     # The same file has the same id, whichever process saves it.
     identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{study.study_name}/{whose}{name}"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(folder, identity, text)
+    if isinstance(content, Path):
+        link_file(folder, identity, content)
+    else:
+        write_file(folder, identity, content)
     mimetype, encoding = mimetypes.guess_type(name)
     listed = {
         "artifact_id": identity,

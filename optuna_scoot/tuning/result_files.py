@@ -15,10 +15,10 @@ from typing import Any
 from optuna.trial import TrialState
 
 from objectives.serving import DEFAULT_CONFIGURATION
-from optuna_scoot import __version__
 from objectives.trial_metrics import METRICS
 from objectives.trial_metrics import metrics_of
 from objectives.trial_metrics import without_metrics
+from optuna_scoot import __version__
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.report import limits_of
 from optuna_scoot.tuning.report import relative_change

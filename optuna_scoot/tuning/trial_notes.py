@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOG = "log"
 """User attribute: the file of an engine's log, on the machine that it ran on."""
 _TAIL_LINES = 20
+_TAIL_BYTES = 100_000  # that are read of a log
 _LINE_CHARACTERS = 300
 
 
@@ -103,9 +104,11 @@ def log_tail(trial: FrozenTrial, n_lines: int, hide_secrets: Callable[[str], str
     try:
         with Path(path).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - n_lines * 2 * _LINE_CHARACTERS))
+            file.seek(max(0, size - _TAIL_BYTES))
+            if size > _TAIL_BYTES:
+                file.readline()  # of which a part is missing: half a secret is not found
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = hide_secrets(without_colours(text)).splitlines()
+    lines = hide_secrets(without_colours(text)).splitlines()  # before they are cut, too
     return "\n".join(line[:_LINE_CHARACTERS] for line in lines[-n_lines:]).strip()

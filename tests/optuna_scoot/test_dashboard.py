@@ -153,7 +153,7 @@ def test_files_can_be_fetched_and_are_their_owners_alone(
     folder: Path, shown: Dashboard, study: dict[str, Any]
 ) -> None:
     files = {a["filename"]: a["artifact_id"] for a in study["artifacts"]}
-    assert {"result.json", "trials.csv"} <= set(files)
+    assert {"report.html", "best.yaml", "result.json", "trials.csv"} <= set(files)
     for name, identity in files.items():
         saved = shown.get(f"/artifacts/{study['study_id']}/{identity}")
         assert saved == (folder / "out" / name).read_bytes()

@@ -53,12 +53,17 @@ def test_a_crash_shows_the_last_lines_of_the_log_without_colours_and_secrets(
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "trial-1.log"
-    log.write_text("".join(f"\x1b[31mline {i}\x1b[0m {'x' * 999}\n" for i in range(99)) + "hush\n")
+    lines = "".join(f"\x1b[31mline {i:03}\x1b[0m {'x' * 999}\n" for i in range(200))
+    log.write_text(f"{lines}{'x' * 298}hush\n")
     trial = ended(**CRASH, log=str(log))
     tail = log_tail(trial, 3, lambda text: text.replace("hush", "***")).splitlines()
-    assert [line[:8] for line in tail] == ["line 97 ", "line 98 ", "***"]
-    assert max(map(len, tail)) == 300
-    assert trial_note(trial, same).endswith(f"{'x' * 292}\nhush\n```")
+    assert [line[:9] for line in tail] == ["line 198 ", "line 199 ", "xxxxxxxxx"]
+    assert {len(line) for line in tail} == {300}
+    assert tail[2].endswith("x**")
+    whole = log_tail(trial, 10_000, same).splitlines()
+    assert len(whole) > 90
+    assert all(line.startswith("line ") for line in whole[:-1])
+    assert trial_note(trial, same).endswith(f"\n{whole[-1]}\n```")
 
 
 @pytest.mark.parametrize("log", ["/no/such/file", "/", None, 3])
