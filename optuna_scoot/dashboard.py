@@ -20,6 +20,7 @@ from optuna_scoot.html_report.figures.judged import capacity_figure
 from optuna_scoot.html_report.figures.tried import convergence_figure
 from optuna_scoot.html_report.figures.tried import front_figure
 from optuna_scoot.html_report.page import REPORT_FILE
+from optuna_scoot.tuning.artifacts import is_saved
 from optuna_scoot.tuning.artifacts import save_artifact
 from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.dashboard_attributes import note_of
@@ -66,6 +67,7 @@ SHOWN: tuple[tuple[str, Callable[[Contents], Figure | None]], ...] = (
     ("Where configurations run, as learnt from crashes", feasibility_figure),
 )
 """Figures that the dashboard does not draw itself, with their titles."""
+LOG_FILE = "engine.log"
 _LOG_LINES = 1000
 _MOST_LOGS = 30
 _HEIGHT = 450  # of the dashboard's own figures
@@ -168,8 +170,10 @@ def save_logs(study: Study, folder: Path, hide_secrets: Callable[[str], str]) ->
     """
     trials = study.get_trials(deepcopy=False)
     for trial in [t for t in trials if is_crash(t) and ran_here(t)][-_MOST_LOGS:]:
+        if is_saved(study, folder, LOG_FILE, trial):
+            continue
         if text := log_tail(trial, _LOG_LINES, hide_secrets):
-            save_artifact(study, folder, "engine.log", text, trial)
+            save_artifact(study, folder, LOG_FILE, text, trial)
 
 
 def _draw(
@@ -188,7 +192,8 @@ def _save_note(study: Study, text: str) -> None:
 def _values_table(report: Report) -> str:
     """Return the values of the default and of the best, or what is nearest to one."""
     best = report.best or report.nearest
-    named = [("default", report.default), ("best" if report.best else "nearest", best)]
+    found = "best while tuning" if report.best else "nearest to the limits"
+    named = [("default", report.default), (found, best)]
     rows = [["", "trial", *(escaped(metric.name) for metric in report.metrics)]]
     rows.append(["---"] * len(rows[0]))
     for name, trial in named:

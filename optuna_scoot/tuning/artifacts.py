@@ -38,23 +38,43 @@ def save_artifact(
     Raises:
         InputError: It cannot be written.
     """
-    whose = "" if trial is None else f"{trial.number}/"
-    # The same file has the same id, whichever process saves it.
-    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{study.study_name}/{whose}{name}"))
+    identity, attribute = _named(study, name, trial)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if isinstance(content, Path):
         link_file(folder, identity, content)
     else:
         write_file(folder, identity, content)
     mimetype, encoding = mimetypes.guess_type(name)
-    listed = {
-        "artifact_id": identity,
-        "filename": name,
-        "mimetype": mimetype or "text/plain",
-        "encoding": encoding,
-    }
-    prefix = "artifacts:" if trial is None else f"dashboard:artifacts:{trial._trial_id}:"
+    listed = json.dumps(
+        {
+            "artifact_id": identity,
+            "filename": name,
+            "mimetype": mimetype or "text/plain",
+            "encoding": encoding,
+        }
+    )
     storage, study_id = study._storage, study._study_id
-    attrs = storage.get_study_system_attrs(study_id)
-    if attrs.get(f"{prefix}{identity}") != json.dumps(listed):
-        storage.set_study_system_attr(study_id, f"{prefix}{identity}", json.dumps(listed))
+    if storage.get_study_system_attrs(study_id).get(attribute) != listed:
+        storage.set_study_system_attr(study_id, attribute, listed)
+
+
+def is_saved(study: Study, folder: Path, name: str, trial: FrozenTrial | None = None) -> bool:
+    """Return whether a file is there, whatever is in it.
+
+    Args:
+        study: What it belongs to.
+        folder: As for ``save_artifact``.
+        name: Of the file.
+        trial: Its trial; None for a file of the study.
+    """
+    identity, attribute = _named(study, name, trial)
+    listed = study._storage.get_study_system_attrs(study._study_id)
+    return attribute in listed and (folder / identity).is_file()
+
+
+def _named(study: Study, name: str, trial: FrozenTrial | None) -> tuple[str, str]:
+    """Return the id of a file, the same whichever process saves it, and its attribute's name."""
+    whose = "" if trial is None else f"{trial.number}/"
+    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{study.study_name}/{whose}{name}"))
+    prefix = "artifacts:" if trial is None else f"dashboard:artifacts:{trial._trial_id}:"
+    return identity, f"{prefix}{identity}"

@@ -46,10 +46,8 @@ def link_file(directory: Path, name: str, file: Path) -> Path:
     """
     target = directory / name
     try:
-        partial = tempfile.mktemp(
-            prefix=f".{name}.", dir=directory
-        )  # a link cannot be made over one
-        os.link(file, partial)
+        partial = tempfile.mktemp(prefix=f".{name}.", dir=directory)
+        os.link(file, partial)  # which fails where there is something of that name
         Path(partial).replace(target)
     except OSError:
         return write_file(directory, name, file.read_text(encoding="utf-8"))

@@ -130,7 +130,7 @@ def test_the_note_of_the_study_is_the_answer_with_the_command(page: Page) -> Non
     command = page.locator("pre", has_text="vllm serve model").inner_text()
     assert "--max-num-seqs 64" in command
     rows = [row.inner_text().split("\t")[:2] for row in page.get_by_role("row").all()]
-    assert rows == [["", "trial"], ["default", "0"], ["best", "2"]]
+    assert rows == [["", "trial"], ["default", "0"], ["best while tuning", "2"]]
     assert page.get_by_text("crashes by reason: startup_failed 1").count() == 1
 
 
