@@ -33,6 +33,8 @@ _TOTALS = {
     "output_throughput": "output throughput (tokens/s)",
     "total_token_throughput": "total throughput (tokens/s)",
     "goodput": "goodput (requests/s)",
+    "arrival_rate": "arrivals (requests/s)",
+    "admission_rate": "taken up (requests/s)",
     "total_input_tokens": "prompt tokens",
     "total_output_tokens": "output tokens",
     "max_concurrent_requests": "most concurrent requests",
@@ -42,6 +44,8 @@ _TOTALS = {
     "short_outputs": "answers shorter than asked for",
     "prompt_length_mismatches": "prompts of another length than asked for",
 }
+_OTHERS = "metric "
+"""Before the flat name of a metric that has no other."""
 _FLAT_TOTALS = {label: flat for flat, label in _TOTALS.items()}
 _FLAT_LATENCIES = {label: name for name, label in LATENCIES.items()}
 # Which latency: as it was seen, from when the request was due, or the load generator's part of it.
@@ -62,7 +66,7 @@ def label_of(flat: str) -> str:
     if (found := _FLAT.fullmatch(flat)) is not None:
         kind, latency, statistic = found.groups()
         return f"{LATENCIES[latency]} {statistic}{_KINDS[kind]} (ms)"
-    return _TOTALS.get(flat, flat)
+    return _TOTALS.get(flat, f"{_OTHERS}{flat}")
 
 
 def flat_of(label: str) -> str | None:
@@ -70,6 +74,8 @@ def flat_of(label: str) -> str | None:
     if (found := _LABEL.fullmatch(label)) is not None:
         latency, statistic, kind = found.groups()
         return f"{_FLAT_KINDS[kind]}{_FLAT_LATENCIES[latency]}_ms_{statistic}"
+    if label.startswith(_OTHERS):
+        return label.removeprefix(_OTHERS)
     return _FLAT_TOTALS.get(label)
 
 

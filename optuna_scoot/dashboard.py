@@ -19,7 +19,6 @@ from optuna_scoot.html_report.figures.feasible import feasibility_figure
 from optuna_scoot.html_report.figures.judged import capacity_figure
 from optuna_scoot.html_report.figures.tried import convergence_figure
 from optuna_scoot.html_report.figures.tried import front_figure
-from optuna_scoot.html_report.page import REPORT_FILE
 from optuna_scoot.tuning.artifacts import is_saved
 from optuna_scoot.tuning.artifacts import save_artifact
 from optuna_scoot.tuning.bookkeeping import is_crash
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 FOLDER = "artifacts"
 """Name of the folder below the output of a command, for ``optuna-dashboard --artifact-dir``."""
 FILES = (
-    REPORT_FILE,
+    "report.html",
     BEST_FILE,
     RESULT_FILE,
     SLO_FILE,

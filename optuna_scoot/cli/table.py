@@ -216,7 +216,7 @@ def _pace_of_growing_queue(trial: FrozenTrial | None) -> Admission | None:
     """Return the pace of a trial whose queue grew, None of any other and of a capacity's loads."""
     if trial is None or trial.values is None or CAPACITY in trial.user_attrs:
         return None
-    metrics = trial.user_attrs.get(METRICS, {})
+    metrics = metrics_of(trial)
     if "admission_rate" not in metrics:
         return None
     pace = Admission(metrics["arrival_rate"], metrics["admission_rate"])

@@ -33,7 +33,7 @@ def test_no_attribute_of_a_trial_is_a_blob_and_the_names_are_for_people() -> Non
     assert attrs["TTFT mean (ms)"] > 0
     assert attrs["throughput (requests/s)"] > 0
     assert attrs["failed requests"] == 0
-    assert not [name for name in attrs if "_ms" in name]
+    assert not [name for name in attrs if "_ms" in name or name.startswith("metric ")]
 
 
 def test_code_finds_each_metric_by_its_flat_name() -> None:
@@ -55,6 +55,11 @@ def test_a_study_of_an_earlier_version_has_them_as_one_mapping() -> None:
     trial = optuna.create_trial(value=1.0, user_attrs={"metrics": {"ttft_ms_p99": 3.5}, "x": 1})
     assert metrics_of(trial) == {"ttft_ms_p99": 3.5}
     assert without_metrics(trial.user_attrs) == {"x": 1}
+
+
+def test_a_metric_without_a_name_for_people_is_found_again() -> None:
+    trial = optuna.create_trial(value=1.0, user_attrs={label_of("new_one"): 2.0})
+    assert metrics_of(trial) == {"new_one": 2.0}
 
 
 @pytest.mark.parametrize("words", GOALS)

@@ -131,7 +131,7 @@ def test_the_note_of_the_study_is_the_answer_with_the_command(page: Page) -> Non
     assert "--max-num-seqs 64" in command
     rows = [row.inner_text().split("\t")[:2] for row in page.get_by_role("row").all()]
     assert rows == [["", "trial"], ["default", "0"], ["best while tuning", "2"]]
-    assert page.get_by_text("crashes by reason: startup_failed 1").count() == 1
+    assert page.get_by_text("3 trials, 2 completed, 1 crashed").count() == 1
 
 
 def test_figures_are_drawn_with_the_default_and_what_crashed(
