@@ -25,6 +25,7 @@ from optuna_scoot.tuning.bookkeeping import is_crash
 from optuna_scoot.tuning.dashboard_attributes import note_of
 from optuna_scoot.tuning.dashboard_attributes import save_figure
 from optuna_scoot.tuning.dashboard_attributes import save_note
+from optuna_scoot.tuning.engine_logs import end_of_log
 from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.markdown import escaped
 from optuna_scoot.tuning.markdown import fenced
@@ -32,7 +33,6 @@ from optuna_scoot.tuning.result_files import BEST_FILE
 from optuna_scoot.tuning.result_files import RESULT_FILE
 from optuna_scoot.tuning.result_files import TRIALS_FILE
 from optuna_scoot.tuning.result_files import finite
-from optuna_scoot.tuning.trial_notes import log_tail
 from optuna_scoot.tuning.verification import SLO_FILE
 from optuna_scoot.tuning.worker_identity import ran_here
 
@@ -67,7 +67,6 @@ SHOWN: tuple[tuple[str, Callable[[Contents], Figure | None]], ...] = (
 )
 """Figures that the dashboard does not draw itself, with their titles."""
 LOG_FILE = "engine.log"
-_LOG_LINES = 1000
 _MOST_LOGS = 30
 _HEIGHT = 450  # of the dashboard's own figures
 _TITLE_CHARACTERS = 36  # of an axis
@@ -171,7 +170,7 @@ def save_logs(study: Study, folder: Path, hide_secrets: Callable[[str], str]) ->
     for trial in [t for t in trials if is_crash(t) and ran_here(t)][-_MOST_LOGS:]:
         if is_saved(study, folder, LOG_FILE, trial):
             continue
-        if text := log_tail(trial, _LOG_LINES, hide_secrets):
+        if text := end_of_log(trial, hide_secrets):
             save_artifact(study, folder, LOG_FILE, text, trial)
 
 

@@ -58,13 +58,13 @@ from optuna_scoot.cli.workers import Workers
 from optuna_scoot.cli.workers import check_sharing
 from optuna_scoot.cli.workers import shared_gpus
 from optuna_scoot.tuning.curves import capacity_curves
+from optuna_scoot.tuning.engine_logs import secrets_of
 from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import RESULT_FILE
 from optuna_scoot.tuning.result_files import check_output_dir
 from optuna_scoot.tuning.run import CONVERGED
 from optuna_scoot.tuning.storage import check_storage
 from optuna_scoot.tuning.storage_urls import mask_url
-from optuna_scoot.tuning.trial_notes import secrets_of
 from optuna_scoot.tuning.unstored import FOLDER as UNSTORED
 
 

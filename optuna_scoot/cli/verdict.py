@@ -21,13 +21,13 @@ from optuna_scoot.cli.progress import outcome
 from optuna_scoot.cli.table import named_texts
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
+from optuna_scoot.tuning.engine_logs import secrets_of
 from optuna_scoot.tuning.formats import describe_missed
 from optuna_scoot.tuning.formats import format_params
 from optuna_scoot.tuning.formats import format_value
 from optuna_scoot.tuning.measurements import verify
 from optuna_scoot.tuning.paired import summarise
 from optuna_scoot.tuning.report import make_report
-from optuna_scoot.tuning.trial_notes import secrets_of
 from optuna_scoot.tuning.unstored import FOLDER as UNSTORED
 from optuna_scoot.tuning.verdict import Kind
 from optuna_scoot.tuning.verdict import describe_change

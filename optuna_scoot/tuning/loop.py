@@ -40,7 +40,6 @@ from optuna_scoot.tuning.suspicion import suspect
 from optuna_scoot.tuning.suspicion import take_back
 from optuna_scoot.tuning.time_spent import Stopwatch
 from optuna_scoot.tuning.trial_notes import note_trial
-from optuna_scoot.tuning.trial_notes import secrets_of
 from optuna_scoot.tuning.worker_identity import ran_here
 from optuna_scoot.tuning.worker_storage import WorkerStorage
 
@@ -229,7 +228,7 @@ def _run_one(
         if trial is not None:
             budget.pace.trial_ended(trial)
             observer.trial_ended(trial)
-            note_trial(study, trial, secrets_of(objective))
+            note_trial(study, trial)
             if n_retried := take_back(study, trial):
                 observer.note(f"{n_retried} crashes were of the surroundings: tried again")
 
