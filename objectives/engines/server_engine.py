@@ -46,9 +46,9 @@ from objectives.engines.gpu_pool import Allotment
 from objectives.engines.gpu_pool import GpuPool
 from objectives.engines.gpu_pool import gpus_needed
 from objectives.engines.gpu_pool import visible_gpus
-from objectives.engines.model_shape import read_shape
 from objectives.engines.log_tail import LOG_TAIL
 from objectives.engines.log_tail import log_tail
+from objectives.engines.model_shape import read_shape
 from objectives.engines.process import STOPPED_SECONDS
 from objectives.engines.process import SupervisedProcess
 from objectives.engines.running_server import RunningServer
