@@ -28,7 +28,7 @@ Direction = Literal["minimize", "maximize"]
 Mode = Literal["ttft-tpot", "p95-latency", "throughput"]
 """Goals with a name of their own: the paper's (section III)."""
 
-_LATENCIES = {
+LATENCIES = {
     "ttft": "TTFT",
     "tpot": "TPOT",
     "itl": "ITL",
@@ -78,10 +78,10 @@ class Metric:
         statistic = " ".join(words[:-1])
         if name in _RATES and not statistic:
             return cls(name)
-        if name in _LATENCIES and not statistic:
+        if name in LATENCIES and not statistic:
             raise GoalError(f"{text.strip()!r}: say which, as in 'mean {name}' or 'p99 {name}'")
         percentile = re.fullmatch(r"p(\d+(?:\.\d+)?)", statistic)
-        if name in _LATENCIES and (
+        if name in LATENCIES and (
             statistic == "mean" or (percentile and float(percentile[1]) <= 100.0)
         ):
             return cls(name, statistic)
@@ -109,7 +109,7 @@ class Metric:
         """Return it as a person reads it, as in ``TTFT p99 (ms)``."""
         if self.name in _RATES:
             return f"{_RATES[self.name][1]} ({self.unit})"
-        return f"{_LATENCIES[self.name]} {self.statistic} ({self.unit})"
+        return f"{LATENCIES[self.name]} {self.statistic} ({self.unit})"
 
     def __str__(self) -> str:
         return f"{self.statistic} {self.name}".strip()

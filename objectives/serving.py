@@ -33,6 +33,8 @@ from objectives.early_end import EarlyEnd
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
+from objectives.engines.stated_config import FLAGS
+from objectives.engines.stated_config import as_attributes
 from objectives.goals import PRESETS
 from objectives.goals import Goal
 from objectives.goals import GoalError
@@ -48,6 +50,8 @@ from objectives.run_checks import check_completed
 from objectives.run_checks import check_measurement
 from objectives.run_checks import check_own_share
 from objectives.spaces import suggest
+from objectives.trial_metrics import store_metrics
+from objectives.trial_metrics import written_together
 
 
 if TYPE_CHECKING:
@@ -69,7 +73,6 @@ if TYPE_CHECKING:
 
 
 # User attributes of a trial.
-METRICS = "metrics"  # a mapping of all metrics of the run
 CRASH_REASON = "crash_reason"
 CRASH_DETAIL = "crash_detail"
 FAILURE_IS_EXTERNAL = "failure_is_external"
@@ -100,10 +103,10 @@ def is_external(trial: FrozenTrial) -> bool:
 class ServingObjective:
     """What a serving engine achieves on a workload with a trial's parameters.
 
-    A trial's user attributes hold all metrics of the run under ``metrics``, and each entry of the
-    engine's ``info`` (version, command line, log file) under its own name. A crash sets
-    ``crash_reason`` and ``crash_detail``. A failure that says nothing about the parameters, an
-    interrupt included, sets ``failure_is_external`` and ``external_reason``.
+    A trial's user attributes hold each metric of the run (``objectives.trial_metrics``), and each
+    entry of the engine's ``info`` (version, command line, log file) under its own name. A crash
+    sets ``crash_reason`` and ``crash_detail``. A failure that says nothing about the parameters,
+    an interrupt included, sets ``failure_is_external`` and ``external_reason``.
 
     Args:
         engine: Started once for every trial.
@@ -121,7 +124,7 @@ class ServingObjective:
         slo: Limits for the goodput among the metrics; by default those of ``limits``, each kept by
             a request on its own.
         capacity: How the goal ``maximize rate`` is measured; not needed for another one. The
-            trial's ``metrics`` are then those of its load at the highest rate that was kept, and
+            trial's metrics are then those of its load at the highest rate that was kept, and
             the user attribute ``capacity`` has the curve of all its loads.
         early_end: Whether a trial that cannot become the best, or misses its limits, is ended
             before all requests are answered (``objectives.early_end``), on engines that can. It
@@ -252,9 +255,8 @@ class ServingObjective:
         try:
             values, excess = self._measure(trial, params)
         except EngineCrash as crash:
-            _set_attrs(trial, crash.info)
-            trial.set_user_attr(CRASH_REASON, crash.reason.value)
-            trial.set_user_attr(CRASH_DETAIL, crash.detail)
+            told = {CRASH_REASON: crash.reason.value, CRASH_DETAIL: crash.detail}
+            _set_attrs(trial, {**crash.info, **told})
             raise
         except TrialPruned:
             raise
@@ -263,8 +265,9 @@ class ServingObjective:
             raise
         finally:
             self.on_phase(OTHER)
-        for limit, over in excess.items():
-            trial.set_constraint(limit, over)
+        with written_together(trial):
+            for limit, over in excess.items():
+                trial.set_constraint(limit, over)
         return values[0] if len(values) == 1 else values
 
     def _named(self) -> str:
@@ -327,11 +330,11 @@ class ServingObjective:
                     _earlier_rates(trial),
                 )
                 trial.set_user_attr(CAPACITY, found.as_dict())
-                trial.set_user_attr(METRICS, dict(found.shown.metrics))
+                store_metrics(trial, found.shown.metrics)
                 return (found.rate,), found.excess
             judge = self._judge(trial, running)
             metrics, flat = self._serve(running, self.workload, trial, judge)
-        trial.set_user_attr(METRICS, dict(flat))
+        store_metrics(trial, flat)
         excess = {str(x): x.excess(metrics.value(x.metric.flat)) for x in self.limits}
         return tuple(metrics.value(goal.metric.flat) for goal in self.goals), excess
 
@@ -452,5 +455,8 @@ def mark_external(trial: optuna.Trial, error: BaseException) -> None:
 
 
 def _set_attrs(trial: optuna.Trial, info: Any) -> None:
-    for name, value in info.items():
-        trial.set_user_attr(name, value)
+    stated = as_attributes(info[FLAGS]) if FLAGS in info else {}
+    with written_together(trial):
+        for name, value in {**info, **stated}.items():
+            if name != FLAGS:
+                trial.set_user_attr(name, value)

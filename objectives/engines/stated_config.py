@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FLAGS = "flags"
 """Among an engine's facts: what ``compare`` returned."""
+_HAS = "engine has "
 
 # "Initializing a V1 LLM engine (v0.32.0) with config: model='m', ..., enable_prefix_caching=True".
 # The same words since vLLM 0.2: "Initializing an LLM engine (v0.5.4) with config: ...".
@@ -92,3 +93,28 @@ def compare(asked: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, An
         "changed": changed,
         "unstated": [name for name in asked if name not in told],
     }
+
+
+def as_attributes(compared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``compare`` returned as user attributes of a trial, one a fact.
+
+    Args:
+        compared: What it returned.
+    """
+    told = {
+        "flags confirmed": ", ".join(compared["confirmed"]),
+        "flags not stated": ", ".join(compared["unstated"]),
+    }
+    changed = {f"{_HAS}{name}": one["has"] for name, one in compared["changed"].items()}
+    return {**{name: names for name, names in told.items() if names}, **changed}
+
+
+def changed_flags(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that an engine does not have as asked, with what it has instead.
+
+    Args:
+        attrs: A trial's user attributes, of this version or an earlier one.
+    """
+    found = {k.removeprefix(_HAS): v for k, v in attrs.items() if k.startswith(_HAS)}
+    earlier = attrs.get(FLAGS, {}).get("changed", {})
+    return {**{name: one["has"] for name, one in earlier.items()}, **found}

@@ -25,12 +25,14 @@ from optuna_scoot.tuning.serving_config import Serving
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Mapping
     from typing import Any
 
     from optuna.study import Study
     from rich.console import Console
 
+    from optuna_scoot.html_report.contents import Contents
     from optuna_scoot.html_report.contents import Words
     from optuna_scoot.html_report.measured import Judged
     from optuna_scoot.tuning.report import Report
@@ -47,10 +49,24 @@ def record_command_line(study: Study) -> None:
         study.set_user_attr(COMMAND_LINE, shown)
 
 
-def write_and_say(console: Console, study: Study, output: Path) -> None:
-    """Write a study's page among its results, and say where it is."""
-    written = write_report(study, output / REPORT_FILE)
+def write_and_say(
+    console: Console, study: Study, output: Path, hide_secrets: Callable[[str], str]
+) -> None:
+    """Write a study's page among its results, say where it is, and fill optuna-dashboard.
+
+    Args:
+        console: Where it is said.
+        study: With at least one trial that has ended.
+        output: Folder of the results.
+        hide_secrets: Takes them out of the engines' logs.
+    """
+    from optuna_scoot.dashboard import show
+    from optuna_scoot.html_report.page import write_page
+
+    contents = read_contents(study)
+    written = write_page(contents, output, REPORT_FILE)
     print_line(console, f"all of it as a page, for any browser: {written}")
+    show(study, contents, output, hide_secrets)
 
 
 def write_report(study: Study, path: Path) -> Path:
@@ -66,9 +82,22 @@ def write_report(study: Study, path: Path) -> Path:
     Raises:
         InputError: There is nothing to show, or the file cannot be written.
     """
+    from optuna_scoot.html_report.page import write_page
+
+    return write_page(read_contents(study), path.parent, path.name)
+
+
+def read_contents(study: Study) -> Contents:
+    """Return all that there is to tell of a study.
+
+    Args:
+        study: With at least one trial that has ended.
+
+    Raises:
+        InputError: It has none.
+    """
     from optuna_scoot.html_report.contents import gather
     from optuna_scoot.html_report.measured import read_verdict
-    from optuna_scoot.html_report.page import write_page
 
     known = known_constraints(study)
     found = make_report(study, known)
@@ -76,8 +105,7 @@ def write_report(study: Study, path: Path) -> Path:
         raise InputError(f"study {study.study_name!r} has no trial that ended: nothing to report")
     judged = read_verdict(study, known)
     words = _words(study, found, judged)
-    contents = gather(study, found, words, judged, known)
-    return write_page(contents, path.parent, path.name)
+    return gather(study, found, words, judged, known)
 
 
 def _words(study: Study, found: Report, judged: Judged | None) -> Words:

@@ -12,9 +12,9 @@ from objectives.metrics import Admission
 from objectives.metrics import queue_grows
 from objectives.serving import ENGINE
 from objectives.serving import LOAD
-from objectives.serving import METRICS
 from objectives.serving import OTHER
 from objectives.serving import SUGGESTION
+from objectives.trial_metrics import metrics_of
 from optuna_scoot.tuning.formats import changed_params
 from optuna_scoot.tuning.formats import describe_missed
 from optuna_scoot.tuning.formats import format_change
@@ -185,7 +185,7 @@ def _failed_lines(report: Report) -> list[str]:
     lines = []
     shown = {t.number: t for t in (report.default, report.best) if t is not None}
     for trial in shown.values():
-        metrics = trial.user_attrs.get(METRICS, {})
+        metrics = metrics_of(trial)
         failed = int(metrics.get("failed", 0))
         if failed and trial.values is not None:
             total = failed + int(metrics.get("completed", 0))
@@ -216,7 +216,7 @@ def _pace_of_growing_queue(trial: FrozenTrial | None) -> Admission | None:
     """Return the pace of a trial whose queue grew, None of any other and of a capacity's loads."""
     if trial is None or trial.values is None or CAPACITY in trial.user_attrs:
         return None
-    metrics = trial.user_attrs.get(METRICS, {})
+    metrics = metrics_of(trial)
     if "admission_rate" not in metrics:
         return None
     pace = Admission(metrics["arrival_rate"], metrics["admission_rate"])

@@ -58,6 +58,7 @@ from optuna_scoot.cli.workers import Workers
 from optuna_scoot.cli.workers import check_sharing
 from optuna_scoot.cli.workers import shared_gpus
 from optuna_scoot.tuning.curves import capacity_curves
+from optuna_scoot.tuning.engine_logs import secrets_of
 from optuna_scoot.tuning.measurements import objectives_by_order
 from optuna_scoot.tuning.result_files import RESULT_FILE
 from optuna_scoot.tuning.result_files import check_output_dir
@@ -255,7 +256,8 @@ class _Command:
         """Write the page of a study in which some trial has ended."""
         if isinstance(result, tuning.TuningResult) and result.counted:
             record_command_line(result.study)
-            write_and_say(self._console, result.study, self._output)
+            hide_secrets = secrets_of(result.task.objective)
+            write_and_say(self._console, result.study, self._output, hide_secrets)
 
     def say(self, line: str) -> None:
         """Print a line as it is."""

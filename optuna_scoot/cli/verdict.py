@@ -21,6 +21,7 @@ from optuna_scoot.cli.progress import outcome
 from optuna_scoot.cli.table import named_texts
 from optuna_scoot.tuning.bookkeeping import CONFIGURATION
 from optuna_scoot.tuning.bookkeeping import ORDER
+from optuna_scoot.tuning.engine_logs import secrets_of
 from optuna_scoot.tuning.formats import describe_missed
 from optuna_scoot.tuning.formats import format_params
 from optuna_scoot.tuning.formats import format_value
@@ -102,7 +103,7 @@ def verify_and_show(
         console.print(params)
     written = ", ".join(str(path) for path in found.save(output))
     print_line(console, f"written: {written}")
-    write_and_say(console, study, output)
+    write_and_say(console, study, output, secrets_of(task.objective))
     return EXIT_LIMITS_MISSED if found.verdict.kind is Kind.NOTHING_HOLDS else 0
 
 

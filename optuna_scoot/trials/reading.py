@@ -17,6 +17,7 @@ from optuna_scoot.observations import Observations
 from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.trials.history import History
 from optuna_scoot.trials.history import Record
+from optuna_scoot.trials.measured import measured_constraints
 from optuna_scoot.trials.outcomes import PHASE_ATTR
 from optuna_scoot.trials.outcomes import Outcome
 from optuna_scoot.trials.outcomes import is_enqueued
@@ -112,7 +113,7 @@ def _constraints(
 
     A completed trial that did not set one has kept it: 0. Of a pruned one nothing is known: NaN.
     """
-    by_trial = [dict(t.constraints) for t in (*completed, *pruned)]
+    by_trial = [measured_constraints(t) for t in (*completed, *pruned)]
     names = sorted({name for constraints in by_trial for name in constraints})
     unset = [0.0] * len(completed) + [np.nan] * len(pruned)
     rows = [

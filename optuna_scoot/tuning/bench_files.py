@@ -9,7 +9,7 @@ from typing import Any
 from objectives.capacity import CAPACITY
 from objectives.metrics import bench_result
 from objectives.redaction import without_secrets
-from objectives.serving import METRICS
+from objectives.trial_metrics import metrics_of
 from optuna_scoot.tuning.result_files import finite
 
 
@@ -36,7 +36,7 @@ def bench_files(report: Report, task: TuningTask) -> dict[str, str]:
     return {
         f"{name}.bench.json": json.dumps(finite(_bench_json(trial, task)), indent=2) + "\n"
         for name, trial in trials.items()
-        if trial is not None and "completed" in trial.user_attrs.get(METRICS, {})
+        if trial is not None and "completed" in metrics_of(trial)
     }
 
 
@@ -46,7 +46,7 @@ def _bench_json(trial: FrozenTrial, task: TuningTask) -> dict[str, Any]:
     capacity = trial.user_attrs.get(CAPACITY, {})
     ended = trial.datetime_complete
     return bench_result(
-        trial.user_attrs[METRICS],
+        metrics_of(trial),
         date="" if ended is None else ended.strftime("%Y%m%d-%H%M%S"),
         model=model,
         tokenizer=str(args.get("tokenizer", model)),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
 import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -16,10 +20,13 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import TrialState
 from sqlalchemy import create_engine
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from objectives.redaction import hide
 from optuna_scoot.tuning.errors import InputError
@@ -41,6 +48,11 @@ from optuna_scoot.tuning.storage_urls import what_is_wrong
 
 
 SQLITE_BUSY_SECONDS = 60
+_INSERTS: dict[str, Callable[[Any], Any]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+"""Inserts that update what is there, as both spell them alike."""
 _PACKAGES = {
     "MySQLdb": "mysqlclient",
     "mysql": "mysql-connector-python",
@@ -83,6 +95,46 @@ class Database(RDBStorage):
                 return False
             trial.one().datetime_start = datetime.now()
         return True
+
+    def set_trial_attrs(
+        self, trial_id: int, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]
+    ) -> None:
+        """Set attributes of a trial in one transaction, of a statement a kind.
+
+        Args:
+            trial_id: The trial's.
+            user_attrs: As JSON takes them.
+            system_attrs: The same.
+        """
+        with _create_scoped_session(self.scoped_session, True) as session:
+            trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
+            state: Any = trial.state
+            self.check_trial_is_updatable(trial_id, state)
+            self._set_attrs(session, models.TrialUserAttributeModel, trial_id, user_attrs)
+            self._set_attrs(session, models.TrialSystemAttributeModel, trial_id, system_attrs)
+
+    def _set_attrs(
+        self,
+        session: Session,
+        model: type[models.TrialUserAttributeModel | models.TrialSystemAttributeModel],
+        trial_id: int,
+        attrs: Mapping[str, Any],
+    ) -> None:
+        if not attrs:
+            return
+        if self.engine.name not in _INSERTS:
+            for key, value in attrs.items():
+                self._set_trial_attr_without_commit(session, model, trial_id, key, value)
+            return
+        rows = [
+            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+            for key, value in attrs.items()
+        ]
+        insert = _INSERTS[self.engine.name](model).values(rows)
+        update = {"value_json": insert.excluded.value_json}
+        session.execute(
+            insert.on_conflict_do_update(index_elements=[model.trial_id, model.key], set_=update)
+        )
 
 
 def _package(error: ImportError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from objectives.serving import EXTERNAL_REASON
 from objectives.serving import FAILURE_IS_EXTERNAL
 from objectives.serving import is_external
 from objectives.serving import mark_external
+from objectives.trial_metrics import written_together
+from optuna_scoot.trials.measured import copy_for_dashboard
 from optuna_scoot.tuning.bookkeeping import claim
 from optuna_scoot.tuning.bookkeeping import fail_own_trials
 from optuna_scoot.tuning.bookkeeping import has_run
@@ -36,6 +39,7 @@ from optuna_scoot.tuning.suspicion import SAME_WORDS
 from optuna_scoot.tuning.suspicion import suspect
 from optuna_scoot.tuning.suspicion import take_back
 from optuna_scoot.tuning.time_spent import Stopwatch
+from optuna_scoot.tuning.trial_notes import note_trial
 from optuna_scoot.tuning.worker_identity import ran_here
 from optuna_scoot.tuning.worker_storage import WorkerStorage
 
@@ -192,7 +196,7 @@ def _run_one(
             mark_external(trial, error)
             raise
         finally:
-            stopwatch.store(trial)
+            _store_last(study, trial, stopwatch)
 
     try:
         with stopwatch.watching(objective):
@@ -224,6 +228,7 @@ def _run_one(
         if trial is not None:
             budget.pace.trial_ended(trial)
             observer.trial_ended(trial)
+            note_trial(study, trial)
             if n_retried := take_back(study, trial):
                 observer.note(f"{n_retried} crashes were of the surroundings: tried again")
 
@@ -268,6 +273,13 @@ def _cannot_be_measured(
     late = [t for t in before if t.user_attrs.get(EXTERNAL_REASON) in BUSY_MACHINE]
     ran = any(has_run(t) and ran_here(t) for t in others)
     return len(late) > MOST_RETRIES or (ran and len(late) == MOST_RETRIES)
+
+
+def _store_last(study: optuna.Study, trial: optuna.Trial, stopwatch: Stopwatch) -> None:
+    """Store what is known of a trial only as it is about to end, for all that still takes it."""
+    with contextlib.suppress(UpdateFinishedTrialError), written_together(trial):
+        copy_for_dashboard(study, trial)
+        stopwatch.store(trial)
 
 
 def _note_crash(trial: optuna.Trial, crash: EngineCrash) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field
+from itertools import takewhile
 from typing import TYPE_CHECKING
 from typing import Any
+
+from optuna_scoot.tuning.databases import Database
 
 
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.unstored import Write
 
 
+_ATTRS = ("set_trial_user_attr", "set_trial_system_attr")
+
+
 @dataclass
 class OwnTrial:
     """A trial that this process runs.
@@ -22,11 +28,13 @@ class OwnTrial:
     Attributes:
         trial: As it would be stored.
         unstored: What the storage has not taken yet.
+        is_held: Whether more is to come before it is to be stored.
         end: How it ended, once it has.
     """
 
     trial: FrozenTrial
     unstored: list[Write] = field(default_factory=list)
+    is_held: bool = False
     end: Write | None = None
 
     def take(self, write: Write) -> None:
@@ -43,5 +51,15 @@ class OwnTrial:
     def store(self, storage: BaseStorage, trial_id: int) -> None:
         """Store what is not stored yet, as far as the storage takes it."""
         while self.unstored:
-            self.unstored[0].do(storage, trial_id)
-            del self.unstored[0]
+            attrs = list(takewhile(lambda write: write.method in _ATTRS, self.unstored))
+            database = getattr(storage, "_backend", None)  # behind Optuna's cache
+            if len(attrs) > 1 and isinstance(database, Database):
+                kinds = (
+                    {w.arguments[0]: w.arguments[1] for w in attrs if w.method == m}
+                    for m in _ATTRS
+                )
+                database.set_trial_attrs(trial_id, *kinds)
+                del self.unstored[: len(attrs)]
+            else:
+                self.unstored[0].do(storage, trial_id)
+                del self.unstored[0]

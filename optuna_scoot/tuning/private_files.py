@@ -33,6 +33,27 @@ def write_file(directory: Path, name: str, text: str) -> Path:
     return target
 
 
+def link_file(directory: Path, name: str, file: Path) -> Path:
+    """Have a file under a further name, without a copy where the disk allows it.
+
+    Args:
+        directory: Of the further name.
+        name: The name; what has it is replaced.
+        file: Regular, its owner's alone, and replaced as a whole when it is written anew.
+
+    Raises:
+        InputError: It cannot be done.
+    """
+    target = directory / name
+    try:
+        partial = tempfile.mktemp(prefix=f".{name}.", dir=directory)
+        os.link(file, partial)  # which fails where there is something of that name
+        Path(partial).replace(target)
+    except OSError:
+        return write_file(directory, name, file.read_text(encoding="utf-8"))
+    return target
+
+
 def make_private(path: Path) -> None:
     """Make an empty file for its owner alone, unless one is there or none can be made."""
     with contextlib.suppress(OSError):

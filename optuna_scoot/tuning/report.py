@@ -14,9 +14,10 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from objectives.engines.stated_config import FLAGS
+from objectives.engines.stated_config import changed_flags
 from objectives.serving import CRASH_REASON
 from objectives.serving import is_external
+from optuna_scoot.trials.measured import measured_constraints
 from optuna_scoot.tuning.bookkeeping import counts
 from optuna_scoot.tuning.bookkeeping import find_default
 from optuna_scoot.tuning.bookkeeping import is_crash
@@ -146,7 +147,7 @@ def make_report(study: Study, known: KnownConstraints | None = None) -> Report:
 
 def limits_of(trial: FrozenTrial) -> dict[str, float]:
     """Return each measured limit with the share by which it is missed, ≤ 0 where it is kept."""
-    return {name: float(value) for name, value in dict(trial.constraints).items()}
+    return measured_constraints(trial)
 
 
 def keeps_limits(trial: FrozenTrial, distances: Mapping[str, float] | None = None) -> bool:
@@ -162,8 +163,7 @@ def keeps_limits(trial: FrozenTrial, distances: Mapping[str, float] | None = Non
 
 def flags_not_taken(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that the engine does not have as asked, with what it has instead."""
-    changed = trial.user_attrs.get(FLAGS, {}).get("changed", {})
-    return {name: one["has"] for name, one in changed.items()}
+    return changed_flags(trial.user_attrs)
 
 
 def is_allowed(trial: FrozenTrial, known: KnownConstraints | None) -> bool:

@@ -15,6 +15,9 @@ from typing import Any
 from optuna.trial import TrialState
 
 from objectives.serving import DEFAULT_CONFIGURATION
+from objectives.trial_metrics import METRICS
+from objectives.trial_metrics import metrics_of
+from objectives.trial_metrics import without_metrics
 from optuna_scoot import __version__
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.report import limits_of
@@ -150,8 +153,15 @@ def _trial_json(report: Report, trial: FrozenTrial | None) -> dict[str, Any] | N
         "values": values,
         "relative_change": change,
         "limits_missed_by": limits_of(trial),
-        "user_attrs": {k: v for k, v in trial.user_attrs.items() if k != WORKER},
+        "user_attrs": _nested_attrs(trial),
     }
+
+
+def _nested_attrs(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the attributes with all metrics as one mapping, by their flat names."""
+    others = {k: v for k, v in without_metrics(trial.user_attrs).items() if k != WORKER}
+    metrics = metrics_of(trial)
+    return {**others, METRICS: metrics} if metrics else others
 
 
 def finite(value: Any) -> Any:
@@ -203,10 +213,10 @@ def trials_csv(trials: Sequence[FrozenTrial], metric_names: Sequence[str]) -> st
 def _plain_attrs(trial: FrozenTrial) -> dict[str, Any]:
     """Return the attributes that fit into a cell, those of a mapping as "metrics.ttft_ms_p95"."""
     plain: dict[str, Any] = {}
-    for name, value in trial.user_attrs.items():
+    for name, value in _nested_attrs(trial).items():
         if isinstance(value, dict):
             plain |= {f"{name}.{k}": v for k, v in value.items()}
-        elif name != WORKER:
+        else:
             plain[name] = value
     return {k: v for k, v in plain.items() if isinstance(v, str | int | float | bool)}
 

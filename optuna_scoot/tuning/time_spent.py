@@ -7,6 +7,7 @@ storage wherever it was asked, or the rest.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from objectives.serving import LOAD
 from objectives.serving import OTHER
 from objectives.serving import SUGGESTION
 from objectives.serving import ServingObjective
+from objectives.trial_metrics import written_together
 from optuna_scoot.tuning.patient_storage import PatientStorage
 from optuna_scoot.tuning.worker_identity import WORKER
 
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 
 
 TIME_SPENT = "time_spent"
-"""User attribute: the seconds of a worker by part, since the end of its trial before."""
+"""User attribute in studies of version 0.1: seconds by part."""
 STORAGE = "storage"
 PARTS = (LOAD, ENGINE, SUGGESTION, STORAGE, OTHER)
+ATTRIBUTES = {part: f"seconds in {part}" for part in PARTS}
+"""User attributes: the seconds of a worker in each part, since the end of its trial before."""
 
 
 class Stopwatch:
@@ -83,10 +87,9 @@ class Stopwatch:
         self.began(OTHER)
         spent = {part: round(seconds, 4) for part, seconds in self._seconds.items()}
         self._seconds = dict.fromkeys(PARTS, 0.0)
-        try:
-            trial.set_user_attr(TIME_SPENT, spent)
-        except UpdateFinishedTrialError:  # it was taken for lost
-            return
+        with contextlib.suppress(UpdateFinishedTrialError), written_together(trial):
+            for part, seconds in spent.items():  # one that was taken for lost is finished
+                trial.set_user_attr(ATTRIBUTES[part], seconds)
 
     def _storage_seconds(self) -> float:
         return 0.0 if self._storage is None else self._storage.seconds
@@ -103,7 +106,9 @@ def time_spent(trials: Iterable[FrozenTrial]) -> dict[str, dict[str, float]]:
     """
     workers: dict[str, dict[str, float]] = {}
     for trial in trials:
-        spent = trial.user_attrs.get(TIME_SPENT)
+        attrs = trial.user_attrs
+        stored = {part: attrs[name] for part, name in ATTRIBUTES.items() if name in attrs}
+        spent = stored or attrs.get(TIME_SPENT)
         if not isinstance(spent, dict):
             continue
         total = workers.setdefault(str(trial.user_attrs.get(WORKER)), dict.fromkeys(PARTS, 0.0))

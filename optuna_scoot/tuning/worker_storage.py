@@ -7,6 +7,7 @@ import copy
 import os
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -147,6 +148,31 @@ class WorkerStorage(PatientStorage, BaseHeartbeat):
             return
         is_away = bool(own.unstored)
         own.take(write)
+        if not own.is_held:
+            self._store(trial_id, own, is_away)
+
+    @contextlib.contextmanager
+    def together(self, trial_id: int) -> Iterator[None]:
+        """Store what is told of a trial meanwhile at the end, in one go where the backend can.
+
+        Args:
+            trial_id: The trial's; nothing changes for one that another process runs.
+        """
+        own = self._own.get(trial_id)
+        if own is None or own.is_held:
+            yield
+            return
+        is_away = bool(own.unstored)
+        own.is_held = True
+        try:
+            yield
+        finally:
+            own.is_held = False
+            if own.unstored:
+                self._store(trial_id, own, is_away)
+
+    def _store(self, trial_id: int, own: OwnTrial, is_away: bool) -> None:
+        """Store what is told of an own trial, without waiting where the storage is away."""
         try:
             self.patiently(
                 lambda: own.store(self.backend, trial_id), 0.0 if is_away else SHORT_OUTAGE_S

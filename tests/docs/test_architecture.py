@@ -123,7 +123,7 @@ def test_every_module_that_the_table_names_is_there() -> None:
 
 def test_arrays_stay_apart_from_optuna() -> None:
     """Of the sampler only the rooms of trials and of distributions know Optuna."""
-    above = {"tuning", "page", "comparison", "command"}
+    above = {"tuning", "page", "dashboard", "comparison", "command"}
     knowing = {
         _room_of(module)
         for module, path in _modules().items()

@@ -26,11 +26,11 @@ from objectives.goals import parse_goals
 from objectives.metrics import GoodputSLO
 from objectives.metrics import LoadResult
 from objectives.metrics import RequestRecord
-from objectives.serving import METRICS
 from objectives.serving import ObjectiveError
 from objectives.serving import ServingObjective
 from objectives.spaces import EngineSpace
 from objectives.traces import TraceRequest
+from objectives.trial_metrics import metrics_of
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 
@@ -157,7 +157,7 @@ def test_metrics_and_constraints_are_those_of_the_load_at_the_capacity() -> None
     (trial,) = tried(objective(Queue()), 3.0)
 
     rate = trial.values[0]
-    assert trial.user_attrs[METRICS]["completed"] == round(DURATION * rate)
+    assert metrics_of(trial)["completed"] == round(DURATION * rate)
     assert dict(trial.constraints) == pytest.approx({str(P99): 100 / 500 - 1})
 
 

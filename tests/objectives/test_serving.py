@@ -36,6 +36,7 @@ from objectives.serving import ObjectiveError
 from objectives.serving import ServingObjective
 from objectives.spaces import EngineSpace
 from objectives.traces import TraceRequest
+from objectives.trial_metrics import metrics_of
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 
@@ -190,7 +191,7 @@ def test_a_request_that_fails_counts_in_the_values_and_not_in_the_metrics(mode: 
     for value, without, direction in zip(trial.values, whole.values, MODES[mode][1], strict=True):
         assert value < without if direction == "maximize" else value > without
     answered = [1000 * first_token_s(i, 4) for i in range(N) if i != 3]
-    assert trial.user_attrs["metrics"]["ttft_ms_mean"] == pytest.approx(mean(answered))
+    assert metrics_of(trial)["ttft_ms_mean"] == pytest.approx(mean(answered))
 
 
 def test_attributes_of_a_completed_trial() -> None:
@@ -200,7 +201,7 @@ def test_attributes_of_a_completed_trial() -> None:
     attrs = trial.user_attrs
     assert attrs["engine"] == "arithmetic"
     assert attrs["command"] == "--x 4"
-    metrics = attrs["metrics"]
+    metrics = metrics_of(trial)
     assert metrics["completed"] == N - 1
     assert metrics["failed"] == 1
     assert metrics["request_throughput"] == pytest.approx((N - 1) / 4)
@@ -325,7 +326,7 @@ def test_a_run_that_is_too_much_the_load_generators_own_is_a_bad_measurement_and
 ):
     mean_ttft = run(Arithmetic()).values[0] / 1000
     kept = run(Arithmetic(waits=0.04 * mean_ttft))
-    assert kept.user_attrs["metrics"]["own_ttft_ms_mean"] == pytest.approx(40 * mean_ttft)
+    assert metrics_of(kept)["own_ttft_ms_mean"] == pytest.approx(40 * mean_ttft)
     refused = run_into(ExternalFailure, Arithmetic(waits=0.06 * mean_ttft))
     assert refused.user_attrs["external_reason"] == "generator_share"
     words = refused.user_attrs["external_detail"]
@@ -450,14 +451,14 @@ def test_goals_take_the_place_of_a_mode() -> None:
     ttft, goodput = trial.values
     assert ttft == pytest.approx(np.percentile(firsts, 75))
     # A request counts for goodput when it alone keeps the limit.
-    duration = trial.user_attrs["metrics"]["duration_s"]
+    duration = metrics_of(trial)["duration_s"]
     assert goodput == pytest.approx(sum(first <= 100 for first in firsts) / duration)
 
 
 def test_limits_are_constraints_of_the_trial() -> None:
     limits = [Limit.parse("p99 ttft <= 500 ms"), Limit.parse("throughput >= 2 /s")]
     trial = run(Arithmetic(), limits=limits)
-    metrics = trial.user_attrs["metrics"]
+    metrics = metrics_of(trial)
 
     assert dict(trial.constraints) == pytest.approx(
         {

@@ -24,6 +24,7 @@ from objectives.loadgen import Progress
 from objectives.serving import ServingObjective
 from objectives.spaces import vllm_space
 from objectives.traces import TraceRequest
+from objectives.trial_metrics import metrics_of
 from objectives.workload import ScheduledRequest
 from objectives.workload import Workload
 from optuna_scoot.constraints.known import KnownConstraints
@@ -63,7 +64,7 @@ def test_study_of_the_default_and_of_a_refused_configuration(engine: VllmEngine)
     default, crash = study.trials
     assert default.state == TrialState.COMPLETE
     ttft, tpot = default.values
-    metrics = default.user_attrs["metrics"]
+    metrics = metrics_of(default)
     assert (ttft, tpot) == (metrics["ttft_ms_mean"], metrics["tpot_ms_mean"])
     assert tpot > 0
     assert 0 < ttft <= metrics["e2el_ms_mean"]

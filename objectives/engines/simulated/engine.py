@@ -6,7 +6,6 @@ and the times that the model predicts come back as if a client had seen them.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,7 +114,6 @@ class RunningSimulatedEngine(RunningEngine):
         return {
             "engine": self._engine.description,
             "simulated": True,
-            "engine_config": dataclasses.asdict(self._config),
             "replicas": self.n_replicas,
             "kv_cache_tokens": self._memory.blocks * self._config.block_size,
         }

@@ -202,7 +202,7 @@ def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[fl
     """
     from optuna.trial import FixedTrial
 
-    from objectives.serving import METRICS
+    from objectives.trial_metrics import metrics_of
 
     # A fixed trial has all that an objective asks of a trial; Optuna types them apart.
     trial = cast("optuna.Trial", FixedTrial(dict(params)))
@@ -210,7 +210,7 @@ def _measure(objective: ServingObjective, params: Mapping[str, Any]) -> tuple[fl
         objective(trial)
     except EngineCrash as crash:
         raise Crash(str(crash.reason)) from crash
-    metrics = trial.user_attrs[METRICS]
+    metrics = metrics_of(trial)
     return tuple(float(metrics[goal.metric.flat]) for goal in objective.goals)
 
 

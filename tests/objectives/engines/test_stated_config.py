@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from objectives.engines.stated_config import as_attributes
+from objectives.engines.stated_config import changed_flags
 from objectives.engines.stated_config import compare
 from objectives.engines.stated_config import stated_config
 
@@ -79,3 +81,16 @@ def test_flags_are_confirmed_changed_or_not_stated() -> None:
         },
         "unstated": ["async_scheduling", "watermark", "dtype"],
     }
+
+
+def test_each_fact_is_an_attribute_of_its_own_and_is_found_again() -> None:
+    compared = compare({"a": 1, "b": 2, "c": 3, "d": 4}, {"a": 1, "b": 2, "c": 5})
+    attrs = as_attributes(compared)
+    assert attrs == {"flags confirmed": "a, b", "flags not stated": "d", "engine has c": 5}
+    assert changed_flags(attrs) == {"c": 5}
+    assert as_attributes(compare({"a": 1}, {"a": 1})) == {"flags confirmed": "a"}
+
+
+def test_facts_of_a_study_of_an_earlier_version_are_found() -> None:
+    compared = compare({"a": 1, "c": 3}, {"a": 1, "c": 5})
+    assert changed_flags({"flags": compared}) == {"c": 5}

@@ -65,6 +65,7 @@ def tune(stand_in: str = "good") -> subprocess.CompletedProcess[str]:
 def left_over() -> str:
     """What database and results hold, which everybody may be shown."""
     files = [Path("scoot.db"), *(path for path in Path("out").iterdir() if path.is_file())]
+    files += Path("out/artifacts").glob("*")
     return "\n".join(path.read_bytes().decode(errors="replace") for path in files)
 
 

@@ -12,11 +12,15 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
+from objectives.trial_metrics import written_together
 from optuna_scoot.tuning import worker_storage
+from optuna_scoot.tuning.databases import Database
 from optuna_scoot.tuning.patient_storage import PatientStorage
 from optuna_scoot.tuning.storage import open_storage
 from optuna_scoot.tuning.worker_identity import worker_id
@@ -78,6 +82,53 @@ def test_what_is_stored_comes_back_as_it_was(url: str) -> None:
     assert found.trials[0].constraints == {"p99 ttft": -0.5}
 
 
+def test_what_is_told_together_is_stored_at_its_end_and_comes_back_as_it_was(url: str) -> None:
+    storage = open_storage(url)
+    study = optuna.create_study(storage=storage)
+    elsewhere = optuna.load_study(study_name=study.study_name, storage=open_storage(url))
+    trial = study.ask()
+    trial.set_user_attr("TTFT p99 (ms)", 1.0)
+    with written_together(trial):
+        for name, value in (("TTFT p99 (ms)", 2.0), ("log", "a'b"), ("log", "ü"), ("big", 1e308)):
+            trial.set_user_attr(name, value)
+        trial.set_constraint("p99 ttft <= 1 ms", 1.0)
+        assert elsewhere.trials[0].user_attrs["TTFT p99 (ms)"] == 1.0
+        assert trial.user_attrs["log"] == "ü"
+    (found,) = elsewhere.trials
+    attrs = {k: v for k, v in found.user_attrs.items() if k != "worker"}
+    assert attrs == {"TTFT p99 (ms)": 2.0, "log": "ü", "big": 1e308}
+    assert found.constraints == {"p99 ttft <= 1 ms": 1.0}
+
+
+def test_a_database_stores_what_is_told_together_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/scoot.db"))
+    trial = study.ask()
+    database = study._storage.backend._backend  # type: ignore[attr-defined]
+    commits: list[Any] = []
+    sqlalchemy.event.listen(database.engine, "commit", commits.append)
+    with written_together(trial):
+        for i in range(50):
+            trial.set_user_attr(f"metric {i}", i)
+            trial.set_constraint(f"limit {i}", -1.0)
+    assert len(commits) == 1
+    assert len(study.trials[0].constraints) == 50
+
+
+def test_what_is_told_together_of_a_trial_that_ended_elsewhere_is_refused(url: str) -> None:
+    study = optuna.create_study(storage=open_storage(url))
+    elsewhere = optuna.load_study(study_name=study.study_name, storage=open_storage(url))
+    trial = study.ask()
+    elsewhere.tell(trial.number, state=TrialState.FAIL)
+    together = written_together(trial)
+    together.__enter__()
+    trial.set_user_attr("a", 1)
+    trial.set_user_attr("b", 2)
+    with pytest.raises(UpdateFinishedTrialError):
+        together.__exit__(None, None, None)
+
+
 def test_a_heartbeat_that_cannot_be_recorded_ends_nothing(url: str) -> None:
     storage = open_storage(url)
     study = optuna.create_study(storage=storage)
@@ -108,6 +159,10 @@ class Away:
         self.now = False
         for name in ("set_trial_user_attr", "set_trial_state_values", "get_trial"):
             monkeypatch.setattr(storage.backend, name, self._of(getattr(storage.backend, name)))
+        database = getattr(storage.backend, "_backend", None)  # behind Optuna's cache
+        if isinstance(database, Database):
+            many = self._of(database.set_trial_attrs)
+            monkeypatch.setattr(database, "set_trial_attrs", many)
         monkeypatch.setattr(worker_storage, "SHORT_OUTAGE_S", 0.0)
 
     def _of(self, method: Callable[..., Any]) -> Callable[..., Any]:
