@@ -54,19 +54,26 @@ def write_and_say(
 ) -> None:
     """Write a study's page among its results, say where it is, and fill optuna-dashboard.
 
+    Whatever goes wrong with it is said in a line and ends nothing: the results are written, and a
+    verdict may be still to come.
+
     Args:
         console: Where it is said.
         study: With at least one trial that has ended.
         output: Folder of the results.
         hide_secrets: Takes them out of the engines' logs.
     """
-    from optuna_scoot.dashboard import show
-    from optuna_scoot.html_report.page import write_page
+    try:
+        from optuna_scoot.dashboard import show
+        from optuna_scoot.html_report.page import write_page
 
-    contents = read_contents(study)
-    written = write_page(contents, output, REPORT_FILE)
-    print_line(console, f"all of it as a page, for any browser: {written}")
-    show(study, contents, output, hide_secrets)
+        contents = read_contents(study)
+        written = write_page(contents, output, REPORT_FILE)
+        print_line(console, f"all of it as a page, for any browser: {written}")
+        show(study, contents, output, hide_secrets)
+    except Exception as error:  # of plots, templates, storages, disks
+        why = hide_secrets(" ".join(f"{type(error).__name__}: {error}".split()))
+        print_line(console, f"the page could not be written ({why}): try optuna-scoot report")
 
 
 def write_report(study: Study, path: Path) -> Path:

@@ -65,3 +65,17 @@ def test_the_page_repeats_the_command_without_its_secrets() -> None:
     page = Path("out/report.html").read_text()
     assert "--duration" in page
     assert "abcdefgh12345678" not in page.split('id="repeat"')[1].split("<details>")[0]
+
+
+def test_a_page_that_cannot_be_written_costs_neither_results_nor_verdict(
+    own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("optuna_scoot.html_report.page.write_page", fail)
+    simulated = ["--engine", "simulated", "--duration", "5", "--sampler", "random", "--seed", "0"]
+    assert run(["tune", *simulated, "--trials", "3", "--verify", "3", "--output", "out"]) == 0
+    out = capsys.readouterr().out
+    assert "the page could not be written (OSError: [Errno 28] No space left on device)" in out
+    assert {"result.json", "best.yaml", "slo.json"} <= {path.name for path in Path("out").iterdir()}
