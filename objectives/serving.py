@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Self
@@ -30,6 +31,7 @@ from objectives.capacity import check_aims
 from objectives.capacity import measure_capacity
 from objectives.capacity import request_slo
 from objectives.early_end import EarlyEnd
+from objectives.engines.base import LOG
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
@@ -46,6 +48,7 @@ from objectives.metrics import PERCENTILES
 from objectives.metrics import OwnShare
 from objectives.metrics import peaks
 from objectives.metrics import summarize
+from objectives.metrics.record_files import write_records
 from objectives.run_checks import check_completed
 from objectives.run_checks import check_measurement
 from objectives.run_checks import check_own_share
@@ -81,6 +84,7 @@ EXTERNAL_DETAIL = "external_detail"
 DEFAULT_CONFIGURATION = "default_configuration"
 ENDED_EARLY = "ended_early"  # why, in words
 ENDED_AFTER = "ended_after_s"  # seconds of load until then
+REQUESTS = "requests"  # file with a line for each request
 
 # Phases of a trial.
 SUGGESTION = "suggestion"  # the sampler draws parameters
@@ -374,6 +378,7 @@ class ServingObjective:
                 - set(PERCENTILES)
             ),
         )
+        self._keep_records(running, trial, result)
         own = OwnShare.of(result.records)
         check_own_share(own, metrics, self._metrics())
         notes = {
@@ -385,6 +390,23 @@ class ServingObjective:
             "prompt_length_mismatches": result.prompt_length_mismatches,
         }
         return metrics, {**metrics.as_dict(), **notes}
+
+    def _keep_records(
+        self, running: RunningEngine, trial: optuna.Trial, result: LoadResult
+    ) -> None:
+        """Write the records beside the engine's log, where it has one and the load is the trial's.
+
+        What was measured is worth more than the file: one that cannot be written is left out.
+        """
+        log = running.info.get(LOG)
+        if log is None or self.capacity is not None:
+            return
+        path = Path(log).with_suffix(".requests.csv.gz")
+        try:
+            write_records(path, result.records, getattr(self.engine, "hide_secrets", str))
+        except OSError:
+            return
+        trial.set_user_attr(REQUESTS, str(path))
 
     def _judge(self, trial: optuna.Trial, running: RunningEngine) -> EarlyEnd | None:
         """Return what may end the trial early, None where nothing may."""

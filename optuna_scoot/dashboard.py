@@ -15,6 +15,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 from typing import Any
 
+from objectives.serving import REQUESTS
 from optuna_scoot.html_report.figures.feasible import feasibility_figure
 from optuna_scoot.html_report.figures.judged import capacity_figure
 from optuna_scoot.html_report.figures.tried import convergence_figure
@@ -67,6 +68,7 @@ SHOWN: tuple[tuple[str, Callable[[Contents], Figure | None]], ...] = (
 )
 """Figures that the dashboard does not draw itself, with their titles."""
 LOG_FILE = "engine.log"
+REQUESTS_FILE = "requests.csv.gz"
 _MOST_LOGS = 30
 _HEIGHT = 450  # of the dashboard's own figures
 _TITLE_CHARACTERS = 36  # of an axis
@@ -106,6 +108,7 @@ def show(
         steps += [partial(_draw, study, contents, title, make) for title, make in SHOWN]
     folder = output / FOLDER
     steps.append(lambda: save_logs(study, folder, hide_secrets))
+    steps.append(lambda: save_requests(study, folder, contents.report))
     files = [output / name for name in FILES if (output / name).is_file()]
     steps += [partial(save_artifact, study, folder, file.name, file) for file in files]
     for step in steps:
@@ -172,6 +175,21 @@ def save_logs(study: Study, folder: Path, hide_secrets: Callable[[str], str]) ->
             continue
         if text := end_of_log(trial, hide_secrets):
             save_artifact(study, folder, LOG_FILE, text, trial)
+
+
+def save_requests(study: Study, folder: Path, report: Report) -> None:
+    """Save the requests of the default and of the best, where they were sent from this machine.
+
+    Args:
+        study: Holds their trials.
+        folder: Of artifacts.
+        report: Names the two.
+    """
+    shown = {t.number: t for t in (report.default, report.best) if t is not None}
+    for trial in shown.values():
+        path = trial.user_attrs.get(REQUESTS)
+        if isinstance(path, str) and ran_here(trial) and Path(path).is_file():
+            save_artifact(study, folder, REQUESTS_FILE, Path(path), trial)
 
 
 def _draw(

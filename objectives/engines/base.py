@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from objectives.workload import Workload
 
 
+LOG = "log"
+"""Name of the engine's log file in its ``info``, and so of a trial's attribute."""
+
+
 class CrashReason(StrEnum):
     """Why an engine could not serve the workload with these parameters."""
 

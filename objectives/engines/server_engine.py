@@ -24,6 +24,7 @@ from objectives import loadgen
 from objectives.engines import gpus
 from objectives.engines import ports
 from objectives.engines import readiness
+from objectives.engines.base import LOG
 from objectives.engines.base import EngineCrash
 from objectives.engines.base import ExternalFailure
 from objectives.engines.base import ExternalReason
@@ -375,7 +376,7 @@ class ServerEngine(EngineKind):
                 ExternalReason.FILE_SYSTEM, f"the log {log} cannot be written: {error.strerror}"
             ) from error
         shown = self.hide_secrets(redact(words))
-        info = {"engine": self.description, "command": shown, "log": str(log), **gpus_taken.facts}
+        info = {"engine": self.description, "command": shown, LOG: str(log), **gpus_taken.facts}
         process = SupervisedProcess(
             words,
             env=env,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from objectives.engines.base import LOG
 from objectives.engines.log_tail import LOG_TAIL
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-LOG = "log"  # what a trial calls its engine's log
 TAIL_LINES = 8
 DETAIL_LENGTH = 160
 

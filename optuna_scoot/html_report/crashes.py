@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from objectives.engines.base import LOG
 from objectives.engines.log_tail import LOG_TAIL
 from objectives.serving import CRASH_DETAIL
 from objectives.serving import CRASH_REASON
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.report import Report
 
 
-LOG = "log"
 """User attribute of a trial: the file of its engine's log."""
 MOST_SHOWN = 30
 

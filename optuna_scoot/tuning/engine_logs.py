@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from objectives.engines.base import LOG
 from objectives.engines.log_lines import without_colours
 from objectives.redaction import hide
 from objectives.redaction import secrets_in
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-LOG = "log"
 """User attribute of a trial: the file of its engine's log, on the machine that it ran on."""
 END_BYTES = 100_000
 

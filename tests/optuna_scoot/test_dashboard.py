@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 import stat
@@ -184,6 +186,15 @@ def test_files_can_be_fetched_and_are_their_owners_alone(
     (log,) = crashed["artifacts"]
     path = f"/artifacts/{study['study_id']}/{crashed['trial_id']}/{log['artifact_id']}"
     assert SAID.replace("hush-hush-99", "***") in shown.get(path).decode()
+    for best_or_default in (trials[0], trials[2]):
+        (requests,) = best_or_default["artifacts"]
+        assert requests["filename"] == "requests.csv.gz"
+        saved = shown.get(
+            f"/artifacts/{study['study_id']}/{best_or_default['trial_id']}/{requests['artifact_id']}"
+        )
+        rows = list(csv.DictReader(gzip.decompress(saved).decode().splitlines()))
+        ttft = [1000 * (float(row["first_token"]) - float(row["sent"])) for row in rows]
+        assert sum(ttft) / len(ttft) == pytest.approx(best_or_default["values"][0], rel=1e-3)
     artifacts = [Path(entry) for entry in (folder / "out" / "artifacts").iterdir()]
     assert {stat.S_IMODE(os.stat(path).st_mode) for path in artifacts} == {0o600}
     assert not [path for path in artifacts if b"hush" in path.read_bytes()]

@@ -78,4 +78,6 @@ def test_a_page_that_cannot_be_written_costs_neither_results_nor_verdict(
     assert run(["tune", *simulated, "--trials", "3", "--verify", "3", "--output", "out"]) == 0
     out = capsys.readouterr().out
     assert "the page could not be written (OSError: [Errno 28] No space left on device)" in out
-    assert {"result.json", "best.yaml", "slo.json"} <= {path.name for path in Path("out").iterdir()}
+    assert {"result.json", "best.yaml", "slo.json"} <= {
+        path.name for path in Path("out").iterdir()
+    }
