@@ -28,6 +28,9 @@ from optuna_scoot.comparison.reporting.tables import print_suggestion_times
 from optuna_scoot.comparison.running.planning import parse_numbers
 from optuna_scoot.comparison.running.planning import split
 from optuna_scoot.comparison.running.runs import Run
+from optuna_scoot.comparison.tables.description import Table
+from optuna_scoot.comparison.tables.description import describe
+from optuna_scoot.comparison.tables.description import parse_default
 
 
 PIPED_WIDTH = 110
@@ -37,7 +40,17 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("compare")
-@click.option("--problems", default="held-out", show_default=True, help="Names, families or sets.")
+@click.argument("tables", nargs=-1)
+@click.option("--problems", help="Names, families or sets.  [default: held-out, or the tables]")
+@click.option("--minimize", multiple=True, help="Of tables: a column to minimise.")
+@click.option("--maximize", multiple=True, help="Of tables: a column to maximise.")
+@click.option("--cost", default="", help="Of tables: columns that a trial's cost is the sum of.")
+@click.option("--constraint", multiple=True, help="Of tables: a rule such as 'a * b <= 1024'.")
+@click.option("--default", default="", help="Of tables: configuration to begin with, a=1,b=2.")
+@click.option("--categories", default="", help="Of tables: parameters without an order.")
+@click.option("--parameters", default="", help="Of tables: default is what is left of the values.")
+@click.option("--status", help="Of tables: column that says ok.  [default: status or state]")
+@click.option("--missing-crashes", is_flag=True, help="Of tables: what has no row crashes.")
 @click.option("--samplers", default="scoot,tpe,random", show_default=True, help="Names.")
 @click.option("--modes", default=None, help="Ways of telling of a crash; all if not given.")
 @click.option("--seeds", default="0-4", show_default=True, help="Such as 0-4,7.")
@@ -69,6 +82,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def compare_command(**options: Any) -> None:
     """Compare samplers at an equal budget on crash-prone and ordinary problems.
 
+    TABLES are CSV files of your own measurements, plain or .csv.gz: a configuration a line.
+
     Finished runs are kept in the results file: the same command again goes on where it ended.
     """
     console = Console(stderr=options["as_json"])
@@ -84,7 +99,17 @@ def compare_command(**options: Any) -> None:
 class Options:
     """The command's options, named as on the command line."""
 
-    problems: str
+    tables: tuple[str, ...]
+    problems: str | None
+    minimize: tuple[str, ...]
+    maximize: tuple[str, ...]
+    cost: str
+    constraint: tuple[str, ...]
+    default: str
+    categories: str
+    parameters: str
+    status: str | None
+    missing_crashes: bool
     samplers: str
     modes: str | None
     seeds: str
@@ -146,9 +171,10 @@ def _compare(console: Console, options: Options) -> Comparison:
             status.update(f"{n_done} of {n_done + left} runs, {each * left:.0f} s left")
 
         return compare(
-            split(options.problems),
+            None if options.problems is None else split(options.problems),
             split(options.samplers),
             results=options.results,
+            tables=_tables(options),
             modes=None
             if options.modes is None
             else [PeerMode.parse(m) for m in split(options.modes)],
@@ -161,6 +187,26 @@ def _compare(console: Console, options: Options) -> Comparison:
             jobs=options.jobs,
             progress=progress,
         )
+
+
+def _tables(options: Options) -> list[Table]:
+    """Return the tables named, with what the options say of their columns."""
+    given = {
+        "minimize": options.minimize,
+        "maximize": options.maximize,
+        "status": options.status,
+        "parameters": tuple(split(options.parameters)),
+        "categories": tuple(split(options.categories)),
+        "cost": tuple(split(options.cost)),
+        "known_constraints": options.constraint,
+        "default": parse_default(options.default),
+        "missing_crashes": options.missing_crashes,
+    }
+    if not options.tables and any(given.values()):
+        named = next(key for key, value in given.items() if value).replace("known_", "")
+        msg = f"--{named.replace('_', '-').removesuffix('s')} says something of a table: name one."
+        raise CompareError(msg)
+    return [describe(name, given) for name in options.tables]
 
 
 def _show(console: Console, comparison: Comparison, options: Options) -> None:

@@ -18,6 +18,7 @@ require_own_objectives()
 from optuna_scoot.comparison.peers.contestants import find_contestant
 from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.problems.registry import add_tables
 from optuna_scoot.comparison.problems.registry import select_problems
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.running.planning import plan
@@ -26,13 +27,16 @@ from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
 from optuna_scoot.comparison.running.runs import is_compressed
 from optuna_scoot.comparison.running.runs import read_runs
+from optuna_scoot.comparison.tables.description import Table
+from optuna_scoot.comparison.tables.problem import check
 
 
 def compare(
-    problems: Sequence[str] = ("held-out",),
+    problems: Sequence[str] | None = None,
     samplers: Sequence[str] = ("scoot", "tpe", "random"),
     *,
     results: Path,
+    tables: Sequence[Table] = (),
     modes: Sequence[PeerMode] | None = None,
     seeds: Sequence[int] = range(5),
     batches: Sequence[int] = (1,),
@@ -47,9 +51,12 @@ def compare(
 
     Args:
         problems: Names, shell patterns, families or sets of problems, see
-            :func:`~optuna_scoot.comparison.problems.registry.select_problems`.
+            :func:`~optuna_scoot.comparison.problems.registry.select_problems`; None for the
+            held-out ones, or for none beside tables.
         samplers: Names of samplers.
         results: The results file, to which each run is appended as it ends; its folder exists.
+        tables: Measured tables that are problems as well, see
+            :func:`~optuna_scoot.comparison.tables.description.describe`.
         modes: The ways of telling a sampler of a crash; None for all of each sampler's.
         seeds: Seeds; each is also the instance of a problem whose name fixes none.
         batches: Trials suggested at a time, each at least 1.
@@ -73,9 +80,12 @@ def compare(
     if is_compressed(results):
         msg = f"Runs are appended to the results, so {results} cannot be compressed: "
         raise CompareError(msg + "name another, and this one as a baseline.")
-    planned = plan(
-        select_problems(problems), samplers, modes, seeds, batches=batches, n_trials=n_trials
-    )
+    for table in tables:
+        check(table)
+    if problems is None:
+        problems = () if tables else ("held-out",)
+    names = list(dict.fromkeys([*select_problems(problems), *add_tables(tables)]))
+    planned = plan(names, samplers, modes, seeds, batches=batches, n_trials=n_trials)
     for name in (subject, *again):
         find_contestant(name)
     sources = [*baselines, results]

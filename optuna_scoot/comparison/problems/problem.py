@@ -8,7 +8,7 @@ Names
 
 Sets
     ``tuning`` problems may be looked at while a sampler is developed. ``held-out`` ones are other
-    functions, for the figures that are reported.
+    functions, for the figures that are reported. ``tables`` are measured ones that a user gives.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Family(StrEnum):
     CRASH_MULTI = "crash-multi"
     PLAIN = "plain"
     CONSTRAINED = "constrained"
+    TABLE = "table"
 
 
 class ProblemSet(StrEnum):
@@ -46,6 +47,7 @@ class ProblemSet(StrEnum):
 
     TUNING = "tuning"
     HELD_OUT = "held-out"
+    TABLES = "tables"
 
 
 KNOWN_CONSTRAINT = "known_constraint"
@@ -57,11 +59,13 @@ class Crash(Exception):
 
     Attributes:
         reason: ``"known_constraint"`` or the name of the hidden cause.
+        cost: What the trial cost all the same, where the problem says.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, cost: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.cost = cost
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,12 @@ class Evaluation:
     Attributes:
         values: One value an objective.
         constraints: Measured constraints by name; a positive one is violated.
+        cost: What the trial cost, where the problem says.
     """
 
     values: tuple[float, ...]
     constraints: Mapping[str, float] = field(default_factory=dict)
+    cost: float | None = None
 
     @property
     def feasible(self) -> bool:
@@ -126,6 +132,7 @@ class ProblemEntry:
         problem_set: Whether it is for development or held out.
         build: Instance number to problem.
         has_instances: Whether the instance makes a difference.
+        may_crash: Whether an evaluation may crash.
     """
 
     name: str
@@ -133,3 +140,4 @@ class ProblemEntry:
     problem_set: ProblemSet
     build: Callable[[int], Problem]
     has_instances: bool = True
+    may_crash: bool = True

@@ -17,11 +17,37 @@ from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.problem import ProblemEntry
+from optuna_scoot.comparison.tables.description import Table
+from optuna_scoot.comparison.tables.problem import table_entry
+
+
+_TABLES: dict[Table, ProblemEntry] = {}
+
+
+def add_tables(tables: Sequence[Table]) -> list[str]:
+    """Make measured tables problems of this process, and return their names.
+
+    Raises:
+        CompareError: If one cannot be read.
+    """
+    for table in tables:
+        if table not in _TABLES:
+            _TABLES[table] = table_entry(table)
+    return [_TABLES[table].name for table in tables]
+
+
+def added_tables() -> tuple[Table, ...]:
+    """Return the tables that are problems of this process."""
+    return tuple(_TABLES)
+
+
+def registry() -> Mapping[str, ProblemEntry]:
+    """Return every problem there is, by name; a checkout also has those of the tuning set."""
+    return {**_built_in(), **{entry.name: entry for entry in _TABLES.values()}}
 
 
 @cache
-def registry() -> Mapping[str, ProblemEntry]:
-    """Return every problem there is, by name; a checkout also has those of the tuning set."""
+def _built_in() -> Mapping[str, ProblemEntry]:
     entries = (
         *services.entries(),
         *analytic_single.entries(),
@@ -107,7 +133,7 @@ def family_of(name: str) -> Family:
 
 def may_crash(name: str) -> bool:
     """Return whether an evaluation of the problem may crash."""
-    family = family_of(name)
-    if family is Family.CONSTRAINED:
-        return name.partition("#")[0].endswith("-crash")
-    return family is not Family.PLAIN
+    entry = registry()[name.partition("#")[0]]
+    if entry.family is Family.CONSTRAINED:
+        return entry.name.endswith("-crash")
+    return entry.may_crash and entry.family is not Family.PLAIN

@@ -15,6 +15,8 @@ import optuna
 
 from optuna_scoot.comparison.peers.contestants import make_peer
 from optuna_scoot.comparison.peers.modes import PeerMode
+from optuna_scoot.comparison.problems.registry import add_tables
+from optuna_scoot.comparison.problems.registry import added_tables
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
@@ -22,6 +24,7 @@ from optuna_scoot.comparison.running.runs import append_run
 from optuna_scoot.comparison.running.study import RunningStudy
 from optuna_scoot.comparison.running.workers import limit_threads
 from optuna_scoot.comparison.running.workers import worker_pool
+from optuna_scoot.comparison.tables.description import Table
 
 
 def execute(key: RunKey) -> Run:
@@ -61,6 +64,12 @@ def execute(key: RunKey) -> Run:
     return Run(key, tuple(session.records), error)
 
 
+def _execute_with(tables: Sequence[Table], key: RunKey) -> Run:
+    """Carry out one run in a process that has yet to be told of the tables."""
+    add_tables(tables)
+    return execute(key)
+
+
 def run_all(
     keys: Sequence[RunKey],
     results: Path,
@@ -90,12 +99,13 @@ def _executed(keys: Sequence[RunKey], jobs: int) -> Iterator[Run]:
         yield from map(execute, keys)
         return
     waiting = list(reversed(keys))
+    tables = added_tables()
     with worker_pool(jobs) as pool:
         # None is submitted ahead, so that an interruption leaves nothing to be waited for.
         running: set[Future[Run]] = set()
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.add(pool.submit(execute, waiting.pop()))
+                running.add(pool.submit(_execute_with, tables, waiting.pop()))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()

@@ -48,6 +48,7 @@ class TrialRecord:
         violates_known: Whether the suggestion violated a known constraint.
         seconds: Time of the suggestion.
         params: The configuration.
+        cost: What the trial cost, where the problem says.
     """
 
     values: tuple[float, ...] | None
@@ -56,6 +57,7 @@ class TrialRecord:
     violates_known: bool
     seconds: float
     params: Mapping[str, Any]
+    cost: float | None = None
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,10 @@ class RunningStudy:
     ) -> TrialRecord:
         violated = not self._known.satisfied(dict(params))
         if isinstance(outcome, Crash):
-            return TrialRecord(None, False, outcome.reason, violated, seconds, params)
-        return TrialRecord(outcome.values, outcome.feasible, None, violated, seconds, params)
+            reason, cost = outcome.reason, outcome.cost
+            return TrialRecord(None, False, reason, violated, seconds, params, cost)
+        values, feasible, cost = outcome.values, outcome.feasible, outcome.cost
+        return TrialRecord(values, feasible, None, violated, seconds, params, cost)
 
     def _tell(self, trial: optuna.Trial, outcome: Evaluation | Crash) -> None:
         """Tell the study of an outcome in the way of the mode."""
