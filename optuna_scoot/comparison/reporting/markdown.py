@@ -12,10 +12,12 @@ from importlib.metadata import version
 import numpy as np
 
 from optuna_scoot.comparison.peers.scoot import RETIRED
+from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
 from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import Entry
+from optuna_scoot.comparison.reporting.tables import costs_shown
 
 
 PACKAGES = ("optuna-scoot", "optuna", "optuna-integration", "botorch", "torch", "pymoo", "HEBO")
@@ -58,6 +60,17 @@ differences, Wilson's for win rates, in which a tie counts half to each.
 the same time; `optuna-scoot compare --suggestion-time` measures samplers in turns.
 """
 
+_TABLES = """\
+**Tables** are measured by whoever gives them: a configuration is looked up, what has no row
+crashes, and the optimum is that of the rows. The digits after a name stand for the table's content
+and the meaning of its columns.
+"""
+
+_COSTS = """\
+*Cost*: what the trials of a run cost, over what those of the cheapest run on the same case did.
+*At equal cost*: the score when as much as that had been spent.
+"""
+
 
 def write_report(comparison: Comparison, commands: Sequence[str]) -> str:
     """Return the page.
@@ -77,7 +90,8 @@ def write_report(comparison: Comparison, commands: Sequence[str]) -> str:
         _batches,
         _modes,
     )
-    parts = [_INTRODUCTION, _how(comparison, commands)]
+    tables = [_TABLES] if Family.TABLE in comparison.groups else []
+    parts = [_INTRODUCTION, *tables, _how(comparison, commands)]
     parts += [text for text in (section(comparison) for section in sections) if text]
     return "\n".join(parts)
 
@@ -138,6 +152,7 @@ def _results(comparison: Comparison) -> str:
         pairs = comparison.pairs(group)
         if pairs:
             parts += [f"`{comparison.subject}` against each, on the same cases:", ""]
+            costly = any(pair.at_equal_cost is not None for pair in pairs)
             rows = [
                 (
                     f"{pair.theirs.sampler} ({pair.theirs.mode})",
@@ -146,11 +161,13 @@ def _results(comparison: Comparison) -> str:
                     str(pair.wins),
                     _trial(pair.median_trial),
                     _trial(pair.curve_trial),
+                    *([str(pair.at_equal_cost or "")] if costly else []),
                 )
                 for pair in pairs
             ]
             headings = ("peer", "cases", "difference", "win rate", "median trial", "mean's trial")
-            parts += [markdown_table(headings, rows)]
+            costs = ("at equal cost",) if costly else ()
+            parts += [markdown_table((*headings, *costs), rows)]
     parts += [
         "*Median trial*: median over the cases of the trial at which our run reaches the peer's "
         "last score on that case. *Mean's trial*: where our mean curve reaches the peer's last "
@@ -158,11 +175,14 @@ def _results(comparison: Comparison) -> str:
         "suggestion, several processes sharing the machine.",
         "",
     ]
+    if any(entry.spending is not None for entry in comparison.entries):
+        parts += [_COSTS]
     return "\n".join(parts)
 
 
 def _scores_table(entries: Sequence[Entry]) -> str:
     headings = ("sampler", "mode", "runs", "at 10", "at 20", "at the end", "crash share")
+    costly = any(entry.spending is not None for entry in entries)
     rows = [
         (
             entry.sampler,
@@ -175,10 +195,12 @@ def _scores_table(entries: Sequence[Entry]) -> str:
             str(entry.n_known_violations),
             f"{entry.seconds.mean():.3f}",
             str(len(entry.errors)),
+            *(costs_shown(entry) or (("", "") if costly else ())),
         )
         for entry in entries
     ]
-    return markdown_table((*headings, "known", "seconds", "errors"), rows)
+    costs = ("cost", "at equal cost") if costly else ()
+    return markdown_table((*headings, "known", "seconds", "errors", *costs), rows)
 
 
 def _trial(trial: float) -> str:

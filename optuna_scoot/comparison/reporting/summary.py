@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.registry import family_of
+from optuna_scoot.comparison.reporting.costs import Case
+from optuna_scoot.comparison.reporting.costs import case_of
+from optuna_scoot.comparison.reporting.costs import costs_of
+from optuna_scoot.comparison.reporting.costs import equal_costs
 from optuna_scoot.comparison.reporting.scoring import crash_share
 from optuna_scoot.comparison.reporting.scoring import score_curve
 from optuna_scoot.comparison.reporting.scoring import suggestion_seconds
@@ -20,9 +25,6 @@ from optuna_scoot.comparison.running.runs import Run
 
 
 FloatArray = NDArray[np.float64]
-
-Case = tuple[str, int]
-"""What two samplers are paired on: problem and seed."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Entry:
         seconds: Mean seconds of a suggestion of each run, shape ``(n_cases,)``.
         n_known_violations: Suggestions that violated a known constraint, over all runs.
         errors: Messages of the runs that the sampler ended.
+        spending: Total cost of each run over the equal cost of its case, shape ``(n_cases,)``;
+            None where the problems do not say what a trial costs.
+        at_equal_cost: Score of each run at the equal cost, shape ``(n_cases,)``, or None.
     """
 
     group: str
@@ -52,6 +57,8 @@ class Entry:
     seconds: FloatArray
     n_known_violations: int
     errors: tuple[str, ...]
+    spending: FloatArray | None = None
+    at_equal_cost: FloatArray | None = None
 
     @property
     def final(self) -> float:
@@ -63,21 +70,26 @@ class Entry:
         return float(self.curves[:, min(trial, self.curves.shape[1]) - 1].mean())
 
 
-def make_entry(group: str, mode: str, runs: Sequence[Run]) -> Entry:
+def make_entry(
+    group: str, mode: str, runs: Sequence[Run], budgets: Mapping[Case, float] | None = None
+) -> Entry:
     """Summarise runs of one sampler; they are ordered by problem and seed."""
     ordered = sorted(runs, key=lambda run: run.key)
     key = ordered[0].key
+    spending, at_equal_cost = costs_of(ordered, budgets or {}) or (None, None)
     return Entry(
         group=group,
         sampler=key.sampler,
         mode=mode,
         batch=key.batch,
-        cases=tuple((run.key.problem, run.key.seed) for run in ordered),
+        cases=tuple(case_of(run) for run in ordered),
         curves=np.array([score_curve(run) for run in ordered]),
         crashes=np.array([crash_share(run) for run in ordered]),
         seconds=np.array([suggestion_seconds(run) for run in ordered]),
         n_known_violations=sum(t.violates_known for run in ordered for t in run.trials),
         errors=tuple(run.error for run in ordered if run.error is not None),
+        spending=spending,
+        at_equal_cost=at_equal_cost,
     )
 
 
@@ -94,10 +106,12 @@ def group_runs(
         Entries by group, sampler, mode and batch.
     """
     grouped: defaultdict[tuple[str, str, str, int], list[Run]] = defaultdict(list)
+    runs = [*runs]
+    budgets = equal_costs(run for _, run in runs)
     for mode, run in runs:
         group = run.key.problem if by_problem else str(family_of(run.key.problem))
         grouped[group, run.key.sampler, mode, run.key.batch].append(run)
-    return {key: make_entry(key[0], key[2], members) for key, members in grouped.items()}
+    return {key: make_entry(key[0], key[2], members, budgets) for key, members in grouped.items()}
 
 
 def best_modes(entries: Iterable[Entry]) -> dict[tuple[str, str, int], Entry]:

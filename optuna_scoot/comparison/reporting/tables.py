@@ -20,8 +20,11 @@ def print_entries(console: Console, entries: Iterable[Entry]) -> None:
     """Print one table a group: mean scores at 10, 20 and 30 trials, crash share, seconds."""
     tables: dict[str, Table] = {}
     headings = ("runs", "at 10", "at 20", "at 30", "crashes", "known", "seconds", "errors")
+    entries = [*entries]
+    costly = {entry.group for entry in entries if entry.spending is not None}
     for entry in entries:
-        table = tables.setdefault(entry.group, _table(entry.group, ("sampler", "mode"), headings))
+        columns = (*headings, "cost", "at equal cost") if entry.group in costly else headings
+        table = tables.setdefault(entry.group, _table(entry.group, ("sampler", "mode"), columns))
         name = entry.sampler if entry.batch == 1 else f"{entry.sampler} (batch {entry.batch})"
         table.add_row(
             name,
@@ -32,9 +35,17 @@ def print_entries(console: Console, entries: Iterable[Entry]) -> None:
             str(entry.n_known_violations),
             f"{entry.seconds.mean():.3f}",
             str(len(entry.errors)) if entry.errors else "",
+            *costs_shown(entry),
         )
     for table in tables.values():
         console.print(table)
+
+
+def costs_shown(entry: Entry) -> tuple[str, ...]:
+    """Return an entry's cost over the equal cost and its score there; nothing without costs."""
+    if entry.spending is None or entry.at_equal_cost is None:
+        return ()
+    return f"{entry.spending.mean():.2f}", f"{entry.at_equal_cost.mean():.3f}"
 
 
 def print_pairs(console: Console, comparison: Comparison) -> None:
@@ -45,7 +56,9 @@ def print_pairs(console: Console, comparison: Comparison) -> None:
         if not pairs:
             continue
         title = f"{group}: {comparison.subject} against"
-        table = _table(title, ("peer", "mode"), headings)
+        costly = any(pair.at_equal_cost is not None for pair in pairs)
+        columns = (*headings, "at equal cost") if costly else headings
+        table = _table(title, ("peer", "mode"), columns)
         for pair in pairs:
             table.add_row(
                 pair.theirs.sampler,
@@ -54,6 +67,7 @@ def print_pairs(console: Console, comparison: Comparison) -> None:
                 str(pair.difference),
                 str(pair.wins),
                 f"{pair.median_trial:g}",
+                *([str(pair.at_equal_cost or "")] if costly else []),
             )
         console.print(table)
 

@@ -163,5 +163,9 @@ def _field(file: Path, key: str, value: Any) -> Any:
             return parse_default(value)
     elif isinstance(value, bool if key == "missing_crashes" else str):
         return value
-    kinds = {"default": "names with values", "missing_crashes": "true or false", "status": "a name"}
+    kinds = {
+        "default": "names with values",
+        "missing_crashes": "true or false",
+        "status": "a name",
+    }
     raise CompareError(f"{file}: {key} is {kinds.get(key, 'a list of texts')}, not {value!r}.")

@@ -83,7 +83,7 @@ def make_column(name: str, values: Iterable[Value], *, is_category: bool = False
     if not kinds <= {int, float}:
         # A column of which some cells look like numbers is one of texts.
         found = found if kinds == {bool} else {str(value) for value in found}
-    levels = tuple(sorted(found))  # type: ignore[type-var]
+    levels = tuple(sorted(found))
     if len(levels) == 1:
         return Column(name, levels, None)
     if len(levels) == 2 or is_category or not kinds <= {int, float}:

@@ -136,20 +136,19 @@ def build(table: Table) -> Problem:
         CompareError: If it cannot be read, or its default cannot be used.
     """
     decoded = _decode(table)
-    directions: tuple[Direction, ...] = (
-        *("minimize",) * len(table.minimize),
-        *("maximize",) * len(table.maximize),
-    ) * len(table.paths)
+    directions: list[Direction] = ["minimize"] * len(table.minimize)
+    directions = (directions + ["maximize"] * len(table.maximize)) * len(table.paths)
     ran = decoded.ran
     signs = np.array([1.0 if direction == "minimize" else -1.0 for direction in directions])
     values = signs * np.array([decoded.outcomes[key].values for key in ran])
     on_front = is_non_dominated(values)
     front = sorted({tuple((signs * row).tolist()) for row in values[on_front]})
     default = _default(table, decoded, ran, values, on_front)
+    cost_of_missing = _cost_of_missing([*decoded.outcomes.values()])
 
     def evaluate(params: Mapping[str, Any]) -> Evaluation:
         outcome = decoded.outcomes.get(decoded.configuration(params))
-        cost = None if outcome is None else outcome.cost
+        cost = cost_of_missing if outcome is None else outcome.cost
         if not decoded.rules.satisfied(params):
             raise Crash(KNOWN_CONSTRAINT, cost)
         if outcome is None:
@@ -163,12 +162,23 @@ def build(table: Table) -> Problem:
         family=Family.TABLE,
         space={c.name: c.distribution for c in decoded.columns if c.distribution is not None},
         default=decoded.params(default),
-        directions=directions,
+        directions=tuple(directions),
         evaluate=evaluate,
         front=tuple(front),
         known_constraints=tuple(map(str, decoded.rules.specs)),
         optimal=decoded.params(ran[int(on_front.argmax())]),
     )
+
+
+def _cost_of_missing(outcomes: Sequence[Outcome]) -> float | None:
+    """Return what a configuration without a row costs: as the median one that failed.
+
+    Where none failed, as the median of all.
+    """
+    failed = [outcome.cost for outcome in outcomes if outcome.failure is not None]
+    costs = failed or [outcome.cost for outcome in outcomes]
+    known = [cost for cost in costs if cost is not None]
+    return float(np.median(known)) if known else None
 
 
 def check(table: Table) -> None:
@@ -187,8 +197,8 @@ def check(table: Table) -> None:
     if broken.any():
         key = ran[int(broken.argmax())]
         rule = KnownConstraints(table.known_constraints).violated(_named(decoded, key))
-        msg = f"{table.stem}: {broken.sum()} of {len(ran)} configurations that ran violate a known "
-        raise CompareError(f"{msg}constraint, such as {rule[0] if rule else key}.")
+        msg = f"{table.stem}: {broken.sum()} of {len(ran)} configurations that ran violate a "
+        raise CompareError(f"{msg}known constraint, such as {rule[0] if rule else key}.")
     if table.missing_crashes:
         return
     rows = [*decoded.outcomes]
@@ -255,8 +265,8 @@ def _refuse_measured(table: Table, columns: Sequence[Column], n_rows: int) -> No
         fractions = any(isinstance(level, float) for level in column.levels)
         if fractions and not table.parameters and len(column.levels) > max(20, n_rows / 2):
             msg = (
-                f"{table.stem}: {column.name} has {len(column.levels)} values in {n_rows} rows: is "
-                "it measured? Name the columns that are --parameters."
+                f"{table.stem}: {column.name} has {len(column.levels)} values in {n_rows} rows: "
+                "is it measured? Name the columns that are --parameters."
             )
             raise CompareError(msg)
 

@@ -212,8 +212,8 @@ def _outcome(where: str, header: Sequence[str], row: Sequence[str], columns: _Co
         costs = [_number(row[index]) for index in columns.cost]
         for index, number in zip(columns.cost, costs, strict=True):
             if number is None or number < 0:
-                msg = f"{where} has no {header[index]}: every row needs its cost, a failed one too."
-                raise CompareError(msg)
+                msg = f"{where} has no {header[index]}: every row needs its cost, "
+                raise CompareError(msg + "a failed one too.")
         cost = math.fsum(number for number in costs if number is not None)
     status = None if columns.status is None else row[columns.status].strip()
     if status is not None and status.lower() not in RAN:
