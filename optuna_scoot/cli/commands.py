@@ -40,6 +40,11 @@ COMMANDS = {
         "One process before a database.",
     ),
     "compare": ("optuna_scoot.cli.compare", "compare_command", "Compare samplers."),
+    "table": (
+        "optuna_scoot.cli.kernel_table",
+        "table_command",
+        "Kernel Tuner's files for compare.",
+    ),
 }
 
 

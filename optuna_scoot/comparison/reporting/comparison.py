@@ -66,7 +66,7 @@ class Comparison:
         return [
             entry
             for (family, sampler, batch), entry in self.best.items()
-            if family == group and batch == 1 and not is_scoot(sampler)
+            if family == group and batch == 1 and not is_scoot(sampler) and sampler != self.subject
         ]
 
     def variants(self, group: str) -> list[Entry]:

@@ -68,7 +68,7 @@ and the meaning of its columns.
 
 _COSTS = """\
 *Cost*: what the trials of a run cost, over what those of the cheapest run on the same case did.
-*At equal cost*: the score when as much as that had been spent.
+*At cost*: the score when as much as that had been spent.
 """
 
 
@@ -166,7 +166,7 @@ def _results(comparison: Comparison) -> str:
                 for pair in pairs
             ]
             headings = ("peer", "cases", "difference", "win rate", "median trial", "mean's trial")
-            costs = ("at equal cost",) if costly else ()
+            costs = ("at cost",) if costly else ()
             parts += [markdown_table((*headings, *costs), rows)]
     parts += [
         "*Median trial*: median over the cases of the trial at which our run reaches the peer's "
@@ -199,7 +199,7 @@ def _scores_table(entries: Sequence[Entry]) -> str:
         )
         for entry in entries
     ]
-    costs = ("cost", "at equal cost") if costly else ()
+    costs = ("cost", "at cost") if costly else ()
     return markdown_table((*headings, "known", "seconds", "errors", *costs), rows)
 
 

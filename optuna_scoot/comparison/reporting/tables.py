@@ -23,7 +23,7 @@ def print_entries(console: Console, entries: Iterable[Entry]) -> None:
     entries = [*entries]
     costly = {entry.group for entry in entries if entry.spending is not None}
     for entry in entries:
-        columns = (*headings, "cost", "at equal cost") if entry.group in costly else headings
+        columns = (*headings, "cost", "at cost") if entry.group in costly else headings
         table = tables.setdefault(entry.group, _table(entry.group, ("sampler", "mode"), columns))
         name = entry.sampler if entry.batch == 1 else f"{entry.sampler} (batch {entry.batch})"
         table.add_row(
@@ -57,7 +57,7 @@ def print_pairs(console: Console, comparison: Comparison) -> None:
             continue
         title = f"{group}: {comparison.subject} against"
         costly = any(pair.at_equal_cost is not None for pair in pairs)
-        columns = (*headings, "at equal cost") if costly else headings
+        columns = (*headings, "at cost") if costly else headings
         table = _table(title, ("peer", "mode"), columns)
         for pair in pairs:
             table.add_row(
