@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 import sys
@@ -53,3 +54,16 @@ def test_compare_samplers_prints_a_line_for_each(tmp_path: Path) -> None:
     ]
     defaults = {line.split("default ")[1].split(",")[0] for line in lines[1:]}
     assert len(defaults) == 1, "all begin with the same default configuration"
+
+
+def test_measure_sweep_makes_a_table_with_what_the_compressor_refuses(tmp_path: Path) -> None:
+    out = run("measure_sweep.py", "sweep.csv", folder=tmp_path)
+    assert out == "written: sweep.csv\n"
+    with (tmp_path / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5 * 5 * 3 * 3 * 2
+    for row in rows:
+        # LZMA2 takes no more than four bits of context.
+        assert (row["status"] == "refused") == (int(row["lc"]) + int(row["lp"]) > 4)
+        assert (row["bytes"] == "") == (row["status"] == "refused")
+        assert float(row["seconds"]) > 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import re
-from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.tables.files import read_text
 
 
 ENDINGS = (".csv.gz", ".csv")
@@ -37,6 +40,7 @@ class Table:
         known_constraints: Expressions over parameters, true where a configuration is allowed.
         default: The default configuration as pairs; empty takes one of median values.
         missing_crashes: Whether a configuration without a row crashes.
+        digest: Eight digits that stand for the files' content and for all of the above.
     """
 
     paths: tuple[Path, ...]
@@ -49,6 +53,14 @@ class Table:
     known_constraints: tuple[str, ...] = ()
     default: tuple[tuple[str, Value], ...] = ()
     missing_crashes: bool = False
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = hashlib.sha256()
+        for path in self.paths:
+            found.update(read_text(path).encode())
+        found.update(json.dumps([getattr(self, key) for key in _KEYS]).encode())
+        object.__setattr__(self, "digest", found.hexdigest()[:8])
 
     @property
     def stem(self) -> str:
@@ -58,7 +70,7 @@ class Table:
 
 
 _LISTS = ("minimize", "maximize", "parameters", "categories", "cost", "known_constraints")
-_KEYS = tuple(field.name for field in dataclasses.fields(Table) if field.name != "paths")
+_KEYS = tuple(f.name for f in dataclasses.fields(Table) if f.name not in ("paths", "digest"))
 
 
 def describe(name: str, given: Mapping[str, Any] | None = None) -> Table:
@@ -71,7 +83,7 @@ def describe(name: str, given: Mapping[str, Any] | None = None) -> Table:
             ones are not.
 
     Raises:
-        CompareError: If a file is not there, or the YAML file says something else.
+        CompareError: If a file is not there or damaged, or the YAML file says something else.
     """
     paths = _paths(name)
     fields = _beside(paths[0])
@@ -154,7 +166,7 @@ def _field(file: Path, key: str, value: Any) -> Any:
     """Return a field of the YAML file as :class:`Table` has it."""
     if key in _LISTS:
         values = [value] if isinstance(value, str) else value
-        if isinstance(values, Iterable) and all(isinstance(item, str) for item in values):
+        if isinstance(values, list) and all(isinstance(item, str) for item in values):
             return tuple(values)
     elif key == "default":
         if isinstance(value, dict):

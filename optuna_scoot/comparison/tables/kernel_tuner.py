@@ -10,7 +10,6 @@ import csv
 import gzip
 import io
 import json
-import zlib
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ import yaml
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.tables.description import ENDINGS
 from optuna_scoot.comparison.tables.description import description_file
+from optuna_scoot.comparison.tables.files import read_text
 from optuna_scoot.constraints.known import KnownConstraints
 
 
@@ -171,11 +171,7 @@ def _measured_t4(result: Mapping[str, Any]) -> Measured:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise CompareError(f"{path} is damaged, or is no JSON file.") from error
+    text = read_text(path)
     for end in ("", "}}"):
         try:
             data = json.loads(text.rstrip().rstrip(",") + end if end else text)

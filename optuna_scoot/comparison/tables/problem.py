@@ -28,7 +28,6 @@ from optuna_scoot.comparison.tables.encoding import make_column
 from optuna_scoot.comparison.tables.encoding import over_parameters
 from optuna_scoot.comparison.tables.reading import Configuration
 from optuna_scoot.comparison.tables.reading import Outcome
-from optuna_scoot.comparison.tables.reading import digest
 from optuna_scoot.comparison.tables.reading import read_table
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.pareto import is_non_dominated
@@ -49,7 +48,7 @@ def table_name(table: Table) -> str:
 
     Runs on another version of a table, or of what its columns mean, are never taken for its own.
     """
-    return f"{table.stem}@{digest(table)}"
+    return f"{table.stem}@{table.digest}"
 
 
 def table_entry(table: Table) -> ProblemEntry:

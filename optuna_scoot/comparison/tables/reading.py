@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import hashlib
-import json
 import math
-import zlib
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import asdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +14,7 @@ from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.tables.description import Table
 from optuna_scoot.comparison.tables.description import Value
 from optuna_scoot.comparison.tables.description import parse_cell
+from optuna_scoot.comparison.tables.files import read_text
 
 
 STATUS_NAMES = ("status", "state")
@@ -89,17 +85,6 @@ def read_table(table: Table) -> Measurements:
     return first
 
 
-@cache
-def digest(table: Table) -> str:
-    """Return eight digits that stand for a table's content and for what its columns mean."""
-    found = hashlib.sha256()
-    for path in table.paths:
-        found.update(_text(path).encode())
-    meaning = {key: value for key, value in asdict(table).items() if key != "paths"}
-    found.update(json.dumps(meaning, sort_keys=True).encode())
-    return found.hexdigest()[:8]
-
-
 def _joined(first: Measurements, other: Measurements) -> Measurements:
     """Return what the configurations of both tables came to."""
     outcomes = {}
@@ -112,14 +97,6 @@ def _joined(first: Measurements, other: Measurements) -> Measurements:
         values = () if failure else (*one.values, *two.values)
         outcomes[configuration] = Outcome(values, failure, cost)
     return Measurements(first.parameters, outcomes, first.default)
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise CompareError(f"{path} is damaged, or is not a table.") from error
 
 
 @dataclass(frozen=True)
@@ -135,7 +112,7 @@ class _Columns:
 
 def _read(path: Path, table: Table) -> Measurements:
     """Read one file."""
-    header, *rows = [*csv.reader(_text(path).splitlines())] or [[]]
+    header, *rows = [*csv.reader(read_text(path).splitlines())] or [[]]
     columns = _columns(path, [name.strip() for name in header], table)
     repeats: dict[Configuration, list[Outcome]] = {}
     default: Configuration | None = None

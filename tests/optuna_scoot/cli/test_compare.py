@@ -72,6 +72,49 @@ def test_lists_problems_and_samplers() -> None:
         assert word in output
 
 
+def _sweep(folder: Path, best: int = 5) -> Path:
+    """A table of 8 × 3 configurations of which the largest fail; the best is at 2**best."""
+    table = folder / "sweep.csv"
+    rows = [
+        f"{2**i},{kind},{'oom' if i == 7 else 'ok'},{'' if i == 7 else abs(i - best) + 1},{i + 1}"
+        for i in range(8)
+        for kind in ("fast", "slow", "odd")
+    ]
+    table.write_text("\n".join(["size,kind,status,ms,cost_s", *rows]))
+    return table
+
+
+def test_a_table_is_compared_on_by_processes_of_their_own(tmp_path: Path) -> None:
+    results, report = tmp_path / "r.jsonl", tmp_path / "r.md"
+    words = [str(_sweep(tmp_path)), "--minimize", "ms", "--cost", "cost_s", "--seeds", "0-1"]
+    words += ["--samplers", "random,tpe", "--modes", "penalty", "--subject", "tpe"]
+    words += ["--trials", "6", "--results", str(results), "--report", str(report)]
+    first = _compare(*words, "--jobs", "2")
+    assert first.exit_code == 0, first.output
+    assert "table: tpe against" in first.output
+    assert "at cost" in first.output
+    assert "**Tables** are measured" in report.read_text()
+    runs = read_runs([results])
+    assert len(runs) == 4
+    assert all(t.cost is not None for run in runs.values() for t in run.trials)
+    # The same again is not run again; of a table that says something else nothing is taken over.
+    assert _compare(*words, "--jobs", "1").exit_code == 0
+    assert len(read_runs([results])) == 4
+    _sweep(tmp_path, best=2)
+    assert _compare(*words, "--jobs", "1").exit_code == 0
+    assert len(read_runs([results])) == 8
+
+
+def test_a_sampler_is_not_compared_with_itself(tmp_path: Path) -> None:
+    words = ["--problems", "toy-crash", "--samplers", "random,tpe", "--modes", "fail"]
+    words += ["--seeds", "0", "--trials", "3", "--jobs", "1", "--subject", "tpe"]
+    output = _compare(*words, "--results", str(tmp_path / "r.jsonl")).output
+    assert re.findall(r"^ (\w+) ", output.partition("tpe against")[2], re.MULTILINE) == [
+        "peer",
+        "random",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -92,6 +135,9 @@ def test_lists_problems_and_samplers() -> None:
         (["--baseline", "nowhere.jsonl"], "nowhere.jsonl' does not exist"),
         (["--samplers", "scoot-no-covering", "--problems", "camel"], "can no longer be run"),
         (["--report", "nowhere/page.md"], "There is no folder nowhere"),
+        (["nowhere.csv", "--minimize", "ms"], "There is no table 'nowhere.csv'"),
+        (["--minimize", "ms"], "--minimize says something of a table: name one"),
+        (["--default", "a"], "'a' is no configuration; write for example block_size=16"),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:
