@@ -72,8 +72,8 @@ def options_page() -> str:
     parts = [
         "# Every option",
         "As `optuna-scoot COMMAND --help` prints them. What they mean is told in"
-        " [the command](tune.md), [traces](traces.md), [metrics](metrics.md) and"
-        " [several machines](cluster.md).",
+        " [the command](tune.md), [traces](traces.md), [metrics](metrics.md), [tables](tables.md)"
+        " and [several machines](cluster.md).",
     ]
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)

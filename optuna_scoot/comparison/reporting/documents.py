@@ -10,8 +10,10 @@ from typing import Any
 from optuna_scoot.comparison.peers.contestants import contestants
 from optuna_scoot.comparison.problems.registry import registry
 from optuna_scoot.comparison.reporting.comparison import Comparison
+from optuna_scoot.comparison.reporting.statistics import Interval
 from optuna_scoot.comparison.reporting.statistics import Paired
 from optuna_scoot.comparison.reporting.summary import Entry
+from optuna_scoot.comparison.reporting.summary import FloatArray
 
 
 SHOWN_TRIALS = (10, 20, 30)
@@ -67,6 +69,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "known_violations": entry.n_known_violations,
         "seconds": _number(entry.seconds.mean()),
         "errors": list(entry.errors),
+        "cost": _mean(entry.spending),
+        "score_at_cost": _mean(entry.at_cost),
     }
 
 
@@ -75,16 +79,23 @@ def _pair(pair: Paired) -> dict[str, Any]:
         "peer": pair.theirs.sampler,
         "mode": pair.theirs.mode,
         "cases": pair.n_cases,
-        **{
-            name: {
-                "estimate": _number(interval.estimate),
-                "low": _number(interval.low),
-                "high": _number(interval.high),
-            }
-            for name, interval in (("difference", pair.difference), ("wins", pair.wins))
-        },
+        "difference": _interval(pair.difference),
+        "wins": _interval(pair.wins),
         "median_trial": _number(pair.median_trial),
+        "difference_at_cost": None if pair.at_cost is None else _interval(pair.at_cost),
     }
+
+
+def _interval(interval: Interval) -> dict[str, float | None]:
+    return {
+        "estimate": _number(interval.estimate),
+        "low": _number(interval.low),
+        "high": _number(interval.high),
+    }
+
+
+def _mean(values: FloatArray | None) -> float | None:
+    return None if values is None else _number(values.mean())
 
 
 def _number(value: float) -> float | None:

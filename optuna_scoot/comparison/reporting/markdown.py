@@ -152,7 +152,7 @@ def _results(comparison: Comparison) -> str:
         pairs = comparison.pairs(group)
         if pairs:
             parts += [f"`{comparison.subject}` against each, on the same cases:", ""]
-            costly = any(pair.at_equal_cost is not None for pair in pairs)
+            costly = any(pair.at_cost is not None for pair in pairs)
             rows = [
                 (
                     f"{pair.theirs.sampler} ({pair.theirs.mode})",
@@ -161,7 +161,7 @@ def _results(comparison: Comparison) -> str:
                     str(pair.wins),
                     _trial(pair.median_trial),
                     _trial(pair.curve_trial),
-                    *([str(pair.at_equal_cost or "")] if costly else []),
+                    *([str(pair.at_cost or "")] if costly else []),
                 )
                 for pair in pairs
             ]

@@ -122,7 +122,7 @@ class Paired:
         wins: Share of the cases that we win.
         median_trial: Median trial at which we reach their last score on the same case.
         curve_trial: Trial at which our mean curve reaches their last mean score.
-        at_equal_cost: Of the scores at the equal cost, ours less theirs; None without costs.
+        at_cost: Of the scores at the equal cost, ours less theirs; None without costs.
     """
 
     ours: Entry
@@ -133,7 +133,7 @@ class Paired:
     wins: Interval
     median_trial: float
     curve_trial: float
-    at_equal_cost: Interval | None = None
+    at_cost: Interval | None = None
 
 
 def paired(ours: Entry, theirs: Entry) -> Paired | None:
@@ -147,10 +147,10 @@ def paired(ours: Entry, theirs: Entry) -> Paired | None:
     our_last, their_last = our_curves[:, -1], their_curves[:, -1]
     reached = trials_to_reach(our_curves, their_last)
     mean_reached = trials_to_reach(our_curves.mean(axis=0)[None], their_last.mean()[None])
-    at_equal_cost = None
-    if ours.at_equal_cost is not None and theirs.at_equal_cost is not None:
-        gained = ours.at_equal_cost[our_rows] - theirs.at_equal_cost[their_rows]
-        at_equal_cost = bootstrap_mean(gained)
+    at_cost = None
+    if ours.at_cost is not None and theirs.at_cost is not None:
+        gained = ours.at_cost[our_rows] - theirs.at_cost[their_rows]
+        at_cost = bootstrap_mean(gained)
     return Paired(
         ours=ours,
         theirs=theirs,
@@ -160,5 +160,5 @@ def paired(ours: Entry, theirs: Entry) -> Paired | None:
         wins=win_rate(our_last, their_last),
         median_trial=float(np.median(reached)),
         curve_trial=float(mean_reached[0]),
-        at_equal_cost=at_equal_cost,
+        at_cost=at_cost,
     )

@@ -44,7 +44,7 @@ class Entry:
         errors: Messages of the runs that the sampler ended.
         spending: Total cost of each run over the equal cost of its case, shape ``(n_cases,)``;
             None where the problems do not say what a trial costs.
-        at_equal_cost: Score of each run at the equal cost, shape ``(n_cases,)``, or None.
+        at_cost: Score of each run at the equal cost, shape ``(n_cases,)``, or None.
     """
 
     group: str
@@ -58,7 +58,7 @@ class Entry:
     n_known_violations: int
     errors: tuple[str, ...]
     spending: FloatArray | None = None
-    at_equal_cost: FloatArray | None = None
+    at_cost: FloatArray | None = None
 
     @property
     def final(self) -> float:
@@ -76,7 +76,7 @@ def make_entry(
     """Summarise runs of one sampler; they are ordered by problem and seed."""
     ordered = sorted(runs, key=lambda run: run.key)
     key = ordered[0].key
-    spending, at_equal_cost = costs_of(ordered, budgets or {}) or (None, None)
+    spending, at_cost = costs_of(ordered, budgets or {}) or (None, None)
     return Entry(
         group=group,
         sampler=key.sampler,
@@ -89,7 +89,7 @@ def make_entry(
         n_known_violations=sum(t.violates_known for run in ordered for t in run.trials),
         errors=tuple(run.error for run in ordered if run.error is not None),
         spending=spending,
-        at_equal_cost=at_equal_cost,
+        at_cost=at_cost,
     )
 
 

@@ -43,9 +43,9 @@ def print_entries(console: Console, entries: Iterable[Entry]) -> None:
 
 def costs_shown(entry: Entry) -> tuple[str, ...]:
     """Return an entry's cost over the equal cost and its score there; nothing without costs."""
-    if entry.spending is None or entry.at_equal_cost is None:
+    if entry.spending is None or entry.at_cost is None:
         return ()
-    return f"{entry.spending.mean():.2f}", f"{entry.at_equal_cost.mean():.3f}"
+    return f"{entry.spending.mean():.2f}", f"{entry.at_cost.mean():.3f}"
 
 
 def print_pairs(console: Console, comparison: Comparison) -> None:
@@ -56,7 +56,7 @@ def print_pairs(console: Console, comparison: Comparison) -> None:
         if not pairs:
             continue
         title = f"{group}: {comparison.subject} against"
-        costly = any(pair.at_equal_cost is not None for pair in pairs)
+        costly = any(pair.at_cost is not None for pair in pairs)
         columns = (*headings, "at cost") if costly else headings
         table = _table(title, ("peer", "mode"), columns)
         for pair in pairs:
@@ -67,7 +67,7 @@ def print_pairs(console: Console, comparison: Comparison) -> None:
                 str(pair.difference),
                 str(pair.wins),
                 f"{pair.median_trial:g}",
-                *([str(pair.at_equal_cost or "")] if costly else []),
+                *([str(pair.at_cost or "")] if costly else []),
             )
         console.print(table)
 

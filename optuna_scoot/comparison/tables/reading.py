@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ PARAMETER_PREFIXES = ("param:", "params_")
 
 DEFAULT_COLUMN = "default_configuration"
 """Column of ``trials.csv`` that marks the default configuration."""
+
+MOST_NAMED = 20
+"""Columns that are named where one is not there."""
 
 Configuration = tuple[Value, ...]
 """A level of each parameter, in their order."""
@@ -149,8 +153,11 @@ def _columns(path: Path, header: list[str], table: Table) -> _Columns:
     def place(name: str) -> int:
         if name in header:
             return header.index(name)
-        msg = f"{path} has no column {name!r}; it has {', '.join(header)}."
-        raise CompareError(msg)
+        close = difflib.get_close_matches(name, header, n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        more = ", ..." if len(header) > MOST_NAMED else ""
+        msg = f"{path} has no column {name!r}{meant}; it has {', '.join(header[:MOST_NAMED])}"
+        raise CompareError(f"{msg}{more}.")
 
     objectives = tuple(place(name) for name in (*table.minimize, *table.maximize))
     cost = tuple(place(name) for name in table.cost)

@@ -29,8 +29,15 @@ def test_a_cache_becomes_a_table_that_samplers_are_compared_on(
 ) -> None:
     cache, table = tmp_path / "gpu.json", tmp_path / "kernel-gpu.csv.gz"
     cache.write_text(json.dumps(CACHE))
-    assert run(["table", str(cache), str(table)]) == 0
-    assert "6 configurations of which 2 failed" in capsys.readouterr().out
+    assert run(["table", str(cache), str(table), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "written": str(table),
+        "description": str(tmp_path / "kernel-gpu.yaml"),
+        "configurations": 6,
+        "failed": 2,
+    }
+    assert "6 configurations, 2 failed" in err
     results = tmp_path / "r.jsonl"
     words = [str(table), "--samplers", "random", "--seeds", "0", "--trials", "12", "--jobs", "1"]
     assert run(["compare", *words, "--results", str(results)]) == 0

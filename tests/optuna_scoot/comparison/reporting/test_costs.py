@@ -55,18 +55,18 @@ def test_at_cost_only_trials_count_that_had_ended_by_then(problem: str) -> None:
     pair = paired(entries["tpe"], entries["random"])
     assert pair is not None
     assert pair.difference.estimate == pytest.approx(0.4)
-    assert pair.at_equal_cost is not None
-    assert pair.at_equal_cost.estimate == pytest.approx(-0.1)
+    assert pair.at_cost is not None
+    assert pair.at_cost.estimate == pytest.approx(-0.1)
 
 
 def test_without_the_cost_of_a_trial_there_is_no_score_at_cost(problem: str) -> None:
     whole = _run(problem, "tpe", (10.0, 1.0), (6.0, 4.0))
     lacking = _run(problem, "random", (10.0, 1.0), (6.0, None))
     entries = {e.sampler: e for e in group_runs([("fail", whole), ("fail", lacking)]).values()}
-    assert entries["random"].at_equal_cost is None
+    assert entries["random"].at_cost is None
     pair = paired(entries["tpe"], entries["random"])
     assert pair is not None
-    assert pair.at_equal_cost is None
+    assert pair.at_cost is None
 
 
 def test_the_order_of_the_same_costs_does_not_matter(problem: str) -> None:

@@ -73,7 +73,11 @@ def test_a_compressed_table_is_the_same_and_a_changed_one_another(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "fields", "message"),
     [
-        ("a,time\n1,2\n", {"minimize": ("tim",)}, "no column 'tim'; it has a, time"),
+        (
+            "a,time\n1,2\n",
+            {"minimize": ("tim",)},
+            r"no column 'tim' \(did you mean 'time'\?\); it has a, time",
+        ),
         ("a,time\n1,2,3\n", {}, "t.csv:2 has 3 cells, the first line 2"),
         ("a,time\n,2\n", {}, "t.csv:2 has no value of a"),
         ("time,a\n2,1\n", {}, "name its --parameters"),
