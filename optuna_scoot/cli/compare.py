@@ -29,7 +29,7 @@ from optuna_scoot.comparison.running.planning import parse_numbers
 from optuna_scoot.comparison.running.planning import split
 from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.tables.description import Table
-from optuna_scoot.comparison.tables.description import describe
+from optuna_scoot.comparison.tables.description import describe_table
 from optuna_scoot.comparison.tables.description import parse_default
 
 
@@ -206,7 +206,7 @@ def _tables(options: Options) -> list[Table]:
         named = next(key for key, value in given.items() if value).replace("known_", "")
         msg = f"--{named.replace('_', '-').removesuffix('s')} says something of a table: name one."
         raise CompareError(msg)
-    return [describe(name, given) for name in options.tables]
+    return [describe_table(name, given) for name in options.tables]
 
 
 def _show(console: Console, comparison: Comparison, options: Options) -> None:

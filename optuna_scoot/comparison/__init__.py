@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from optuna_scoot.comparison.peers.modes import PeerMode
     from optuna_scoot.comparison.problems.problem import CompareError
     from optuna_scoot.comparison.reporting.comparison import Comparison
+    from optuna_scoot.comparison.tables.description import describe_table
 
 
-__all__ = ["CompareError", "Comparison", "CrashHandling", "PeerMode", "compare"]
+__all__ = ["CompareError", "Comparison", "CrashHandling", "PeerMode", "compare", "describe_table"]
 
 _HOMES = {
     "CompareError": "optuna_scoot.comparison.problems.problem",
@@ -26,6 +27,7 @@ _HOMES = {
     "CrashHandling": "optuna_scoot.comparison.peers.modes",
     "PeerMode": "optuna_scoot.comparison.peers.modes",
     "compare": "optuna_scoot.comparison.api",
+    "describe_table": "optuna_scoot.comparison.tables.description",
 }
 
 

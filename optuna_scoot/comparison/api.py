@@ -56,7 +56,7 @@ def compare(
         samplers: Names of samplers.
         results: The results file, to which each run is appended as it ends; its folder exists.
         tables: Measured tables that are problems as well, see
-            :func:`~optuna_scoot.comparison.tables.description.describe`.
+            :func:`~optuna_scoot.comparison.tables.description.describe_table`.
         modes: The ways of telling a sampler of a crash; None for all of each sampler's.
         seeds: Seeds; each is also the instance of a problem whose name fixes none.
         batches: Trials suggested at a time, each at least 1.

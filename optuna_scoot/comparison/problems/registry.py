@@ -80,10 +80,11 @@ def select_problems(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         matched = _matches(pattern, entries)
         if not matched:
+            families = dict.fromkeys(entry.family for entry in entries.values())
             sets = dict.fromkeys(entry.problem_set for entry in entries.values())
             msg = (
                 f"No problem is called {pattern!r}. There are: {', '.join(entries)}; families "
-                f"{', '.join(Family)}; sets {', '.join(sets)}; all."
+                f"{', '.join(families)}; sets {', '.join(sets)}; all."
             )
             raise CompareError(msg)
         chosen.update(dict.fromkeys(matched))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +75,7 @@ _LISTS = ("minimize", "maximize", "parameters", "categories", "cost", "known_con
 _KEYS = tuple(f.name for f in dataclasses.fields(Table) if f.name not in ("paths", "digest"))
 
 
-def describe(name: str, given: Mapping[str, Any] | None = None) -> Table:
+def describe_table(name: str, given: Mapping[str, Any] | None = None) -> Table:
     """Return a table with what its columns mean.
 
     Args:
@@ -117,16 +119,17 @@ def parse_cell(text: str) -> Value:
         return text in ("True", "true")
     for kind in (int, float):
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
+        return number if math.isfinite(number) else text
     return text
 
 
 def _paths(name: str) -> tuple[Path, ...]:
-    parts = [Path(name)] if Path(name).is_file() else [Path(part) for part in name.split("+")]
+    parts = [Path(name)] if os.path.isfile(name) else [Path(part) for part in name.split("+")]
     for path in parts:
-        if not path.is_file():
+        if not os.path.isfile(path):
             msg = f"There is no table {str(path)!r}. Built-in problems are named by --problems."
             raise CompareError(msg)
         if not path.name.endswith(ENDINGS):
@@ -152,12 +155,12 @@ def _beside(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(read_text(file)) or {}
+    except yaml.YAMLError as error:
         raise CompareError(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(found, dict) or not set(found) <= set(_KEYS):
         odd = ", ".join(str(key) for key in found if key not in _KEYS)
-        said = f"says {odd}" if isinstance(found, dict) else "is a list"
+        said = f"says {odd}" if isinstance(found, dict) else "has no names"
         raise CompareError(f"{file} {said}; it may say {', '.join(_KEYS)}.")
     return {key: _field(file, key, value) for key, value in found.items() if value is not None}
 
@@ -169,7 +172,8 @@ def _field(file: Path, key: str, value: Any) -> Any:
         if isinstance(values, list) and all(isinstance(item, str) for item in values):
             return tuple(values)
     elif key == "default":
-        if isinstance(value, dict):
+        levels = value.values() if isinstance(value, dict) else ()
+        if levels and all(isinstance(level, (str, int, float)) for level in levels):
             return tuple((str(name), level) for name, level in value.items())
         if isinstance(value, str):
             return parse_default(value)

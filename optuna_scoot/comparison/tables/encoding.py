@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,11 @@ def make_column(name: str, values: Iterable[Value], *, is_category: bool = False
         return Column(name, levels, None)
     if len(levels) == 2 or is_category or not kinds <= {int, float}:
         return Column(name, levels, CategoricalDistribution(levels))
-    steps = np.diff(np.array(levels, dtype=float))
-    if kinds == {int} and np.all(steps == steps[0]):
-        distribution = IntDistribution(int(levels[0]), int(levels[-1]), step=int(steps[0]))
-        return Column(name, levels, distribution)
+    if kinds == {int}:
+        whole = [int(level) for level in levels]
+        steps = {b - a for a, b in pairwise(whole)}
+        if len(steps) == 1:
+            return Column(name, levels, IntDistribution(whole[0], whole[-1], step=steps.pop()))
     return Column(name, levels, IntDistribution(0, len(levels) - 1), by_place=True)
 
 

@@ -232,7 +232,8 @@ def _decode(table: Table) -> _Decoded:
         make_column(name, values, is_category=name in table.categories)
         for name, values in zip(names, zip(*measurements.outcomes, strict=True), strict=True)
     )
-    _refuse_measured(table, columns, len(measurements.outcomes))
+    if measurements.guessed:
+        _refuse_measured(table, columns, len(measurements.outcomes))
     if all(column.distribution is None for column in columns):
         raise CompareError(f"{table.stem}: no parameter has more than one level.")
     KnownConstraints(table.known_constraints, names=names).check_names(names)
@@ -262,7 +263,7 @@ def _refuse_measured(table: Table, columns: Sequence[Column], n_rows: int) -> No
     """Refuse a column of numbers that are nearly all different: it has been measured."""
     for column in columns:
         fractions = any(isinstance(level, float) for level in column.levels)
-        if fractions and not table.parameters and len(column.levels) > max(20, n_rows / 2):
+        if fractions and len(column.levels) > max(20, n_rows / 2):
             msg = (
                 f"{table.stem}: {column.name} has {len(column.levels)} values in {n_rows} rows: "
                 "is it measured? Name the columns that are --parameters."

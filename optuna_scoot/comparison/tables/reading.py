@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -65,11 +66,13 @@ class Measurements:
         parameters: Names of the parameters.
         outcomes: By configuration.
         default: The configuration that the table marks as the default, or None.
+        guessed: Whether the parameters are those by their place alone.
     """
 
     parameters: tuple[str, ...]
     outcomes: Mapping[Configuration, Outcome]
     default: Configuration | None = None
+    guessed: bool = False
 
 
 @cache
@@ -100,7 +103,7 @@ def _joined(first: Measurements, other: Measurements) -> Measurements:
         failure = one.failure or two.failure
         values = () if failure else (*one.values, *two.values)
         outcomes[configuration] = Outcome(values, failure, cost)
-    return Measurements(first.parameters, outcomes, first.default)
+    return Measurements(first.parameters, outcomes, first.default, first.guessed)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class _Columns:
 
 def _read(path: Path, table: Table) -> Measurements:
     """Read one file."""
-    header, *rows = [*csv.reader(read_text(path).splitlines())] or [[]]
-    columns = _columns(path, [name.strip() for name in header], table)
+    header, *rows = _lines(path)
+    columns = _columns(path, header, table)
     repeats: dict[Configuration, list[Outcome]] = {}
     default: Configuration | None = None
     for line, row in enumerate(rows, start=2):
@@ -136,9 +139,25 @@ def _read(path: Path, table: Table) -> Measurements:
             default = configuration
     if not any(outcome.failure is None for several in repeats.values() for outcome in several):
         raise CompareError(f"{path} has no row that ran{_statuses(header, rows, columns)}.")
-    names = tuple(_plain(header[index].strip()) for index in columns.parameters)
+    names = [header[index] for index in columns.parameters]
     outcomes = {key: _averaged(several) for key, several in repeats.items()}
-    return Measurements(names, outcomes, default)
+    guessed = not table.parameters and not any(map(_is_of_study, names))
+    return Measurements(tuple(map(_plain, names)), outcomes, default, guessed)
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """Return the cells of a file's lines, of which the first names the columns."""
+    try:
+        lines = [*csv.reader(io.StringIO(read_text(path), newline=""))]
+    except csv.Error as error:
+        raise CompareError(f"{path} is no table: {error}.") from error
+    if not lines:
+        raise CompareError(f"{path} is empty.")
+    return [[name.strip() for name in lines[0]], *lines[1:]]
+
+
+def _is_of_study(name: str) -> bool:
+    return name.startswith(PARAMETER_PREFIXES)
 
 
 def _plain(name: str) -> str:
@@ -151,6 +170,8 @@ def _columns(path: Path, header: list[str], table: Table) -> _Columns:
     """Return which column is what."""
 
     def place(name: str) -> int:
+        if header.count(name) > 1:
+            raise CompareError(f"{path} has {header.count(name)} columns {name!r}: rename one.")
         if name in header:
             return header.index(name)
         close = difflib.get_close_matches(name, header, n=1)
@@ -166,7 +187,7 @@ def _columns(path: Path, header: list[str], table: Table) -> _Columns:
     else:
         named = [i for i, name in enumerate(header) if name.lower() in STATUS_NAMES]
         status = named[0] if named else None
-    of_study = [i for i, name in enumerate(header) if name.startswith(PARAMETER_PREFIXES)]
+    of_study = [i for i, name in enumerate(header) if _is_of_study(name)]
     if table.parameters:
         parameters = tuple(place(name) for name in table.parameters)
     elif of_study:
@@ -177,6 +198,8 @@ def _columns(path: Path, header: list[str], table: Table) -> _Columns:
     if not parameters:
         msg = f"{path} has no column left of the measured ones: name its --parameters."
         raise CompareError(msg)
+    for index in parameters:
+        place(header[index])
     default = header.index(DEFAULT_COLUMN) if of_study and DEFAULT_COLUMN in header else None
     return _Columns(parameters, objectives, cost, status, default)
 

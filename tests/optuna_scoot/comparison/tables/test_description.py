@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from optuna_scoot.comparison.problems.problem import CompareError
-from optuna_scoot.comparison.tables.description import describe
+from optuna_scoot.comparison.tables.description import describe_table
 from optuna_scoot.comparison.tables.description import parse_default
 
 
@@ -21,10 +21,12 @@ def test_options_stand_in_for_what_the_file_beside_the_table_says(table: Path) -
     (table.parent / "sweep.yaml").write_text(
         "minimize: time\ncost: [time]\ndefault: {a: 1, b: x}\nknown_constraints: ['a <= 2']\n"
     )
-    said = describe(str(table))
+    said = describe_table(str(table))
     assert said.minimize == ("time",)
     assert said.default == (("a", 1), ("b", "x"))
-    given = describe(str(table), {"maximize": ("b",), "cost": (), "known_constraints": ("a > 0",)})
+    given = describe_table(
+        str(table), {"maximize": ("b",), "cost": (), "known_constraints": ("a > 0",)}
+    )
     assert (given.minimize, given.maximize) == ((), ("b",))
     assert given.cost == ("time",)
     assert given.known_constraints == ("a > 0",)
@@ -37,12 +39,13 @@ def test_a_default_has_the_kinds_that_cells_have() -> None:
         ("c", 0.5),
         ("d", True),
     )
+    assert parse_default("a=nan") == (("a", "nan"),)  # a level equals itself
 
 
 def test_several_tables_are_one_problem(table: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("a,b,time\n1,x,2.0\n")
-    both = describe(f"{table}+{other}", {"minimize": ("time",)})
+    both = describe_table(f"{table}+{other}", {"minimize": ("time",)})
     assert both.paths == (table, other)
     assert both.stem == "sweep+other"
 
@@ -51,9 +54,10 @@ def test_several_tables_are_one_problem(table: Path, tmp_path: Path) -> None:
     ("said", "message"),
     [
         ("minimise: time", "says minimise; it may say minimize, maximize"),
-        ("- time", "is a list; it may say"),
+        ("- time", "has no names; it may say"),
         ("minimize: {a: b}", "minimize is a list of texts, not"),
         ("minimize: time\ndefault: [1, 2]", "default is names with values"),
+        ("minimize: time\ndefault: {a: [1]}", "default is names with values"),
         ("minimize: time\nmissing_crashes: perhaps", "missing_crashes is true or false"),
         ("a: [", "is not YAML"),
         ("cost: time", "say which column is to be tuned"),
@@ -62,4 +66,4 @@ def test_several_tables_are_one_problem(table: Path, tmp_path: Path) -> None:
 def test_what_is_wrong_in_the_file_is_said(table: Path, said: str, message: str) -> None:
     (table.parent / "sweep.yaml").write_text(said)
     with pytest.raises(CompareError, match=message):
-        describe(str(table))
+        describe_table(str(table))

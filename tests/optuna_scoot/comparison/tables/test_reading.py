@@ -85,7 +85,9 @@ def test_a_compressed_table_is_the_same_and_a_changed_one_another(tmp_path: Path
         ("a,status,time\n1,bad,2\n", {}, "no row that ran: its status is 'bad'"),
         ("a,time,s\n1,2,\n", {"cost": ("s",)}, "t.csv:2 has no s: every row needs its cost"),
         ("a,time,s\n1,2,-1\n", {"cost": ("s",)}, "t.csv:2 has no s"),
-        ("", {}, "no column 'time'"),
+        ("", {}, "t.csv is empty"),
+        ("a,a,time\n1,2,3\n", {}, "has 2 columns 'a': rename one"),
+        (f"a,time\n1,{'9' * 200_000}\n", {}, "is no table: field larger"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(
