@@ -27,8 +27,8 @@ from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
 from optuna_scoot.comparison.running.runs import is_compressed
 from optuna_scoot.comparison.running.runs import read_runs
+from optuna_scoot.comparison.tables.completeness import check_rows
 from optuna_scoot.comparison.tables.description import Table
-from optuna_scoot.comparison.tables.problem import check
 
 
 def compare(
@@ -81,7 +81,7 @@ def compare(
         msg = f"Runs are appended to the results, so {results} cannot be compressed: "
         raise CompareError(msg + "name another, and this one as a baseline.")
     for table in tables:
-        check(table)
+        check_rows(table)
     if problems is None:
         problems = () if tables else ("held-out",)
     names = list(dict.fromkeys([*select_problems(problems), *add_tables(tables)]))

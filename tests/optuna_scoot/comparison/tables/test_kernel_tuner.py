@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from optuna_scoot.comparison.problems.problem import CompareError
+from optuna_scoot.comparison.tables.completeness import check_rows
 from optuna_scoot.comparison.tables.description import describe_table
 from optuna_scoot.comparison.tables.kernel_tuner import read_cache
 from optuna_scoot.comparison.tables.kernel_tuner import read_rules
 from optuna_scoot.comparison.tables.kernel_tuner import write_table
 from optuna_scoot.comparison.tables.problem import build
-from optuna_scoot.comparison.tables.problem import check
 
 
 NAMES = ["block", "tile", "width"]
@@ -85,7 +85,7 @@ def test_the_table_of_a_cache_is_ready_to_be_compared_on(tmp_path: Path, layout:
     rules, default = read_rules(_write(tmp_path, RULES, "t1.json"))
     assert write_table(cache, target, rules, default) == (4, 1)
     table = describe_table(str(target))
-    check(table)
+    check_rows(table)
     problem = build(table)
     found = problem.evaluate(problem.default)
     assert found.values == (3.0,)

@@ -12,9 +12,9 @@ from optuna_scoot.comparison.problems.registry import add_tables
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.problems.registry import may_crash
 from optuna_scoot.comparison.reporting.scoring import Scale
+from optuna_scoot.comparison.tables.completeness import check_rows
 from optuna_scoot.comparison.tables.description import Table
 from optuna_scoot.comparison.tables.problem import build
-from optuna_scoot.comparison.tables.problem import check
 
 
 A, B = (1, 2, 4, 8), (0, 10, 20)
@@ -35,6 +35,11 @@ def _write(folder: Path, *, skip: tuple[tuple[int, int], ...] = (), failed: int 
     path = folder / "t.csv"
     path.write_text("\n".join(lines))
     return path
+
+
+def _use(table: Table) -> None:
+    check_rows(table)
+    build(table)
 
 
 def test_what_is_looked_up_is_what_the_row_says(tmp_path: Path) -> None:
@@ -77,7 +82,7 @@ def test_rules_crash_as_known_and_rows_that_lack_as_missing(tmp_path: Path) -> N
     path = _write(tmp_path, skip=((8, 20), (8, 10), (1, 0)))
     said = {"minimize": ("time",), "cost": ("spent",), "default": (("a", 2), ("b", 10))}
     table = Table((path,), known_constraints=("a < 8 or b < 10",), missing_crashes=True, **said)  # type: ignore[arg-type]
-    check(table)
+    check_rows(table)
     problem = build(table)
     with pytest.raises(Crash, match="known_constraint"):
         problem.evaluate({"a": 3, "b": 10})
@@ -89,11 +94,11 @@ def test_rules_crash_as_known_and_rows_that_lack_as_missing(tmp_path: Path) -> N
 def test_a_table_is_complete_where_the_rules_explain_what_lacks(tmp_path: Path) -> None:
     path = _write(tmp_path, skip=((8, 10), (8, 20)), failed=99)
     with pytest.raises(CompareError, match="has 10 rows of the 12 configurations"):
-        check(Table((path,), minimize=("time",)))
-    check(Table((path,), minimize=("time",), known_constraints=("a < 8 or b < 10",)))
+        check_rows(Table((path,), minimize=("time",)))
+    check_rows(Table((path,), minimize=("time",), known_constraints=("a < 8 or b < 10",)))
     with pytest.raises(CompareError, match=r"10 rows of the 11 .* within the known"):
-        check(Table((path,), minimize=("time",), known_constraints=("a < 8 or b < 20",)))
-    check(Table((path,), minimize=("time",), missing_crashes=True))
+        check_rows(Table((path,), minimize=("time",), known_constraints=("a < 8 or b < 20",)))
+    check_rows(Table((path,), minimize=("time",), missing_crashes=True))
 
 
 def test_whether_anything_may_crash_is_read_from_the_rows(tmp_path: Path) -> None:
@@ -126,13 +131,25 @@ def test_what_does_not_fit_the_rows_is_said(
     tmp_path: Path, fields: dict[str, object], message: str
 ) -> None:
     path = _write(tmp_path, failed=20)
+    table = Table((path,), minimize=("time",), **fields)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
-        check(Table((path,), minimize=("time",), **fields))  # type: ignore[arg-type]
+        _use(table)
+
+
+def test_a_default_that_is_only_equalled_in_one_objective_leaves_nothing_to_gain(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,time,size\n1,3,5\n2,3,4\n3,2,9\n4,9,9\n")
+    table = Table((path,), minimize=("time", "size"), default=(("a", 1),))
+    with pytest.raises(CompareError, match="better than the default in every objective"):
+        build(table)
+    assert build(Table((path,), minimize=("time", "size"))).default == {"a": 4}
 
 
 def test_a_measured_column_is_not_taken_for_a_parameter(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,heat,time\n" + "".join(f"{i},{i * 1.5},{i}\n" for i in range(30)))
     with pytest.raises(CompareError, match="heat has 30 values in 30 rows: is it measured"):
-        check(Table((path,), minimize=("time",)))
-    check(Table((path,), minimize=("time",), parameters=("a",)))
+        check_rows(Table((path,), minimize=("time",)))
+    check_rows(Table((path,), minimize=("time",), parameters=("a",)))
