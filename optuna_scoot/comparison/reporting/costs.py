@@ -22,6 +22,9 @@ FloatArray = NDArray[np.float64]
 Case = tuple[str, int]
 """What two samplers are paired on: problem and seed."""
 
+SHARES: FloatArray = np.arange(1, 51) / 50
+"""Shares of the equal cost at which scores are told."""
+
 ROUNDING = 1e-9
 """Share of a cost by which the same trials in another order may differ."""
 
@@ -53,37 +56,41 @@ def equal_costs(runs: Iterable[Run]) -> dict[Case, float]:
     return least
 
 
-def score_at_cost(run: Run, budget: float) -> float:
-    """Return the score that a run had reached with a budget.
+def scores_over_cost(run: Run, budget: float) -> FloatArray:
+    """Return the scores that a run had reached with shares of a budget.
 
     Args:
         run: A run whose costs are known.
-        budget: In the units of its costs; a trial that ended beyond it does not count.
+        budget: In the units of its costs; a trial that ended beyond a share does not count there.
+
+    Returns:
+        A score for each of ``SHARES``, shape ``(len(SHARES),)``.
     """
     total = spent(run)
     assert total is not None
-    n_trials = int(np.sum(total <= budget * (1 + ROUNDING)))
-    return float(score_curve(run)[n_trials - 1]) if n_trials else 0.0
+    n_trials = np.searchsorted(total, SHARES * budget * (1 + ROUNDING), side="right")
+    return np.concatenate([[0.0], score_curve(run)])[n_trials]
 
 
 def costs_of(
     runs: Iterable[Run], budgets: Mapping[Case, float]
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Return each run's total cost over its case's budget, and its score at that budget.
+    """Return each run's total cost over its case's budget, and its scores over that budget.
 
     Args:
         runs: The runs.
         budgets: Equal cost by case.
 
     Returns:
-        Two arrays of shape ``(n_runs,)``; None where the cost of a run is not known.
+        Arrays of shape ``(n_runs,)`` and ``(n_runs, len(SHARES))``; None where the cost of a run
+        is not known.
     """
     ratios: list[float] = []
-    scores: list[float] = []
+    scores: list[FloatArray] = []
     for run in runs:
         total, budget = spent(run), budgets.get(case_of(run))
         if total is None or not budget:
             return None
         ratios.append(float(total[-1]) / budget)
-        scores.append(score_at_cost(run, budget))
+        scores.append(scores_over_cost(run, budget))
     return np.array(ratios), np.array(scores)

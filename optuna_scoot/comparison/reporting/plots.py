@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optuna_scoot.comparison.reporting.comparison import Comparison
+from optuna_scoot.comparison.reporting.costs import SHARES
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
 from optuna_scoot.comparison.reporting.summary import Entry
+from optuna_scoot.comparison.reporting.summary import FloatArray
 
 
 if TYPE_CHECKING:
@@ -27,8 +32,9 @@ def write_plots(comparison: Comparison) -> str:
         comparison: The finished comparison.
 
     Returns:
-        An HTML page: for each family the mean score over the trials with its 95 % band, the crash
-        share, the seconds of a suggestion, and the subject's win rates.
+        An HTML page: for each family the mean score over the trials with its 95 % band, where
+        trials have costs that over the cost as well, the crash share, the seconds of a
+        suggestion, and the subject's win rates.
     """
     import plotly.io
 
@@ -37,6 +43,7 @@ def write_plots(comparison: Comparison) -> str:
         ours = comparison.subject_entry(group)
         entries = [*([ours] if ours else []), *comparison.peers(group)]
         figures.append(curves_figure(group, entries))
+        figures += cost_figures(group, entries)
         figures.append(_bars(f"{group}: share of suggestions that crashed", entries, "crashes"))
         figures.append(_bars(f"{group}: seconds of a suggestion", entries, "seconds"))
         figures.append(wins_figure(comparison, group))
@@ -54,20 +61,33 @@ def write_plots(comparison: Comparison) -> str:
 
 def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
     """Return the mean score (best so far, or hypervolume) over the trials, with its 95 % band."""
+    curves = [(entry, np.arange(1, entry.curves.shape[1] + 1), entry.curves) for entry in entries]
+    axis = "trials, the default first"
+    return _bands_figure(f"{group}: mean score over the trials", axis, curves)
+
+
+def cost_figures(group: str, entries: list[Entry]) -> list[go.Figure]:
+    """Return the mean score over what was spent, or nothing where costs are not known."""
+    curves = [(e, SHARES, e.over_cost) for e in entries if e.over_cost is not None]
+    if not curves:
+        return []
+    axis = "spent, as a share of what the cheapest run on a case cost"
+    return [_bands_figure(f"{group}: mean score over the cost", axis, curves)]
+
+
+def _bands_figure(
+    title: str, axis: str, curves: Iterable[tuple[Entry, NDArray[Any], FloatArray]]
+) -> go.Figure:
+    """Return the mean of curves with its 95 % band, each with its places on the axis."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for index, entry in enumerate(entries):
+    for index, (entry, places, curve) in enumerate(curves):
         colour = COLOURS[index % len(COLOURS)]
-        n_trials = entry.curves.shape[1]
-        trials = np.arange(1, n_trials + 1)
-        bands = [
-            bootstrap_mean(entry.curves[:, trial], n_resamples=N_BAND_RESAMPLES)
-            for trial in range(n_trials)
-        ]
+        bands = [bootstrap_mean(column, n_resamples=N_BAND_RESAMPLES) for column in curve.T]
         outline = [band.high for band in bands] + [band.low for band in reversed(bands)]
         figure.add_scatter(
-            x=np.concatenate([trials, trials[::-1]]),
+            x=np.concatenate([places, places[::-1]]),
             y=outline,
             fill="toself",
             fillcolor=colour,
@@ -78,17 +98,13 @@ def curves_figure(group: str, entries: list[Entry]) -> go.Figure:
             legendgroup=entry.sampler,
         )
         figure.add_scatter(
-            x=trials,
+            x=places,
             y=[band.estimate for band in bands],
             name=f"{entry.sampler} ({entry.mode})",
             line={"color": colour},
             legendgroup=entry.sampler,
         )
-    figure.update_layout(
-        title=f"{group}: mean score over the trials",
-        xaxis_title="trials, the default first",
-        yaxis_title="normalised score",
-    )
+    figure.update_layout(title=title, xaxis_title=axis, yaxis_title="normalised score")
     return figure
 
 

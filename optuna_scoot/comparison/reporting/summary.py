@@ -44,7 +44,8 @@ class Entry:
         errors: Messages of the runs that the sampler ended.
         spending: Total cost of each run over the equal cost of its case, shape ``(n_cases,)``;
             None where the problems do not say what a trial costs.
-        at_cost: Score of each run at the equal cost, shape ``(n_cases,)``, or None.
+        over_cost: Score of each run at shares of the equal cost, shape ``(n_cases,
+            len(SHARES))``, or None.
     """
 
     group: str
@@ -58,12 +59,17 @@ class Entry:
     n_known_violations: int
     errors: tuple[str, ...]
     spending: FloatArray | None = None
-    at_cost: FloatArray | None = None
+    over_cost: FloatArray | None = None
 
     @property
     def final(self) -> float:
         """Return the mean score after the last trial."""
         return float(self.curves[:, -1].mean())
+
+    @property
+    def at_cost(self) -> FloatArray | None:
+        """Return the score of each run at the equal cost, shape ``(n_cases,)``, or None."""
+        return None if self.over_cost is None else np.asarray(self.over_cost[:, -1])
 
     def at(self, trial: int) -> float:
         """Return the mean score after a trial, counted from 1; beyond the end the last one's."""
@@ -76,7 +82,7 @@ def make_entry(
     """Summarise runs of one sampler; they are ordered by problem and seed."""
     ordered = sorted(runs, key=lambda run: run.key)
     key = ordered[0].key
-    spending, at_cost = costs_of(ordered, budgets or {}) or (None, None)
+    spending, over_cost = costs_of(ordered, budgets or {}) or (None, None)
     return Entry(
         group=group,
         sampler=key.sampler,
@@ -89,7 +95,7 @@ def make_entry(
         n_known_violations=sum(t.violates_known for run in ordered for t in run.trials),
         errors=tuple(run.error for run in ordered if run.error is not None),
         spending=spending,
-        at_cost=at_cost,
+        over_cost=over_cost,
     )
 
 

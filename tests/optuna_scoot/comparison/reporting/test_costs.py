@@ -7,7 +7,8 @@ import pytest
 
 from optuna_scoot.comparison.problems.registry import add_tables
 from optuna_scoot.comparison.reporting.costs import equal_costs
-from optuna_scoot.comparison.reporting.costs import score_at_cost
+from optuna_scoot.comparison.reporting.costs import scores_over_cost
+from optuna_scoot.comparison.reporting.plots import cost_figures
 from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import group_runs
 from optuna_scoot.comparison.running.runs import Run
@@ -46,9 +47,11 @@ def test_at_cost_only_trials_count_that_had_ended_by_then(problem: str) -> None:
     dear = _run(problem, "tpe", (10.0, 1.0), (6.0, 4.0), (None, 3.0), (1.0, 8.0))
     cheap = _run(problem, "random", (10.0, 1.0), (8.0, 2.0), (7.0, 2.0), (5.0, 3.0))
     assert equal_costs([dear, cheap]) == {(problem, 0): 8.0}
-    assert score_at_cost(dear, 8.0) == pytest.approx(0.4)  # the last trial ended at 16
-    assert score_at_cost(cheap, 8.0) == pytest.approx(0.5)
-    assert score_at_cost(cheap, 0.5) == 0.0
+    over_dear, over_cheap = scores_over_cost(dear, 8.0), scores_over_cost(cheap, 8.0)
+    assert over_dear[-1] == pytest.approx(0.4)  # the last trial ended at 16
+    assert over_cheap[-1] == pytest.approx(0.5)
+    # Of 50 shares of eight the 19th is the first beyond three, the 32nd the first beyond five.
+    np.testing.assert_allclose(over_cheap[[17, 18, 30, 31]], [0.0, 0.2, 0.2, 0.3])
     entries = {e.sampler: e for e in group_runs([("fail", dear), ("fail", cheap)]).values()}
     np.testing.assert_allclose(entries["tpe"].spending, [2.0])
     np.testing.assert_allclose(entries["tpe"].curves[:, -1], [0.9])
@@ -57,6 +60,18 @@ def test_at_cost_only_trials_count_that_had_ended_by_then(problem: str) -> None:
     assert pair.difference.estimate == pytest.approx(0.4)
     assert pair.at_cost is not None
     assert pair.at_cost.estimate == pytest.approx(-0.1)
+
+
+def test_plots_show_the_score_over_the_cost_where_it_is_known(problem: str) -> None:
+    runs = [("fail", _run(problem, "tpe", (10.0, 1.0), (6.0, 4.0)))]
+    entries = [*group_runs(runs).values()]
+    (figure,) = cost_figures("table", entries)
+    band, line = figure.data
+    assert line.y[-1] == pytest.approx(0.4)
+    assert line.x[-1] == 1.0
+    assert len(band.x) == 2 * len(line.x)
+    free = [("fail", _run(problem, "tpe", (10.0, None)))]
+    assert cost_figures("table", [*group_runs(free).values()]) == []
 
 
 def test_without_the_cost_of_a_trial_there_is_no_score_at_cost(problem: str) -> None:
@@ -73,4 +88,5 @@ def test_the_order_of_the_same_costs_does_not_matter(problem: str) -> None:
     one = _run(problem, "tpe", (10.0, 0.1), (9.0, 0.2), (8.0, 0.3))
     other = _run(problem, "random", (10.0, 0.3), (9.0, 0.2), (8.0, 0.1))
     budget = equal_costs([one, other])[problem, 0]
-    assert score_at_cost(one, budget) == score_at_cost(other, budget) == pytest.approx(0.2)
+    for run in (one, other):
+        assert scores_over_cost(run, budget)[-1] == pytest.approx(0.2)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
@@ -145,6 +149,26 @@ def test_a_default_that_is_only_equalled_in_one_objective_leaves_nothing_to_gain
     with pytest.raises(CompareError, match="better than the default in every objective"):
         build(table)
     assert build(Table((path,), minimize=("time", "size"))).default == {"a": 4}
+
+
+CELLS = st.sampled_from(
+    ["1", "2", "4", "0.5", "", "nan", "x", "ok", "1e999", "-3", '"', "\0", "é"]
+)
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=4, max_size=4), max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_whatever_stands_in_the_cells_is_used_or_refused_in_words(rows: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_text("\n".join(["a,b,time,s", *(",".join(row) for row in rows)]))
+        table = Table((path,), minimize=("time",), cost=("s",), missing_crashes=True)
+        try:
+            check_rows(table)
+            gain = Scale(build(table)).optimum
+        except CompareError:
+            return  # any other error fails the test
+        assert gain > 0
 
 
 def test_a_measured_column_is_not_taken_for_a_parameter(tmp_path: Path) -> None:
