@@ -33,7 +33,7 @@ from optuna_scoot.comparison.tables.description import describe_table
 from optuna_scoot.comparison.tables.description import parse_default
 
 
-PIPED_WIDTH = 120
+PIPED_WIDTH = 110
 """Columns of a table that does not go to a terminal."""
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

@@ -17,28 +17,36 @@ from optuna_scoot.comparison.reporting.summary import Entry
 
 
 def print_entries(console: Console, entries: Iterable[Entry]) -> None:
-    """Print one table a group: mean scores at 10, 20 and 30 trials, crash share, seconds."""
-    tables: dict[str, Table] = {}
-    headings = ("runs", "at 10", "at 20", "at 30", "crashes", "known", "seconds", "errors")
-    entries = [*entries]
-    costly = {entry.group for entry in entries if entry.spending is not None}
+    """Print one table a group: mean scores at 10, 20 and 30 trials, crash share, seconds.
+
+    What no sampler of a group has (errors, violated known constraints, costs) is left out.
+    """
+    groups: dict[str, list[dict[str, str]]] = {}
     for entry in entries:
-        columns = (*headings, "cost", "at cost") if entry.group in costly else headings
-        table = tables.setdefault(entry.group, _table(entry.group, ("sampler", "mode"), columns))
-        name = entry.sampler if entry.batch == 1 else f"{entry.sampler} (batch {entry.batch})"
-        table.add_row(
-            name,
-            entry.mode,
-            str(len(entry.cases)),
-            *(f"{entry.at(trial):.3f}" for trial in (10, 20, 30)),
-            f"{entry.crashes.mean():.3f}",
-            str(entry.n_known_violations),
-            f"{entry.seconds.mean():.3f}",
-            str(len(entry.errors)) if entry.errors else "",
-            *costs_shown(entry),
-        )
-    for table in tables.values():
+        groups.setdefault(entry.group, []).append(_cells(entry))
+    for group, rows in groups.items():
+        columns = [name for name in rows[0] if any(row[name] for row in rows)]
+        table = _table(group, columns[:2], columns[2:])
+        for row in rows:
+            table.add_row(*(row[name] for name in columns))
         console.print(table)
+
+
+def _cells(entry: Entry) -> dict[str, str]:
+    name = entry.sampler if entry.batch == 1 else f"{entry.sampler} (batch {entry.batch})"
+    cost, at_cost = costs_shown(entry) or ("", "")
+    return {
+        "sampler": name,
+        "mode": entry.mode,
+        "runs": str(len(entry.cases)),
+        **{f"at {trial}": f"{entry.at(trial):.3f}" for trial in (10, 20, 30)},
+        "crashes": f"{entry.crashes.mean():.3f}",
+        "known": str(entry.n_known_violations or ""),
+        "seconds": f"{entry.seconds.mean():.3f}",
+        "errors": str(len(entry.errors) or ""),
+        "cost": cost,
+        "at cost": at_cost,
+    }
 
 
 def costs_shown(entry: Entry) -> tuple[str, ...]:

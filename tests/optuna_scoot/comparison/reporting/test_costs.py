@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from optuna_scoot.comparison.problems.registry import add_tables
 from optuna_scoot.comparison.reporting.costs import equal_costs
@@ -11,6 +15,7 @@ from optuna_scoot.comparison.reporting.costs import scores_over_cost
 from optuna_scoot.comparison.reporting.plots import cost_figures
 from optuna_scoot.comparison.reporting.statistics import paired
 from optuna_scoot.comparison.reporting.summary import group_runs
+from optuna_scoot.comparison.reporting.tables import print_entries
 from optuna_scoot.comparison.running.runs import Run
 from optuna_scoot.comparison.running.runs import RunKey
 from optuna_scoot.comparison.running.runs import TrialRecord
@@ -82,6 +87,20 @@ def test_without_the_cost_of_a_trial_there_is_no_score_at_cost(problem: str) -> 
     pair = paired(entries["tpe"], entries["random"])
     assert pair is not None
     assert pair.at_cost is None
+
+
+def test_a_table_on_a_terminal_has_the_columns_that_say_something(problem: str) -> None:
+    def heading(cost: float | None, error: str | None = None) -> list[str]:
+        run = dataclasses.replace(_run(problem, "tpe", (10.0, cost), (6.0, cost)), error=error)
+        console = Console(width=120, file=io.StringIO())
+        print_entries(console, group_runs([("fail", run)]).values())
+        assert isinstance(console.file, io.StringIO)
+        return re.split(r"\s{2,}", console.file.getvalue().splitlines()[2].strip())
+
+    scores = ["sampler", "mode", "runs", "at 10", "at 20", "at 30", "crashes", "seconds"]
+    assert heading(None) == scores
+    assert heading(None, "ValueError: no") == [*scores, "errors"]
+    assert heading(1.0) == [*scores, "cost", "at cost"]
 
 
 def test_the_order_of_the_same_costs_does_not_matter(problem: str) -> None:
