@@ -44,7 +44,7 @@ def read_log(path: Path) -> str:
         head = file.read(LOG_BYTES)
         size = file.seek(0, 2)
         file.seek(max(len(head), size - LOG_BYTES))
-        tail = file.read()
+        tail = file.read(LOG_BYTES)
     return (head + tail).decode(errors="replace")
 
 

@@ -51,7 +51,7 @@ def end_of_log(trial: FrozenTrial, hide_secrets: Callable[[str], str]) -> str:
             file.seek(max(0, size - END_BYTES))
             if size > END_BYTES:
                 file.readline()  # of which a part is missing: half a secret is not found
-            text = file.read().decode(errors="replace")
+            text = file.read(END_BYTES).decode(errors="replace")
     except OSError:
         return ""
     return hide_secrets(without_colours(text))
