@@ -71,7 +71,7 @@ run-vllm: $(SETUP) $(VLLM_SETUP) $(LLAMA)/config.json
 test: export OMP_NUM_THREADS := 1
 test: lint postgres browser $(VLLM_SETUP)
 	$(VENV)/bin/python -m pytest -n 2 -q --ignore=tests/vllm
-	$(VENV)/bin/python -m pytest -q tests/vllm
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -q tests/vllm
 
 lint: $(SETUP)
 	$(VENV)/bin/ruff check .
