@@ -9,10 +9,10 @@ import optuna
 import yaml
 
 from optuna_scoot import tuning
+from optuna_scoot.cli.declared_options import STORAGE
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import print_json
-from optuna_scoot.cli.options import STORAGE
-from optuna_scoot.cli.options import option
+from optuna_scoot.cli.option_types import option
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.private_files import write_file
 from optuna_scoot.tuning.result_files import make_output_dir

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 import optuna
 
+from optuna_scoot.cli.declared_options import STORAGE
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import print_json
-from optuna_scoot.cli.options import STORAGE
-from optuna_scoot.cli.options import option
+from optuna_scoot.cli.option_types import option
 from optuna_scoot.cli.signals import interrupt_ends_at_once
 from optuna_scoot.cli.tune import errors_in_words_of
 from optuna_scoot.tuning.proxies import make_proxy

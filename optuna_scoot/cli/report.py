@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import optuna
 
+from optuna_scoot.cli.declared_options import STORAGE
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import print_json
-from optuna_scoot.cli.options import STORAGE
-from optuna_scoot.cli.options import option
+from optuna_scoot.cli.option_types import option
 from optuna_scoot.cli.page import REPORT_FILE
 from optuna_scoot.cli.page import write_report
 from optuna_scoot.cli.tune import errors_in_words_of

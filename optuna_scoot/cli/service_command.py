@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from optuna_scoot.cli.declared_options import options_of_tune
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.errors import one_line
-from optuna_scoot.cli.options import option
-from optuna_scoot.cli.options import options_of_tune
+from optuna_scoot.cli.option_types import option
 from optuna_scoot.cli.service_file import NOT_IN_FILE
 from optuna_scoot.cli.service_file import Service
 from optuna_scoot.cli.service_file import read_services

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from optuna_scoot.cli.options import options_of_tune
+from optuna_scoot.cli.declared_options import options_of_tune
 from optuna_scoot.cli.service_file import LISTS_OF_MAPPINGS
 from optuna_scoot.cli.service_file import MAPPINGS
 from optuna_scoot.cli.service_file import SERVICES

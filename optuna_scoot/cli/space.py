@@ -12,10 +12,10 @@ from objectives.parameter_values import values_of
 from objectives.redaction import without_secrets
 from objectives.spaces import EngineSpace
 from objectives.spaces import parse_change
+from optuna_scoot.cli.declared_options import space_options
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import print_json
 from optuna_scoot.cli.options import check_engine
-from optuna_scoot.cli.options import space_options
 from optuna_scoot.cli.service_command import FILE
 from optuna_scoot.cli.service_command import ServiceCommand
 from optuna_scoot.cli.tune import errors_in_words_of

@@ -33,8 +33,8 @@ from optuna_scoot.cli.console import print_line
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import print_json
-from optuna_scoot.cli.options import option
-from optuna_scoot.cli.options import positive
+from optuna_scoot.cli.option_types import option
+from optuna_scoot.cli.option_types import positive
 from optuna_scoot.tuning.errors import InputError
 from optuna_scoot.tuning.private_files import write_file
 

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from optuna_scoot.cli.console import print_line
+from optuna_scoot.cli.declared_options import tune_options
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import console_for_people
 from optuna_scoot.cli.options import TuneOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import study_name
-from optuna_scoot.cli.options import tune_options
 from optuna_scoot.cli.service_command import FILE
 from optuna_scoot.cli.service_command import ServiceCommand
 from optuna_scoot.cli.signals import interrupt_ends_at_once

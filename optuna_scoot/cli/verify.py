@@ -13,13 +13,13 @@ import optuna
 
 from optuna_scoot import tuning
 from optuna_scoot.cli.console import print_line
+from optuna_scoot.cli.declared_options import verify_options
 from optuna_scoot.cli.json_output import JSON
 from optuna_scoot.cli.json_output import console_for_people
 from optuna_scoot.cli.options import TaskOptions
 from optuna_scoot.cli.options import check_combination
 from optuna_scoot.cli.options import output_folder
 from optuna_scoot.cli.options import study_name
-from optuna_scoot.cli.options import verify_options
 from optuna_scoot.cli.progress import LoadWatch
 from optuna_scoot.cli.service_command import FILE
 from optuna_scoot.cli.service_command import ServiceCommand

@@ -49,9 +49,10 @@ Python that has it: it needs older versions of NumPy and pymoo than this package
 process of its own. With several objectives it is HEBO's `GeneralBO`.
 
 **Problems** of the set `tuning` are there for the development of `ScootSampler`, in a checkout
-alone; those of the set `held-out` are for the figures that are reported. An analytic problem is
-shifted, mirrored and permuted differently for every seed (`optuna-scoot compare --list` names them
-all).
+alone; those of the set `held-out` are for the figures that are reported, though some choices in
+the sampler were made on them too. An analytic problem is shifted, mirrored and permuted
+differently for every seed (`optuna-scoot compare --list` names them all). Tables of measured
+configurations are problems as well: `optuna-scoot compare TABLE.csv`.
 
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.

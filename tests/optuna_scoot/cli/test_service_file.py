@@ -11,9 +11,9 @@ import optuna
 import pytest
 import yaml
 
+from optuna_scoot.cli.declared_options import options_of_tune
 from optuna_scoot.cli.errors import BadInput
 from optuna_scoot.cli.main import run
-from optuna_scoot.cli.options import options_of_tune
 from optuna_scoot.cli.service_file import keys_of
 from optuna_scoot.cli.service_file import read_services
 from optuna_scoot.cli.service_schema import service_schema
