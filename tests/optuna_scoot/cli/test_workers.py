@@ -119,8 +119,9 @@ def test_workers_make_one_study_with_one_default_and_one_result(
 def test_each_engine_has_gpus_of_its_own_and_each_worker_a_log_folder(
     start: Start, tmp_path: Path
 ) -> None:
-    options = ["--trials", "5", "--workers", "2", "--gpus-per-worker", "1"]
-    said = ended(start(*REAL, *options, CUDA_VISIBLE_DEVICES="4,6"), 0)
+    options = ["--trials", "6", "--workers", "2", "--gpus-per-worker", "1"]
+    # Slow, so that on a busy machine the worker that is there first does not make all of them.
+    said = ended(start(*REAL, *options, CUDA_VISIBLE_DEVICES="4,6", STAND_IN="slow 1"), 0)
     assert "2 workers on the GPUs 4, 6, one engine on each at a time" in said
     trials = study(tmp_path).trials
     assert {trial.user_attrs["gpus"] for trial in trials} == {"4", "6"}
