@@ -80,12 +80,23 @@ def verify_terminal() -> None:
 
 def report_page() -> None:
     """Photograph the head of the page of a simulated service's study, with its verdict."""
-    words = ["tune", "--engine", "simulated", "--service", "bot-2xa100-13b", "--trials", "20"]
-    words += ["--seed", "0", "--verify", "5", "--study", "chat", "--output", "chat"]
+    words = ["--service", "bot-2xa100-13b", "--verify", "5", "--study", "chat"]
+    photograph(_page_of(words), "report.png", height=1100)
+
+
+def capacity_page() -> None:
+    """Photograph the head of the page of what ``make run`` tunes: latency over request rate."""
+    words = ["--service", "sql-2xa10-7b", "--study", "text-to-sql", "--maximize", "rate"]
+    words += ["--slo", "p99 ttft <= 1 s", "--slo", "mean tpot <= 60 ms"]
+    photograph(_page_of(words), "capacity.png", height=1520)
+
+
+def _page_of(words: list[str]) -> str:
+    """Return the page of a study of twenty trials."""
+    given = ["tune", "--engine", "simulated", "--trials", "20", "--seed", "0", "--output", "out"]
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([*OPTUNA_SCOOT, *words], cwd=folder, check=True)
-        page = (Path(folder) / "chat" / "report.html").read_text(encoding="utf-8")
-    photograph(page, "report.png", height=1100)
+        subprocess.run([*OPTUNA_SCOOT, *given, *words], cwd=folder, check=True)
+        return (Path(folder) / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def terminal(words: list[str], name: str, folder: Path) -> None:
@@ -163,6 +174,7 @@ PICTURES: dict[str, Callable[[], None]] = {
     "tune.svg": tune_terminal,
     "verify.svg": verify_terminal,
     "report.png": report_page,
+    "capacity.png": capacity_page,
 }
 
 
