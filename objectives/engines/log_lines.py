@@ -17,7 +17,7 @@ LONGEST_LINE = 4000  # characters of a line that are read
 MOST_STATEMENTS = 300  # of a kind, of those that come first, and as many of the last
 
 _CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f]"
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|[\x00-\x08\x0e-\x1f\x7f-\x9f]"
 )
 _LEVEL_NAMES = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 _LEVEL = rf"(?P<level>{_LEVEL_NAMES})"

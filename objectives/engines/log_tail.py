@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from objectives.engines.failures import read_log
+from objectives.engines.log_lines import without_colours
 
 
 LOG_TAIL = "log_tail"
@@ -14,8 +14,6 @@ LOG_TAIL = "log_tail"
 LINES = 40
 CHARACTERS = 300
 """The most of a line."""
-# What a terminal would take for colours and movements, and other characters that show nothing.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def log_tail(path: Path, clean: Callable[[str], str]) -> list[str]:
@@ -31,7 +29,7 @@ def log_tail(path: Path, clean: Callable[[str], str]) -> list[str]:
         return []
     # Of a line that was drawn over itself, as a bar of progress is, its last state.
     drawn = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    lines = _CONTROL.sub("", drawn).expandtabs(4).splitlines()
+    lines = without_colours(drawn).expandtabs(4).splitlines()
     tail = [line for line in lines if line.strip()][-LINES:]
     # Before lines are cut: a part of a secret would not be found.
     return [_cut(line) for line in clean("\n".join(tail)).splitlines()]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from optuna_scoot.tuning.report import Report
 
 
-"""User attribute of a trial: the file of its engine's log."""
 MOST_SHOWN = 30
 
 

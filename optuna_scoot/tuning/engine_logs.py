@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-"""User attribute of a trial: the file of its engine's log, on the machine that it ran on."""
 END_BYTES = 100_000
 
 

@@ -20,6 +20,11 @@ from optuna_scoot.html_report.figures.base import value_axis
 
 if TYPE_CHECKING:
     from optuna_scoot.html_report.contents import Contents
+    from optuna_scoot.html_report.importance import Importance
+    from optuna_scoot.tuning.report import Metric
+
+
+_ROW_GAP = 0.17  # between the plots of two objectives, as a share of the height
 
 
 def importance_figure(contents: Contents) -> Figure | None:
@@ -31,80 +36,21 @@ def importance_figure(contents: Contents) -> Figure | None:
     ]
     if not told:
         return None
-    data, shapes, layout = [], [], make_layout(0)
-    n_rows = len(told[0][1].names)
-    gap = 0.17
-    share = (1.0 - gap * (len(told) - 1)) / len(told)
-    annotations = []
+    data, shapes, annotations, layout = [], [], [], make_layout(0)
+    height = (1.0 - _ROW_GAP * (len(told) - 1)) / len(told)
     for row, (metric, found) in enumerate(told):
         name = "" if row == 0 else str(row + 1)
-        top = 1.0 - row * (share + gap)
-        domain = [top - share, top]
-        colours = [ACCENT if one in found.standing_out else MUTED for one in found.names]
-        data.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "showlegend": False,
-                "x": [float(x) for x in found.share],
-                "y": [short(one.replace("_", "-"), 28) for one in found.names],
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [float(x) for x in found.high - found.share],
-                    "arrayminus": [float(x) for x in found.share - found.low],
-                    "color": INK,
-                    "thickness": 1.2,
-                    "width": 3,
-                },
-                "marker": {"color": colours, "opacity": 0.8},
-                "yaxis": f"y{name}",
-                "xaxis": f"x{name}",
-                "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
-            }
-        )
-        layout[f"yaxis{name}"] = {
-            "autorange": "reversed",
-            "automargin": True,
-            "domain": domain,
-            "anchor": f"x{name}",
-        }
-        layout[f"xaxis{name}"] = {
-            "tickformat": ".0%",
-            "rangemode": "tozero",
-            "anchor": f"y{name}",
-            **({} if row == 0 else {"matches": "x"}),
-        }
-        shapes.append(
-            {
-                "type": "line",
-                "x0": found.chance,
-                "x1": found.chance,
-                "xref": f"x{name}",
-                "y0": domain[0],
-                "y1": domain[1],
-                "yref": "paper",
-                "line": {"color": BAD, "width": 1.5, "dash": "dot"},
-            }
-        )
-        annotations.append(
-            {
-                "text": short(metric.name),
-                "x": 0,
-                "xref": "paper",
-                "xanchor": "left",
-                "y": top,
-                "yref": "paper",
-                "yanchor": "bottom",
-                "showarrow": False,
-                "font": {"color": INK},
-            }
-        )
+        top = 1.0 - row * (height + _ROW_GAP)
+        data.append(_importance_bars(found, name))
+        layout |= _importance_axes(name, [top - height, top])
+        shapes.append(_chance_line(found, name, [top - height, top]))
+        annotations.append(_row_title(metric, top))
+    several = len(told) > 1
     layout |= {
-        "height": (70 + 24 * n_rows) * len(told) + 20,
+        "height": (70 + 24 * len(told[0][1].names)) * len(told) + 20,
         "shapes": shapes,
-        "annotations": annotations if len(told) > 1 else [],
-        "margin": {"t": 28 if len(told) > 1 else 12},
+        "annotations": annotations if several else [],
+        "margin": {"t": 28 if several else 12},
         "bargap": 0.35,
     }
     label = "; ".join(
@@ -112,6 +58,76 @@ def importance_figure(contents: Contents) -> Figure | None:
         for metric, found in told
     )
     return Figure("importance", f"Importance of the parameters. {label}", data, layout)
+
+
+def _importance_bars(found: Importance, name: str) -> dict[str, Any]:
+    """Return a row's bars, with the interval of each; ``name`` is its axes' number, or empty."""
+    colours = [ACCENT if one in found.standing_out else MUTED for one in found.names]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "showlegend": False,
+        "x": [float(x) for x in found.share],
+        "y": [short(one.replace("_", "-"), 28) for one in found.names],
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [float(x) for x in found.high - found.share],
+            "arrayminus": [float(x) for x in found.share - found.low],
+            "color": INK,
+            "thickness": 1.2,
+            "width": 3,
+        },
+        "marker": {"color": colours, "opacity": 0.8},
+        "yaxis": f"y{name}",
+        "xaxis": f"x{name}",
+        "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
+    }
+
+
+def _importance_axes(name: str, domain: list[float]) -> dict[str, Any]:
+    """Return a row's axes; all rows have the scale of the first one."""
+    return {
+        f"yaxis{name}": {
+            "autorange": "reversed",
+            "automargin": True,
+            "domain": domain,
+            "anchor": f"x{name}",
+        },
+        f"xaxis{name}": {
+            "tickformat": ".0%",
+            "rangemode": "tozero",
+            "anchor": f"y{name}",
+            **({"matches": "x"} if name else {}),
+        },
+    }
+
+
+def _chance_line(found: Importance, name: str, domain: list[float]) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "x0": found.chance,
+        "x1": found.chance,
+        "xref": f"x{name}",
+        "y0": domain[0],
+        "y1": domain[1],
+        "yref": "paper",
+        "line": {"color": BAD, "width": 1.5, "dash": "dot"},
+    }
+
+
+def _row_title(metric: Metric, top: float) -> dict[str, Any]:
+    return {
+        "text": short(metric.name),
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": top,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"color": INK},
+    }
 
 
 def threshold_figure(contents: Contents) -> Figure | None:
