@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
 
 from optuna_scoot.cli.main import run
@@ -17,14 +15,7 @@ REAL = ["tune", "--model", "m", "--trace", "bot"]
 RATE = ["--maximize", "rate", "--sampler", "random"]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Each test runs in a folder of its own, and leaves Optuna's logging as it was."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPTUNA_SCOOT_STORAGE", raising=False)
-    before = optuna.logging.get_verbosity()
-    yield tmp_path
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def test_the_capacity_is_shown_with_the_curves_of_default_and_best(

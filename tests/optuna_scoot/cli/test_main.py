@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,7 @@ SIMULATED = ["tune", "--engine", "simulated", "--duration", "5", "--seed", "0", 
 REAL = ["tune", "--model", "m", "--trace", "bot", "--rate", "5"]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Each test runs in a folder of its own, and leaves Optuna's logging as it was."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPTUNA_SCOOT_STORAGE", raising=False)
-    before = optuna.logging.get_verbosity()
-    yield tmp_path
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -13,13 +12,7 @@ from optuna_scoot.cli.main import run
 from tests.optuna_scoot.html_report.pages import server_study
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPTUNA_SCOOT_STORAGE", raising=False)
-    before = optuna.logging.get_verbosity()
-    yield tmp_path
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def test_the_only_study_of_anybody_is_written_where_it_is_wanted(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
 import yaml
 
@@ -19,13 +17,7 @@ TASK += ["--study", "s", "--output", "out"]
 TUNE = ["tune", *TASK, "--sampler", "tpe", "--seed", "1", "--trials", "8"]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPTUNA_SCOOT_STORAGE", raising=False)
-    before = optuna.logging.get_verbosity()
-    yield tmp_path
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def test_tune_ends_with_a_verdict_and_verify_goes_on_from_it(
