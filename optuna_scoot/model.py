@@ -111,8 +111,8 @@ def learn(
     is_level = space.level_features()
     surrogate = fit_surrogate(space.features(x), y, is_level, method.kernel, seed)
     believed = np.empty((0, m))
-    if len(observations.pending) and not (m == 1 and method.nsga2 is not None):
-        # MACE draws the members of one front instead; see ``suggestion._by_nsga2``.
+    if len(observations.pending) and method.nsga2 is None:
+        # The paper draws all of a batch from one search; see ``paper_suggestion``.
         pending = space.features(observations.pending)
         mean, _ = surrogate.predict(pending)
         surrogate = surrogate.believing(pending, mean)

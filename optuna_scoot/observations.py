@@ -50,3 +50,8 @@ class Observations:
     def all_points(self) -> np.ndarray:
         """Return all points that were evaluated, crashed or run now, shape (n, d)."""
         return np.concatenate([self.x, self.crashed, self.pruned, self.pending])
+
+    @property
+    def finished_points(self) -> np.ndarray:
+        """Return all points that were evaluated or crashed, shape (n, d)."""
+        return np.concatenate([self.x, self.crashed, self.pruned])

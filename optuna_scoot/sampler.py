@@ -335,16 +335,16 @@ class ScootSampler(BaseSampler):
             records=records,
             reference_point=self._reference_point,
         )
+        design_seed = self._shared_seed(study)
         try:
             place = history.startup_place(trial.number, space.names)
             if len(observations.x) == 0 or self._method.startup.is_under_way(
                 place.informative, place.finished, space.typical_size, self._n_startup_trials
             ):
-                seed = self._shared_seed(study)
                 return space, suggest_startup(
-                    observations, domain, self._method, index=place.index, design_seed=seed
+                    observations, domain, self._method, index=place.index, design_seed=design_seed
                 )
-            n_finished = len(observations.all_points) - len(observations.pending)
+            n_finished = len(observations.finished_points)
             return space, suggest(
                 observations,
                 domain,
@@ -352,6 +352,7 @@ class ScootSampler(BaseSampler):
                 self._feasibility,
                 model_seed=seed_of(self._seed, "model", n_finished),
                 draw_seed=seed_of(self._seed, "draw", trial.number),
+                design_seed=design_seed,
             )
         except ConstraintError as error:
             enqueued = enqueued_params(trial)

@@ -8,14 +8,12 @@ POF ≥ Δ. Arrays only; Optuna stays outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from optuna_scoot.acquisition.score import mace_functions
 from optuna_scoot.acquisition.score import score_function
 from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.feasibility.chances import is_stagnant
@@ -24,17 +22,15 @@ from optuna_scoot.method import Method
 from optuna_scoot.model import Model
 from optuna_scoot.model import learn
 from optuna_scoot.observations import Observations
+from optuna_scoot.paper_suggestion import suggest_as_in_paper
 from optuna_scoot.pareto import is_non_dominated
-from optuna_scoot.search.climb import Score
 from optuna_scoot.search.climb import maximise
-from optuna_scoot.search.nsga2 import Nsga2
-from optuna_scoot.search.nsga2 import search_front
 from optuna_scoot.space.points import row_keys
 from optuna_scoot.space.points import without
 from optuna_scoot.startup import startup_point
 
 
-_LOOKED_AT = 256  # Sobol points among which one on the rarest branch is chosen
+_LOOKED_AT = 256  # Sobol points among which one on the rarest branch, or a new one, is chosen
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,7 @@ def suggest(
     *,
     model_seed: int,
     draw_seed: int,
+    design_seed: int,
 ) -> Suggestion:
     """Suggest the next point by the model.
 
@@ -90,11 +87,13 @@ def suggest(
         threshold: The numbers that move Δ.
         model_seed: Of all that several suggestions on the same observations share.
         draw_seed: Of this suggestion alone.
+        design_seed: Of the start-up design.
 
     Raises:
         ConstraintError: When no point satisfies the known constraints.
     """
-    domain = replace(domain, seen=observations.all_points)
+    # Without the running trials, so that what is searched is the same for all of a batch.
+    domain = replace(domain, seen=observations.finished_points)
     model = learn(observations, domain, method, threshold, model_seed)
     taken = _taken(observations)
     everything = domain.all_points()
@@ -103,13 +102,20 @@ def suggest(
     elif domain.space.is_conditional and is_stagnant(observations, method.bold_every):
         point = _on_rarest_branch(model, taken, draw_seed)
     elif method.nsga2 is not None:
-        point = _by_nsga2(model, method, method.nsga2, taken, model_seed, draw_seed)
+        point = suggest_as_in_paper(
+            model,
+            method.nsga2,
+            _starts(model),
+            taken,
+            model_seed=model_seed,
+            draw_seed=draw_seed,
+        )
     else:
         rng = np.random.default_rng(draw_seed)
         point = maximise(score_function(model, method), domain, _starts(model), taken, rng)
     if point is not None:
         return _describe(model, point, "model")
-    return _describe(model, fill_up(observations, domain, draw_seed), "fill")
+    return _describe(model, fill_up(observations, domain, design_seed), "fill")
 
 
 def _on_rarest_branch(model: Model, taken: set[bytes], seed: int) -> np.ndarray | None:
@@ -197,25 +203,28 @@ def suggest_startup(
     tried = observations.all_points
     point = startup_point(domain, index, design_seed, tried, method.startup)
     if row_keys(point[np.newaxis, :])[0] in _taken(observations):
-        point = fill_up(observations, domain, design_seed + index)
+        point = fill_up(observations, domain, design_seed)
     return Suggestion(point, "startup")
 
 
-def fill_up(observations: Observations, domain: Domain, seed: int) -> np.ndarray:
+def fill_up(observations: Observations, domain: Domain, design_seed: int) -> np.ndarray:
     """Return a Sobol point for what the solver could not give (paper, section IV-G, last lines).
 
-    Points not yet taken come first; when all are taken, one that did not crash is repeated.
+    The start-up's sequence goes on: its first point that satisfies the known constraints and is
+    not taken. When all are taken, one that did not crash is repeated.
     """
-    points = domain.all_points()
-    if points is None:
-        points = domain.sobol(256, seed)
-    else:
-        points = np.random.default_rng(seed).permutation(points)
-    for avoided in (_taken(observations), set(row_keys(observations.crashed))):
-        left = without(points, avoided)
-        if len(left):
-            return np.asarray(left[0])
-    return np.asarray(points[0])
+    tried = observations.all_points
+    points = domain.sobol(2 * len(tried) + _LOOKED_AT, design_seed)
+    everything = domain.all_points()
+    if everything is not None:
+        # Of a small space the last ones may be far off in the sequence.
+        points = np.concatenate([points, everything])
+    new = without(points, _taken(observations))
+    if len(new):
+        return np.asarray(new[0])
+    ran = without(points, set(row_keys(observations.crashed)))
+    repeated = ran if len(ran) else points
+    return np.asarray(repeated[len(tried) % len(repeated)])
 
 
 def _taken(observations: Observations) -> set[bytes]:
@@ -232,41 +241,3 @@ def _starts(model: Model) -> np.ndarray:
     if values.shape[1] == 1:
         return np.asarray(x[np.argsort(values[:, 0], kind="stable")[:3]])
     return np.asarray(x[is_non_dominated(values)][:16])
-
-
-def _by_nsga2(
-    model: Model,
-    method: Method,
-    effort: Nsga2,
-    taken: set[bytes],
-    model_seed: int,
-    draw_seed: int,
-) -> np.ndarray | None:
-    """Return what NSGA-II finds as in the paper; None when it finds nothing.
-
-    One objective: a random member of the MACE front (section IV-E1). Several asks on the same
-    observations see the same front, so that the points already running are drawn from it without
-    replacement (section IV-F). More objectives: the best member by EHVI (section IV-E2).
-    """
-    single = model.n_objectives == 1
-    functions = mace_functions(model) if single else _as_column(score_function(model, method))
-
-    def margin(x: np.ndarray) -> np.ndarray:
-        margin = model.crashes.margin(model.pof(x))
-        if single:
-            return margin
-        # The front of one function is a single point: it must not be one that is taken.
-        return np.where([key in taken for key in row_keys(x)], -1.0, margin)
-
-    front = search_front(functions, model.domain, margin, _starts(model), effort, model_seed)
-    left = without(front, taken)
-    if len(left) == 0:
-        return None
-    if single:
-        return np.asarray(left[np.random.default_rng(draw_seed).integers(len(left))])
-    return np.asarray(left[int(np.argmax(functions(left)[:, 0]))])
-
-
-def _as_column(score: Score) -> Callable[[np.ndarray], np.ndarray]:
-    # NSGA-II subtracts values: it wants finite ones.
-    return lambda x: np.maximum(score(x), -1e9)[:, np.newaxis]

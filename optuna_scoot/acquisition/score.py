@@ -140,34 +140,3 @@ def log_improvement(
     # No value can lie below -s; a level there leaves nothing to improve.
     positive = np.maximum(np.asarray(levels) + transform.shift, 1e-300)
     return improvement.log_expected_improvement_lognormal(location, scale, positive)
-
-
-def mace_functions(model: Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Return UCB, PI and EI of the standardised objective (paper, eq. 7 to 9).
-
-    Args:
-        model: What was learnt, of one objective.
-
-    Returns:
-        A function of snapped points (q, d) to the three (PI and EI as logarithms), shape (q, 3);
-        larger is better.
-    """
-    o = model.observations
-    values = o.values[o.satisfied] if o.satisfied.any() else o.values
-    best = float(model.transforms[0].forward(values).min())
-    kappa_t = improvement.kappa(len(o.x), model.domain.space.n_dimensions)
-
-    def functions(points: np.ndarray) -> np.ndarray:
-        mean, std = model.predict(points)
-        penalty = model.log_constraint_probability(mean, std)
-        mu, sigma = mean[:, 0], std[:, 0]
-        return np.stack(
-            [
-                improvement.upper_confidence_bound(mu, sigma, kappa_t) + penalty,
-                improvement.log_probability_of_improvement(mu, sigma, best) + penalty,
-                improvement.log_expected_improvement(mu, sigma, best) + penalty,
-            ],
-            axis=1,
-        )
-
-    return functions

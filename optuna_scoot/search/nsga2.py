@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def search_front(
     effort: Nsga2,
     seed: int,
 ) -> np.ndarray:
-    """Search the points that no other beats in all functions (paper, section IV-E1).
+    """Search the points that no other beats in all of several functions (paper, section IV-E1).
 
     Args:
         functions: Snapped points (q, d) to k values each, shape (q, k), larger is better.
@@ -45,6 +46,62 @@ def search_front(
     Returns:
         Valid points that may be suggested, distinct, shape (p, d); p may be 0.
     """
+    result = _minimised(functions, domain, margin, starts, effort, seed)
+    front = np.empty((0, domain.space.n_dimensions)) if result.X is None else result.X
+    return _admissible(np.atleast_2d(front), domain, margin)
+
+
+def search_best(
+    function: Callable[[np.ndarray], np.ndarray],
+    domain: Domain,
+    margin: Callable[[np.ndarray], np.ndarray],
+    starts: np.ndarray,
+    effort: Nsga2,
+    seed: int,
+) -> np.ndarray:
+    """Search the points at which one function is largest (paper, sections IV-E2 and IV-F).
+
+    The front of one function is a single point: the others are the rest of the last population.
+
+    Args:
+        function: Snapped points (q, d) to values (q,), larger is better.
+        domain: Space and known constraints.
+        margin: Snapped points (q, d) to numbers (q,), ≥ 0 where a point may be suggested.
+        starts: Points that join the first population, shape (s, d).
+        effort: How long.
+        seed: Of the algorithm.
+
+    Returns:
+        Valid points that may be suggested, distinct, the best first, shape (p, d); p may be 0.
+    """
+
+    def column(x: np.ndarray) -> np.ndarray:
+        # NSGA-II subtracts values: it wants finite ones.
+        return np.asarray(np.maximum(function(x), -1e9)[:, np.newaxis])
+
+    result = _minimised(column, domain, margin, starts, effort, seed)
+    points = _admissible(result.pop.get("X"), domain, margin)
+    if len(points) == 0:
+        return points
+    return np.asarray(points[np.argsort(-column(points)[:, 0], kind="stable")])
+
+
+def _admissible(
+    x: np.ndarray, domain: Domain, margin: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    points = domain.space.snap(x)
+    return without(points[domain.valid(points) & (margin(points) >= 0.0)], set())
+
+
+def _minimised(
+    functions: Callable[[np.ndarray], np.ndarray],
+    domain: Domain,
+    margin: Callable[[np.ndarray], np.ndarray],
+    starts: np.ndarray,
+    effort: Nsga2,
+    seed: int,
+) -> Any:
+    """Return pymoo's result; what it minimises are the functions' negatives."""
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.problem import Problem
     from pymoo.core.repair import Repair
@@ -71,14 +128,10 @@ def search_front(
             return domain.repaired_steps(snapped, snapped, rng)
 
     first = np.concatenate([starts, domain.sobol(effort.population, seed)])[: effort.population]
-    result = minimize(
+    return minimize(
         Acquisition(),
         NSGA2(pop_size=effort.population, sampling=first, repair=Snap()),
         ("n_gen", effort.generations),
         seed=seed,
         verbose=False,
     )
-    if result.X is None:
-        return np.empty((0, space.n_dimensions))
-    front = space.snap(np.atleast_2d(result.X))
-    return without(front[domain.valid(front) & (margin(front) >= 0.0)], set())

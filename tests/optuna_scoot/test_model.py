@@ -163,8 +163,7 @@ def test_levels_of_a_categorical_have_the_longer_length_scales() -> None:
 # Running points
 
 
-@pytest.mark.parametrize("method", [QUICK, QUICK_PAPER], ids=["default", "paper"])
-def test_of_several_objectives_running_points_are_believed(method: Method) -> None:
+def test_of_several_objectives_running_points_are_believed() -> None:
     values = np.stack([LATENCIES, 1.0 + X[:, 1]], axis=1)
     constraints = np.stack([X[:, 0] - 0.6, X[:, 1] - 0.9], axis=1)
     pending = np.array([[0.2, 0.2], [0.95, 0.2], [0.4, 0.5]])
@@ -173,8 +172,8 @@ def test_of_several_objectives_running_points_are_believed(method: Method) -> No
     after = observed(
         X, values, constraints=constraints, pending=pending, reference_point=reference
     )
-    mean, std = learnt(before, method).surrogate.predict(pending)
-    model = learnt(after, method)
+    mean, std = learnt(before, QUICK).surrogate.predict(pending)
+    model = learnt(after, QUICK)
     _, shrunk = model.surrogate.predict(pending)
     medians = np.stack([t.backward(mean[:, j]) for j, t in enumerate(model.transforms)], axis=1)
 
@@ -189,8 +188,10 @@ def test_of_several_objectives_running_points_are_believed(method: Method) -> No
     )
 
 
-def test_of_one_objective_mace_does_not_believe_and_the_default_does() -> None:
-    observations = observed(X, LATENCIES, pending=[[0.3, 0.3]])
+@pytest.mark.parametrize("n_objectives", [1, 2])
+def test_the_paper_believes_nothing_of_running_points(n_objectives: int) -> None:
+    values = np.stack([LATENCIES, 1.0 + X[:, 1]], axis=1)[:, :n_objectives]
+    observations = observed(X, values, pending=[[0.3, 0.3]])
 
     assert [len(learnt(observations, m).believed) for m in (QUICK_PAPER, QUICK)] == [0, 1]
     assert [len(learnt(observations, m).surrogate.x) for m in (QUICK_PAPER, QUICK)] == [12, 13]

@@ -681,7 +681,7 @@ def test_several_asks_before_a_tell_give_sensible_different_points(directions: l
 def test_the_mace_front_is_drawn_from_without_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from optuna_scoot import suggestion
+    from optuna_scoot import paper_suggestion
     from optuna_scoot.space.points import row_keys
     from optuna_scoot.space.search_space import SearchSpace
 
@@ -691,8 +691,8 @@ def test_the_mace_front_is_drawn_from_without_replacement(
         fronts.append(real(*args, **kwargs))
         return fronts[-1]
 
-    real = suggestion.search_front
-    monkeypatch.setattr(suggestion, "search_front", recorded)
+    real = paper_suggestion.search_front
+    monkeypatch.setattr(paper_suggestion, "search_front", recorded)
     study = study_of(ScootSampler(SQUARE, method=QUICK_PAPER, seed=0))
     _run(study, SQUARE, 6)
     fronts.clear()

@@ -64,6 +64,7 @@ def _batch(n: int, values: np.ndarray, x: np.ndarray) -> np.ndarray:
             FeasibilityThreshold(),
             model_seed=0,
             draw_seed=i,
+            design_seed=0,
         )
         observations = dataclasses.replace(
             observations,
@@ -253,6 +254,7 @@ def _suggested(observations: Observations, cost: float) -> np.ndarray:
         FeasibilityThreshold(),
         model_seed=0,
         draw_seed=0,
+        design_seed=0,
     ).point
 
 

@@ -11,9 +11,7 @@ from scipy.integrate import trapezoid
 from scipy.stats import norm
 
 from optuna_scoot import FeasibilityThreshold
-from optuna_scoot import Method
 from optuna_scoot.acquisition.score import log_improvement
-from optuna_scoot.acquisition.score import mace_functions
 from optuna_scoot.acquisition.score import score_function
 from optuna_scoot.model import Model
 from optuna_scoot.surrogate.outputs import OutputTransform
@@ -275,58 +273,6 @@ def test_of_two_objectives_a_crash_costs_a_tenth_of_the_hypervolume() -> None:
     np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
     assert np.any(pof < 0.5)
     np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-6, atol=1e-9)
-
-
-# MACE
-
-
-PAPER = replace(Method.paper(), kernel=LINEAR.kernel)
-
-
-def _kappa(t: int, d: int) -> float:
-    """Give κ of the tuning iteration t (IV-E1), ν = 0.5 and δ = 0.01."""
-    tau = 2.0 * math.log(t ** (d / 2.0 + 2.0) * math.pi**2 / (3.0 * 0.01))
-    return math.sqrt(0.5 * tau)
-
-
-@pytest.mark.parametrize("n", [2, 5, 9])
-def test_mace_is_ucb_pi_and_ei_of_the_standardised_objective(n: int) -> None:
-    values = VALUES[:n]
-    model = learnt(observed(X[:n], values, crashed=CRASHED), PAPER)
-    mean, std = (a[:, 0] for a in model.surrogate.predict(QUERIES))
-    best = (values.min() - values.mean()) / values.std() - 1e-4
-    found = mace_functions(model)(QUERIES)
-
-    # κ grows with the observations: 2.9, 3.3 and 3.6.
-    np.testing.assert_allclose(found[:, 0], _kappa(n, 2) * std - mean, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(found[:, 1], norm.logcdf((best - mean) / std), rtol=1e-8)
-    np.testing.assert_allclose(
-        np.exp(found[:, 2]), _expected_improvement(mean, std, best), rtol=1e-6, atol=1e-12
-    )
-
-
-@pytest.mark.parametrize("shift", [0.0, 1.0], ids=["some satisfied", "none satisfied"])
-def test_maces_functions_are_weighed_by_measured_constraints(shift: float) -> None:
-    constraints, outputs = _with_constraints(shift)
-    model = learnt(observed(X, VALUES, constraints=constraints), PAPER)
-    raw_mean, raw_std = _predicted(model, QUERIES, outputs)
-    log_probability = norm.logcdf(-raw_mean[:, 1:] / raw_std[:, 1:]).sum(axis=1)
-    satisfied = np.all(constraints <= 0.0, axis=1)
-    reached = VALUES[satisfied] if satisfied.any() else VALUES
-    best = (reached.min() - VALUES.mean()) / VALUES.std() - 1e-4
-    mean, std = (a[:, 0] for a in model.surrogate.predict(QUERIES))
-    expected = [
-        _kappa(9, 2) * std - mean,
-        norm.logcdf((best - mean) / std),
-        np.log(_expected_improvement(mean, std, best)),
-    ]
-
-    near = (best - mean) / std > -5.0  # further out the plain formula loses its digits
-    np.testing.assert_allclose(
-        mace_functions(model)(QUERIES)[near],
-        (np.stack(expected, axis=1) + log_probability[:, None])[near],
-        rtol=1e-6,
-    )
 
 
 # Improvements in measured units
