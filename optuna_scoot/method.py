@@ -22,7 +22,8 @@ class Method:
         log_outputs: Whether an output may be modelled on a logarithmic scale, and very bad values
             are capped.
         nsga2: Search by NSGA-II, the Pareto front of UCB, PI and EI for one objective (MACE) and
-            EHVI for more (the paper); None: climb log-EI or log-EHVI.
+            EHVI for more (the paper); the least gain, the weight of POF and a crash's cost play
+            no part in it. None: climb log-EI or log-EHVI.
         least_gain: Improvements below this share of what separates the incumbent from the median
             count as none (log-EI and EHVI; the paper: 0).
         pof_weight: Exponent of the probability of feasibility as a factor of the acquisition

@@ -173,8 +173,9 @@ class ScootSampler(BaseSampler):
         """Return a sampler with exactly the paper's choices; the arguments are the constructor's.
 
         Sobol points under the known constraints by rejection, as many as parameters; Matérn 3/2
-        with warping on untransformed outputs; MACE by NSGA-II for one objective and EHVI for more;
-        the random forest with 100 trees as a constraint alone.
+        with warping on untransformed outputs; MACE by NSGA-II for one objective and EHVI for more,
+        several points at a time from one search; the random forest with 100 trees as a constraint
+        alone. ``docs/sampler.md`` says where the paper's text and its authors' code differ.
         """
         return cls(*args, method=Method.paper(), **kwargs)
 

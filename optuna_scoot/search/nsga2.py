@@ -14,7 +14,7 @@ from optuna_scoot.space.points import without
 
 @dataclass(frozen=True)
 class Nsga2:
-    """How long NSGA-II searches; by default as in the paper's authors' code.
+    """How long NSGA-II searches; by default as in the paper's authors' code for one objective.
 
     Attributes:
         population: Points a generation.
