@@ -181,9 +181,7 @@ def _axis(space: SearchSpace, j: int) -> tuple[Axis, np.ndarray]:
     return Axis(name, tuple(values), is_log and not is_listed, is_listed), units
 
 
-def _mean(
-    pof_of: _Pof, domain: Domain, others: np.ndarray, fixed: dict[int, float]
-) -> float:
+def _mean(pof_of: _Pof, domain: Domain, others: np.ndarray, fixed: dict[int, float]) -> float:
     """Return the mean probability with some coordinates fixed; NaN where nothing is valid."""
     for n in (_N_OTHERS, _MOST_OTHERS):
         points = others[:n].copy()

@@ -1,4 +1,4 @@
-"""Levels of categoricals as columns, for models that compare numbers: trees, kernels of libraries."""
+"""Levels of categoricals as columns, for models that compare numbers: trees, other kernels."""
 
 from __future__ import annotations
 

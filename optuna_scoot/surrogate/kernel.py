@@ -154,9 +154,7 @@ def kumaraswamy(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where((a == 1.0) & (b == 1.0), x, 1.0 - (1.0 - inner**a) ** b)
 
 
-def matern(
-    x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray
-) -> np.ndarray:
+def matern(x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Return the Matérn correlation of points (q, f) and (n, f): shape (q, n).
 
     Args:
