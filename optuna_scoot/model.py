@@ -108,7 +108,7 @@ def learn(
         for j in range(outputs.shape[1])
     )
     y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
-    is_level = space.level_features()
+    is_level = space.is_level
     surrogate = fit_surrogate(space.features(x), y, is_level, method.kernel, seed)
     believed = np.empty((0, m))
     if len(observations.pending) and method.nsga2 is None:

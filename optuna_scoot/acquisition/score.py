@@ -53,7 +53,7 @@ def score_function(model: Model, method: Method) -> Score:
 
 
 def _net_gain(model: Model, method: Method) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return the gain less the crash's cost, from log gains (q,) and features (q, f) to (q,).
+    """Return the gain less the crash's cost, from log gains (q,) and features (q, d) to (q,).
 
     While much can be gained, a crash is worth its risk; towards the end, where the next hundredth
     is at stake, it is not. The risk that half of the configurations that ran had costs nothing:
@@ -64,11 +64,12 @@ def _net_gain(model: Model, method: Method) -> Callable[[np.ndarray, np.ndarray]
     if risk is None or scale <= 0.0:
         return lambda log_gain, _: log_gain
     o = model.observations
+    one_hot = model.crashes.one_hot
     ran = model.domain.space.features(np.concatenate([o.x, o.pruned]))
-    usual = float(np.median(risk.probability(ran)))
+    usual = float(np.median(risk.probability(one_hot(ran))))
 
     def net_gain(log_gain: np.ndarray, features: np.ndarray) -> np.ndarray:
-        unusual = np.maximum(risk.probability(features) - usual, 0.0)
+        unusual = np.maximum(risk.probability(one_hot(features)) - usual, 0.0)
         relative = np.exp(np.minimum(log_gain - np.log(scale), _MOST_LOG_GAIN))
         return np.asarray(relative - method.crash_cost * unusual)
 

@@ -13,6 +13,7 @@ import numpy as np
 from optuna_scoot.observations import Observations
 from optuna_scoot.pareto import hypervolume
 from optuna_scoot.pareto import reference_point
+from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.space.search_space import SearchSpace
 
 
@@ -20,21 +21,24 @@ _LEAST_PROGRESS = 0.02  # share of the hypervolume (one objective: of the gain o
 _LEVEL_CHANCES = 2  # crashes of the model's suggestions after which a level is given up
 
 
-def hidden_levels(observations: Observations, space: SearchSpace, every: int) -> np.ndarray:
-    """Return which features the next suggestion's models of crashes do not see.
+def hidden_levels(
+    observations: Observations, space: SearchSpace, one_hot: OneHot, every: int
+) -> np.ndarray:
+    """Return which columns the next suggestion's models of crashes do not see.
 
     Args:
         observations: Of the study.
         space: Theirs.
+        one_hot: What the models see of features.
         every: Of so many suggestions that gained nothing the last one is bold; 0 for never.
 
     Returns:
         Booleans of shape (f,), True for levels alone.
     """
-    is_level = space.level_features()
+    is_level = space.is_level[one_hot.owners]
     if not is_level.any() or not is_stagnant(observations, every):
         return np.zeros_like(is_level)
-    return np.asarray(is_level & ~given_up(observations, space))
+    return np.asarray(is_level & ~given_up(observations, space, one_hot))
 
 
 def is_stagnant(observations: Observations, n: int) -> bool:
@@ -62,16 +66,15 @@ def is_stagnant(observations: Observations, n: int) -> bool:
     return now - before <= _LEAST_PROGRESS * now
 
 
-def given_up(observations: Observations, space: SearchSpace) -> np.ndarray:
-    """Return which features show a level that has had its chances, Booleans of shape (f,).
+def given_up(observations: Observations, space: SearchSpace, one_hot: OneHot) -> np.ndarray:
+    """Return which columns show a level that has had its chances, Booleans of shape (f,).
 
     A crash of a start-up point blames its numbers as much as its levels. The model's suggestions
     have numbers that it considers good: where these crash too, again and again, and no trial with
     the level ever ran, the level is to blame.
     """
     o = observations
-    ran = space.levels(np.concatenate([o.x, o.pruned])).any(axis=0)
-    n_crashes = space.levels(o.crashed[o.crashed_by_model]).sum(axis=0)
-    shown = np.zeros(space.n_features, dtype=bool)
-    shown[space.features_of_levels()[~ran & (n_crashes >= _LEVEL_CHANCES)]] = True
-    return shown
+    ran = one_hot(space.features(np.concatenate([o.x, o.pruned]))) > 0.0
+    crashed = one_hot(space.features(o.crashed[o.crashed_by_model])) > 0.0
+    has_had_them = ~ran.any(axis=0) & (crashed.sum(axis=0) >= _LEVEL_CHANCES)
+    return np.asarray(space.is_level[one_hot.owners] & has_had_them)

@@ -12,6 +12,7 @@ from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.feasibility.risk import CrashRisk
 from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.observations import Observations
+from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.space.search_space import SearchSpace
 
 
@@ -24,15 +25,17 @@ class CrashModel:
         risk: The probability of a crash, as another model sees it; None where crashes cost
             nothing, or where none is known.
         threshold: Δ.
+        one_hot: What both see of features.
     """
 
     forest: FeasibilityForest
     risk: CrashRisk | None
     threshold: float
+    one_hot: OneHot
 
     def pof(self, features: np.ndarray) -> np.ndarray:
-        """Return the probability of feasibility of n configurations, features (n, f): (n,)."""
-        return self.forest.probability(features)
+        """Return the probability of feasibility of n configurations, features (n, d): (n,)."""
+        return self.forest.probability(self.one_hot(features))
 
     def margin(self, pof: np.ndarray) -> np.ndarray:
         """Return POF - Δ, shape (n,): ≥ 0 where a point may be suggested (paper, eq. 3)."""
@@ -61,21 +64,23 @@ def learn_crashes(
         threshold: The numbers that move Δ.
         choice: How the forest is grown.
         bold_every: See :class:`~optuna_scoot.Method`.
-        lengthscales: Of the risk's kernel, shape (f,); None where crashes cost nothing.
+        lengthscales: Of the risk's kernel, shape (d,); None where crashes cost nothing.
         seed: Of the forest; the risk of a crash has none.
     """
     features = space.features(np.concatenate([ran, crashed]))
-    labels = np.arange(len(features)) < len(ran)
-    hidden = hidden_levels(observations, space, bold_every)
+    one_hot = OneHot(features, space.is_level)
+    rows, owners = one_hot(features), one_hot.owners
+    labels = np.arange(len(rows)) < len(ran)
+    hidden = hidden_levels(observations, space, one_hot, bold_every)
     forest = FeasibilityForest(
-        features,
+        rows,
         labels,
-        is_level=space.level_features(),
+        is_level=space.is_level[owners],
         ignored=hidden,
         choice=choice,
         seed=seed,
     )
     risk = None
     if lengthscales is not None and not labels.all():
-        risk = CrashRisk(features, labels, lengthscales=lengthscales, ignored=hidden)
-    return CrashModel(forest, risk, threshold.after(observations.outcomes))
+        risk = CrashRisk(rows, labels, lengthscales=lengthscales[owners], ignored=hidden)
+    return CrashModel(forest, risk, threshold.after(observations.outcomes), one_hot)

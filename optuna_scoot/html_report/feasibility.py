@@ -6,6 +6,7 @@ shown over the two that change it most, on average over all others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
@@ -17,6 +18,7 @@ from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.feasibility.forest import FeasibilityForest
 from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.trials.outcomes import Outcome
 
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from optuna_scoot.space.search_space import SearchSpace
     from optuna_scoot.trials.history import Record
 
+
+_Pof = Callable[[np.ndarray], np.ndarray]  # of points (n, d): shape (n,)
 
 _RAN = (Outcome.COMPLETED, Outcome.PRUNED)
 _MOST_TRIALS = 400  # as many as the sampler learns from
@@ -111,24 +115,29 @@ def learn_feasibility(
     if ran.all() or not ran.any():
         return None
     features = space.features(space.to_unit([r.params for r in told]))
+    one_hot = OneHot(features, space.is_level)
     forest = FeasibilityForest(
-        features,
+        one_hot(features),
         ran,
-        is_level=space.level_features(),
-        ignored=np.zeros(space.n_features, dtype=bool),
+        is_level=space.is_level[one_hot.owners],
+        ignored=np.zeros(len(one_hot.owners), dtype=bool),
         choice=ForestChoice(),
         seed=seed,
     )
+
+    def pof_of(points: np.ndarray) -> np.ndarray:
+        return forest.probability(one_hot(space.features(points)))
+
     domain = Domain(space, KnownConstraints() if known is None else known)
     others = space.sobol(_MOST_OTHERS, seed)
-    told_most = np.argsort(-_effects(forest, space, others[:_N_EFFECTS]), kind="stable")[:2]
+    told_most = np.argsort(-_effects(pof_of, space, others[:_N_EFFECTS]), kind="stable")[:2]
     j = int(told_most[0])
     k = int(told_most[1]) if len(told_most) > 1 else None
     x, x_units = _axis(space, j)
     y, y_units = (None, np.array([0.5])) if k is None else _axis(space, k)
     pof = np.array(
         [
-            [_mean(forest, domain, others, {j: a} if k is None else {j: a, k: b}) for a in x_units]
+            [_mean(pof_of, domain, others, {j: a} if k is None else {j: a, k: b}) for a in x_units]
             for b in y_units
         ]
     )
@@ -137,19 +146,19 @@ def learn_feasibility(
     return FeasibilityMap(x, y, pof, tried, space.n_dimensions, n_ran, len(ran) - n_ran)
 
 
-def _effects(forest: FeasibilityForest, space: SearchSpace, points: np.ndarray) -> np.ndarray:
+def _effects(pof_of: _Pof, space: SearchSpace, points: np.ndarray) -> np.ndarray:
     """Return how much each parameter changes the probability, shape (d,).
 
     Half the mean square of the change when it alone is drawn anew: its total
     effect (Jansen, 1999).
     """
-    before = forest.probability(space.features(points))
+    before = pof_of(points)
     effects = np.empty(space.n_dimensions)
     rng = np.random.default_rng(0)
     for j in range(space.n_dimensions):
         changed = points.copy()
         changed[:, j] = rng.permutation(points[:, j])  # Sobol points a distance apart are akin
-        after = forest.probability(space.features(space.at_rest(changed)))
+        after = pof_of(space.at_rest(changed))
         effects[j] = 0.5 * np.mean((after - before) ** 2)
     return effects
 
@@ -172,9 +181,7 @@ def _axis(space: SearchSpace, j: int) -> tuple[Axis, np.ndarray]:
     return Axis(name, tuple(values), is_log and not is_listed, is_listed), units
 
 
-def _mean(
-    forest: FeasibilityForest, domain: Domain, others: np.ndarray, fixed: dict[int, float]
-) -> float:
+def _mean(pof_of: _Pof, domain: Domain, others: np.ndarray, fixed: dict[int, float]) -> float:
     """Return the mean probability with some coordinates fixed; NaN where nothing is valid."""
     for n in (_N_OTHERS, _MOST_OTHERS):
         points = others[:n].copy()
@@ -183,7 +190,7 @@ def _mean(
         points = domain.space.at_rest(points)
         points = points[domain.valid(points)][:_N_OTHERS]
         if len(points):
-            return float(np.mean(forest.probability(domain.space.features(points))))
+            return float(np.mean(pof_of(points)))
     return float("nan")
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optuna_scoot.space.one_hot import OneHot
+
 
 if TYPE_CHECKING:
     from optuna_scoot.space.search_space import SearchSpace
@@ -77,7 +79,9 @@ def learn_importance(
     from scipy.stats import rankdata
 
     rng = np.random.default_rng(seed)
-    features, owners = space.features(x), space.owners()
+    seen = space.features(x)
+    one_hot = OneHot(seen, space.is_level)
+    features, owners = one_hot(seen), one_hot.owners
     ranks = rankdata(values)  # one overloaded configuration must not be all that is explained
 
     def shares(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:

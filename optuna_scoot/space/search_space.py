@@ -4,7 +4,6 @@ Notation
     d: number of parameters; one dimension of the unit cube each, categorical ones included.
     x: points in the unit cube, shape (n, d). A point is *snapped* when every coordinate is the
         centre of the cell of a representable value, so that equal parameters give equal rows.
-    f: number of features the models see; a categorical of k > 2 unordered choices takes k of them.
 """
 
 from __future__ import annotations
@@ -55,15 +54,13 @@ class SearchSpace:
         self.names = tuple(self.distributions)
         self._dimensions = [dimension_of(d) for d in self.distributions.values()]
         self.n_levels = np.array([d.n_levels for d in self._dimensions])
-        self._one_hot = np.array(
-            [not is_ordered(d) for d in self.distributions.values()], dtype=bool
-        )
-        # How many columns each parameter has among the features.
-        self._widths = np.where(self._one_hot, self.n_levels, 1.0).astype(int)
         self.is_categorical = np.array(
             [isinstance(d, CategoricalDistribution) for d in self.distributions.values()],
             dtype=bool,
         )
+        ordered = np.array([is_ordered(d) for d in self.distributions.values()], dtype=bool)
+        self.is_level = ~ordered | (self.is_categorical & (self.n_levels <= 2))
+        """Of which parameters a value is a level, like no other: Booleans of shape (d,)."""
         self._activity = activity
         middle = np.array([0.5])
         self._resting = np.array([d.encode(d.decode(middle))[0] for d in self._dimensions])
@@ -82,11 +79,6 @@ class SearchSpace:
         """Return the number of distinct configurations; infinite with a continuous parameter."""
         free = [levels for j, levels in enumerate(self.n_levels) if j not in self._pinned]
         return float(np.prod(free))
-
-    @property
-    def n_features(self) -> int:
-        """Return the number f of columns that :meth:`features` gives."""
-        return int(self._widths.sum())
 
     def all_units(self, j: int) -> np.ndarray:
         """Return the unit coordinates of all levels of parameter j, discrete or pinned to one."""
@@ -127,60 +119,28 @@ class SearchSpace:
         return self.n_dimensions if self._activity is None else self._activity.typical_size
 
     def features(self, x: np.ndarray) -> np.ndarray:
-        """Return what the models see of snapped points (n, d): shape (n, f), within [0, 1].
+        """Return what the models see of snapped points (n, d): shape (n, d).
 
-        Discrete levels spread over the whole of [0, 1]; unordered categoricals are one-hot, with
-        no level at all where they are not active. Other inactive parameters are seen at 0.5.
+        Values of numbers spread over the whole of [0, 1]. Of a categorical or Boolean it is the
+        index of the level, which says nothing but whether two are the same. Inactive parameters
+        are seen in the middle, as numbers, or with a level of their own, -1.
         """
         features = self._all_features(x)
         if self._activity is None:
             return features
-        active = np.repeat(self.active(x), self._widths, axis=1)
-        return np.where(active, features, np.where(self._of_one_hot(), 0.0, 0.5))
-
-    def owners(self) -> np.ndarray:
-        """Return the parameter of each feature: indices of shape (f,)."""
-        return np.repeat(np.arange(self.n_dimensions), self._widths)
-
-    def _of_one_hot(self) -> np.ndarray:
-        return np.asarray(np.repeat(self._one_hot, self._widths))
+        return np.where(self.active(x), features, np.where(self.is_level, -1.0, 0.5))
 
     def _all_features(self, x: np.ndarray) -> np.ndarray:
         """Return the features as if all parameters were active."""
         columns: list[np.ndarray] = []
         for j, dimension in enumerate(self._dimensions):
-            column = x[:, j]
-            if self._one_hot[j]:
-                level = np.rint(dimension.decode(column)).astype(int)
-                columns.extend(np.eye(int(dimension.n_levels))[level].T)
+            if self.is_level[j]:
+                columns.append(np.rint(dimension.decode(x[:, j])))
             else:
                 edges = dimension.encode(dimension.decode(np.array([0.0, 1.0])))
                 width = max(edges[1] - edges[0], 1e-12)
-                columns.append((column - edges[0]) / width)
+                columns.append((x[:, j] - edges[0]) / width)
         return np.stack(columns, axis=1)
-
-    def level_features(self) -> np.ndarray:
-        """Return which features are levels of a categorical or Boolean: Booleans of shape (f,)."""
-        is_level = self._one_hot | (self.is_categorical & (self.n_levels <= 2))
-        return np.repeat(is_level, self._widths)
-
-    def levels(self, x: np.ndarray) -> np.ndarray:
-        """Return which levels of the categoricals and Booleans points (n, d) have.
-
-        Returns:
-            Booleans of shape (n, l), one column a level.
-        """
-        seen = self.features(x)[:, self.level_features()]
-        return np.concatenate([seen > 0.5, seen[:, self._two_levels()] < 0.5], axis=1)
-
-    def features_of_levels(self) -> np.ndarray:
-        """Return the feature by which each level of :meth:`levels` is seen: indices (l,)."""
-        index = np.flatnonzero(self.level_features())
-        return np.concatenate([index, index[self._two_levels()]])
-
-    def _two_levels(self) -> np.ndarray:
-        """Return which of the level features stand for two levels, their 0 and their 1."""
-        return np.asarray(np.repeat(~self._one_hot, self._widths)[self.level_features()])
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parameter values of points (n, d): for each name an array (n,)."""

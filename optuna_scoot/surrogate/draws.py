@@ -20,6 +20,7 @@ from scipy.special import expit
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import matern_of_squared
+from optuna_scoot.surrogate.kernel import squared_distance
 
 
 LogLikelihood = Callable[[np.ndarray], float]
@@ -35,6 +36,7 @@ _NARROWEST = 1e-8  # of the slice, where numbers too small to matter keep the po
 def draw_hyperparameters(
     x: np.ndarray,
     y: np.ndarray,
+    is_level: np.ndarray,
     mode: Hyperparameters,
     medians: np.ndarray,
     choice: KernelChoice,
@@ -45,6 +47,7 @@ def draw_hyperparameters(
     Args:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
+        is_level: Which features are levels of a categorical, Booleans of shape (f,).
         mode: Where the Markov chains start; its warping is kept.
         medians: Of the length scales' prior, shape (f,).
         choice: The kernel, the number of draws and of steps between them.
@@ -60,7 +63,7 @@ def draw_hyperparameters(
     rng = np.random.default_rng(seed)
     chains = []
     for j in range(y.shape[1]):
-        log_likelihood = marginal_log_likelihood(mode.warped(x, j), y[:, j])
+        log_likelihood = marginal_log_likelihood(mode.warped(x, j), y[:, j], is_level)
         start = mean.copy()
         start[: f + 2] = np.log([*mode.lengthscales[j], mode.outputscale[j], mode.noise[j]])
         if choice.main_effects:
@@ -145,16 +148,24 @@ def _step(
     return point, height
 
 
-def marginal_log_likelihood(inputs: np.ndarray, y: np.ndarray) -> LogLikelihood:
+def marginal_log_likelihood(
+    inputs: np.ndarray, y: np.ndarray, is_level: np.ndarray
+) -> LogLikelihood:
     """Return the marginal log-likelihood of one output, up to a constant.
 
     Args:
         inputs: Features as the kernel sees them before they are scaled, shape (n, f).
         y: The output, shape (n,).
+        is_level: Which features are levels of a categorical, Booleans of shape (f,).
     """
     n, f = inputs.shape
     rows, columns = np.triu_indices(n, k=1)
-    by_feature = ((inputs[rows] - inputs[columns]) ** 2).T.copy()
+    by_feature = np.stack(
+        [
+            squared_distance(column[rows], column[columns], bool(is_one))
+            for column, is_one in zip(inputs.T, is_level, strict=True)
+        ]
+    )
     lower_triangle, diagonal = columns * n + rows, slice(None, None, n + 1)
     alone_of = [_correlations_of(squared) for squared in by_feature]
 

@@ -39,11 +39,13 @@ class Surrogate:
     Attributes:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
+        is_level: Which features are levels of a categorical, Booleans of shape (f,).
         draws: The hyper-parameters that are averaged, one or more.
     """
 
     x: np.ndarray
     y: np.ndarray
+    is_level: np.ndarray
     draws: tuple[Hyperparameters, ...]
     # For each draw and output: the Cholesky factor, and the weights of the observations.
     _factors: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list, repr=False)
@@ -67,7 +69,7 @@ class Surrogate:
         variances = np.empty_like(means)
         for i, hyperparameters in enumerate(self.draws):
             for j, (lower, weights) in enumerate(self._factors[i]):
-                cross = hyperparameters.covariance(x, self.x, j)
+                cross = hyperparameters.covariance(x, self.x, self.is_level, j)
                 means[i, :, j] = cross @ weights
                 half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
                 explained = np.einsum("nq,nq->q", half, half)
@@ -96,7 +98,7 @@ class Surrogate:
     def _factorise(
         self, hyperparameters: Hyperparameters, j: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        covariance = hyperparameters.covariance(self.x, self.x, j)
+        covariance = hyperparameters.covariance(self.x, self.x, self.is_level, j)
         covariance[np.diag_indices_from(covariance)] += hyperparameters.noise[j]
         lower = _cholesky(covariance)
         return lower, cho_solve((lower, True), self.y[:, j])
@@ -134,11 +136,11 @@ def fit_surrogate(
         fitted = _fitted(len(x))
         mode = find_mode(x[fitted], y[fitted], ~is_level, medians, choice)
     if mode is None:
-        return Surrogate(x, y, (prior_medians(y.shape[1], medians),))
+        return Surrogate(x, y, is_level, (prior_medians(y.shape[1], medians),))
     if choice.n_draws == 0 or len(x) > _MOST_OBSERVATIONS:
-        return Surrogate(x, y, (mode,))
-    draws = draw_hyperparameters(x, y, mode, medians, choice, seed)
-    return Surrogate(x, y, tuple(draws))
+        return Surrogate(x, y, is_level, (mode,))
+    draws = draw_hyperparameters(x, y, is_level, mode, medians, choice, seed)
+    return Surrogate(x, y, is_level, tuple(draws))
 
 
 def _fitted(n: int) -> np.ndarray:

@@ -108,13 +108,23 @@ class Hyperparameters:
         """Return features (n, f) as output j's kernel sees them before they are scaled."""
         return kumaraswamy(x, self.warp_a[j], self.warp_b[j])
 
-    def covariance(self, x1: np.ndarray, x2: np.ndarray, j: int) -> np.ndarray:
-        """Return output j's noise-free covariance of points (q, f) and (n, f): shape (q, n)."""
-        scaled1, scaled2 = (self.warped(x, j) / self.lengthscales[j] for x in (x1, x2))
-        together = matern(scaled1, scaled2)
+    def covariance(
+        self, x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, j: int
+    ) -> np.ndarray:
+        """Return output j's noise-free covariance of points (q, f) and (n, f): shape (q, n).
+
+        Args:
+            x1: Points.
+            x2: Others.
+            is_level: Which features are levels of a categorical, Booleans of shape (f,).
+            j: The output's number.
+        """
+        x1, x2, scales = self.warped(x1, j), self.warped(x2, j), self.lengthscales[j]
+        together = matern(x1, x2, is_level, scales)
         share = float(self.main_share[j])
         if share > 0.0:
-            together = (1.0 - share) * together + share * main_effects(scaled1, scaled2)
+            alone = main_effects(x1, x2, is_level, scales)
+            together = (1.0 - share) * together + share * alone
         return np.asarray(self.outputscale[j] * together)
 
 
@@ -141,24 +151,41 @@ def kumaraswamy(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if np.all(a == 1.0) and np.all(b == 1.0):
         return x
     inner = np.clip(x, 0.0, 1.0) * (1.0 - 2.0 * _WARP_MARGIN) + _WARP_MARGIN
-    return np.asarray(1.0 - (1.0 - inner**a) ** b)
+    return np.where((a == 1.0) & (b == 1.0), x, 1.0 - (1.0 - inner**a) ** b)
 
 
-def matern(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-    """Return the Matérn correlation of scaled points (q, f) and (n, f): shape (q, n)."""
-    squared = (x1**2).sum(1)[:, None] + (x2**2).sum(1)[None, :] - 2.0 * (x1 @ x2.T)
+def matern(x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return the Matérn correlation of points (q, f) and (n, f): shape (q, n).
+
+    Args:
+        x1: Points.
+        x2: Others.
+        is_level: Which features are levels, any two of which lie 1 apart; Booleans of shape (f,).
+        scales: The features' length scales, shape (f,).
+    """
+    a, b = (x[:, ~is_level] / scales[~is_level] for x in (x1, x2))
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2.0 * (a @ b.T)
+    for k in np.flatnonzero(is_level):
+        squared += squared_distance(x1[:, k, None], x2[:, k], True) / scales[k] ** 2
     return matern_of_squared(np.maximum(squared, 0.0))
 
 
-def main_effects(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-    """Return the mean over the features of their own Matérn correlations: shape (q, n)."""
+def main_effects(
+    x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray
+) -> np.ndarray:
+    """Return the mean over the features of their own correlations; see :func:`matern`."""
     total = np.zeros((len(x1), len(x2)))
-    for column1, column2 in zip(x1.T, x2.T, strict=True):
-        # Most features take few levels: each is looked at once.
-        levels, index = np.unique(column1, return_inverse=True)
-        squared = (levels[:, np.newaxis] - column2[np.newaxis, :]) ** 2
+    for k, scale in enumerate(scales):
+        # Most features take few values: each is looked at once.
+        values, index = np.unique(x1[:, k], return_inverse=True)
+        squared = squared_distance(values[:, None], x2[:, k], bool(is_level[k])) / scale**2
         total += matern_of_squared(squared)[index]
-    return np.asarray(total / x1.shape[1])
+    return np.asarray(total / len(scales))
+
+
+def squared_distance(x1: np.ndarray, x2: np.ndarray, is_level: bool) -> np.ndarray:
+    """Return the squared distance of values of one feature, broadcast: two levels lie 1 apart."""
+    return np.asarray((x1 != x2).astype(float) if is_level else (x1 - x2) ** 2)
 
 
 def matern_of_squared(squared: np.ndarray) -> np.ndarray:

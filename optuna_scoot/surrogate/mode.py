@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.threads import single_thread
@@ -45,7 +46,7 @@ def find_mode(
     from linear_operator.utils.errors import NotPSDError
 
     for warp in [True, False] if choice.warp and warpable.any() else [False]:
-        model = _model(x, y, np.flatnonzero(warpable) if warp else None, medians, choice)
+        model = _model(x, y, ~warpable, warp, medians, choice)
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         mll.train()
         try:
@@ -72,40 +73,50 @@ def _search_options(choice: KernelChoice, n_outputs: int) -> dict[str, Any]:
 def _model(
     x: np.ndarray,
     y: np.ndarray,
-    warped: np.ndarray | None,
+    is_level: np.ndarray,
+    warp: bool,
     medians: np.ndarray,
     choice: KernelChoice,
 ) -> Any:
-    """Return the batch of m GPyTorch models, all on the same inputs."""
+    """Return the batch of m GPyTorch models, all on the same inputs, levels as columns."""
     import torch
     from botorch.models import SingleTaskGP
     from gpytorch.means import ZeroMean
 
     m = y.shape[1]
+    one_hot = OneHot(x, is_level)
+    x, owners = one_hot(x), one_hot.owners
     return SingleTaskGP(
         torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
         torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
         likelihood=_likelihood(m, choice),
-        covar_module=_kernel(m, medians, choice),
+        covar_module=_kernel(m, owners, medians, choice),
         # The observations crowd where values are good: a fitted mean would be the level of the
         # few bad ones far away, and all that is unknown would look as bad as they.
         mean_module=ZeroMean(batch_shape=torch.Size([m])),
-        input_transform=None if warped is None else _warp(m, x.shape[1], warped),
+        input_transform=_warp(m, ~is_level[owners]) if warp else None,
         outcome_transform=None,
     )
 
 
-def _kernel(m: int, medians: np.ndarray, choice: KernelChoice) -> Any:
+def _kernel(m: int, owners: np.ndarray, medians: np.ndarray, choice: KernelChoice) -> Any:
+    """Return the kernel on columns whose length scales are those of their features."""
     import torch
     from gpytorch.constraints import GreaterThan
     from gpytorch.kernels import MaternKernel
     from gpytorch.kernels import ScaleKernel
     from gpytorch.priors import LogNormalPrior
 
+    class Matern(MaternKernel):  # type: ignore[misc]
+        def forward(self, x1: Any, x2: Any, diag: bool = False, **_: object) -> Any:
+            scales = self.lengthscale[..., owners]
+            r = math.sqrt(3.0) * self.covar_dist(x1 / scales, x2 / scales, diag=diag)
+            return (1.0 + r) * torch.exp(-r)
+
     batch = torch.Size([m])
     spread = torch.full((len(medians),), choice.priors.lengthscale_spread, dtype=torch.double)
     return ScaleKernel(
-        MaternKernel(
+        Matern(
             nu=1.5,
             ard_num_dims=len(medians),
             batch_shape=batch,
@@ -131,17 +142,17 @@ def _likelihood(m: int, choice: KernelChoice) -> Any:
     )
 
 
-def _warp(m: int, f: int, warped: np.ndarray) -> Any:
+def _warp(m: int, warped: np.ndarray) -> Any:
     import torch
     from botorch.models.transforms import Warp
     from gpytorch.priors import LogNormalPrior
 
     concentration = LogNormalPrior(0.0, math.sqrt(0.75))
     return Warp(
-        d=f,
-        indices=warped.tolist(),
+        d=len(warped),
+        indices=np.flatnonzero(warped).tolist(),
         batch_shape=torch.Size([m]),
-        bounds=torch.stack([torch.zeros(f), torch.ones(f)]).double(),
+        bounds=torch.stack([torch.zeros(len(warped)), torch.ones(len(warped))]).double(),
         concentration0_prior=concentration,
         concentration1_prior=concentration,
     )

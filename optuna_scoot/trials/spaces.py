@@ -78,5 +78,5 @@ def conditional_space(
         return SearchSpace(distributions, pinned)
     space = SearchSpace(distributions)
     features = space.features(space.to_unit(finished))
-    activity = Activity(features, space.owners(), space.level_features(), asked)
+    activity = Activity(features, space.is_level, asked)
     return SearchSpace(distributions, pinned, activity)

@@ -228,13 +228,14 @@ def test_the_risk_is_learnt_from_the_same_rows_with_the_priors_length_scales() -
     pruned = np.array([[0.7, 0.25]])
     observations = observed(points, LATENCIES, axes=FLAGGED, crashed=crashed, pruned=pruned)
     model = learnt(observations, QUICK, FLAGGED)
-    rows = np.concatenate([points, pruned, crashed])
-    rows[:, 1] = rows[:, 1] > 0.5
+    x = np.concatenate([points, pruned, crashed])
+    # Off and on have a column each, and lie 1 apart.
+    rows = np.stack([x[:, 0], (x[:, 1] < 0.5) * 0.5**0.5, (x[:, 1] > 0.5) * 0.5**0.5], axis=1)
     expected = CrashRisk(
         rows,
         np.array([True] * 13 + [False] * 2),
-        lengthscales=np.array([0.7, 2.0]),
-        ignored=np.zeros(2, dtype=bool),
+        lengthscales=np.array([0.7, 2.0, 2.0]),
+        ignored=np.zeros(3, dtype=bool),
     )
 
     assert model.crashes.risk is not None
@@ -290,7 +291,8 @@ def test_the_eighth_suggestion_is_bold_and_its_risk_does_not_see_levels_either(
     model = learnt(observations, replace(QUICK, bold_every=4), FLAGGED)
     assert model.crashes.risk is not None
     both = np.array([[0.2, 0.75], [0.2, 0.25]])
-    risk = model.crashes.risk.probability(model.domain.space.features(both))
+    rows = model.crashes.one_hot(model.domain.space.features(both))
+    risk = model.crashes.risk.probability(rows)
     pof = model.pof(both)
 
     assert (risk[0] == risk[1]) == bold

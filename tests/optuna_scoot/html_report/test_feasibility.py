@@ -13,6 +13,7 @@ from optuna_scoot.feasibility.forest import FeasibilityForest
 from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.html_report.feasibility import FeasibilityMap
 from optuna_scoot.html_report.feasibility import learn_feasibility
+from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.trials.history import History
 from tests.optuna_scoot.html_report.pages import server_study
@@ -27,15 +28,20 @@ def learnt(
     return learn_feasibility(records, space, known), space, records
 
 
-def forest_of(space: SearchSpace, records: list[Any]) -> FeasibilityForest:
-    return FeasibilityForest(
-        space.features(space.to_unit([record.params for record in records])),
+def pof_by_the_forest(
+    space: SearchSpace, records: list[Any], asked: list[dict[str, Any]]
+) -> np.ndarray:
+    features = space.features(space.to_unit([record.params for record in records]))
+    one_hot = OneHot(features, space.is_level)
+    forest = FeasibilityForest(
+        one_hot(features),
         np.array([record.trial.state.name == "COMPLETE" for record in records]),
-        is_level=space.level_features(),
-        ignored=np.zeros(space.n_features, dtype=bool),
+        is_level=space.is_level[one_hot.owners],
+        ignored=np.zeros(len(one_hot.owners), dtype=bool),
         choice=ForestChoice(),
         seed=0,
     )
+    return forest.probability(one_hot(space.features(space.to_unit(asked))))
 
 
 def test_over_all_parameters_it_is_the_samplers_forest() -> None:
@@ -43,11 +49,9 @@ def test_over_all_parameters_it_is_the_samplers_forest() -> None:
     assert found is not None
     assert found.y is not None
     assert (found.x.name, found.y.name) == ("memory", "threads")  # memory alone decides
-    forest = forest_of(space, records)
     for i, threads in enumerate(found.y.values):
         grid = [{"memory": memory, "threads": threads} for memory in found.x.values]
-        wanted = forest.probability(space.features(space.to_unit(grid)))
-        np.testing.assert_allclose(found.pof[i], wanted)
+        np.testing.assert_allclose(found.pof[i], pof_by_the_forest(space, records, grid))
     assert (found.n_ran, found.n_crashed) == (18, 12)
     assert {(one.x, one.ran) for one in found.tried if one.x in (4, 8)} == {(4, True), (8, False)}
 
@@ -68,11 +72,10 @@ def test_over_the_others_it_is_the_mean() -> None:
     assert found is not None
     assert found.y is not None
     assert (found.x.name, found.y.name) == ("memory", "fast")
-    forest = forest_of(space, records)
     for i, fast in enumerate(found.y.values):
         for j, memory in enumerate(found.x.values):
             both = [{"memory": memory, "fast": fast, "old": old} for old in (False, True)]
-            of_both = forest.probability(space.features(space.to_unit(both)))
+            of_both = pof_by_the_forest(space, records, both)
             assert found.pof[i, j] == pytest.approx(of_both.mean())
 
 

@@ -209,35 +209,10 @@ def test_features_spread_levels_over_the_unit_interval() -> None:
     ]
     features = space.features(space.to_unit(params))
 
-    # Numbers in order are a scale, names are not: each name has a column of its own.
-    np.testing.assert_allclose(features, [[0, 0, 0, 0, 1, 0], [0.75, 1, 1, 0, 0, 1]], atol=1e-12)
-    assert space.n_features == 6
+    # Numbers in order are a scale, names are not: they are counted.
+    np.testing.assert_allclose(features, [[0, 0, 0, 1], [0.75, 1, 1, 2]], atol=1e-12)
     # Of sizes in order one can say how far apart they are; of levels only that they differ.
-    assert space.level_features().tolist() == [False, True, False, True, True, True]
-
-
-def test_levels_are_those_of_categoricals_and_flags_each_by_its_feature() -> None:
-    space = SearchSpace(
-        {
-            "n": FloatDistribution(0.0, 1.0),
-            "size": CategoricalDistribution([8, 16, 32]),
-            "on": CategoricalDistribution([False, True]),
-            "kind": CategoricalDistribution(["a", "b", "c"]),
-        }
-    )
-    x = space.to_unit(
-        [
-            {"n": 0.9, "size": 32, "on": False, "kind": "b"},
-            {"n": 0.1, "size": 8, "on": True, "kind": "c"},
-        ]
-    )
-
-    # on, a, b, c, and off: sizes are numbers.
-    assert space.levels(x).tolist() == [
-        [False, False, True, False, True],
-        [True, False, False, True, False],
-    ]
-    assert space.features_of_levels().tolist() == [2, 3, 4, 5, 2]
+    assert space.is_level.tolist() == [False, True, False, True]
 
 
 def test_counts_distinct_configurations() -> None:

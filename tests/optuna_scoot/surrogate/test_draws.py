@@ -15,8 +15,11 @@ from optuna_scoot.surrogate.draws import marginal_log_likelihood
 from optuna_scoot.surrogate.draws import slice_sample
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
-from optuna_scoot.surrogate.kernel import matern
+from optuna_scoot.surrogate.kernel import matern_of_squared
 from optuna_scoot.surrogate.kernel import prior_medians
+
+
+NUMBERS = np.array([False, False])
 
 
 def test_a_gaussian_likelihood_gives_the_conjugate_posterior() -> None:
@@ -42,19 +45,23 @@ def test_a_gaussian_likelihood_gives_the_conjugate_posterior() -> None:
 def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> None:
     rng = np.random.default_rng(2)
     x, y = rng.random((9, 3)), rng.normal(size=9)
-    x[:, 1] = np.round(x[:, 1])  # two levels, which are looked at once
+    x[:, 1] = np.round(x[:, 1])  # two values, which are looked at once
+    x[:, 2] = np.arange(9) % 3  # levels, any two of which lie 1 apart
     lengthscales, signal, noise = np.array([0.3, 0.8, 2.0]), 1.7, 0.05
-    covariance = matern(x / lengthscales, x / lengthscales)
+    gaps = x[:, None, :] - x[None, :, :]
+    gaps[:, :, 2] = gaps[:, :, 2] != 0.0
+    squared = (gaps / lengthscales) ** 2
+    covariance = matern_of_squared(squared.sum(axis=2))
     if share is not None:
-        alone = [matern(x[:, [k]] / s, x[:, [k]] / s) for k, s in enumerate(lengthscales)]
-        covariance = (1.0 - share) * covariance + share * np.mean(alone, axis=0)
+        alone = matern_of_squared(squared).mean(axis=2)
+        covariance = (1.0 - share) * covariance + share * alone
     covariance = signal * covariance + (noise + 1e-6) * np.eye(9)
     expected = multivariate_normal(np.zeros(9), covariance).logpdf(y)
 
     logarithms = np.log([*lengthscales, signal, noise])
     if share is not None:
         logarithms = np.append(logarithms, logit(share))
-    found = marginal_log_likelihood(x, y)(logarithms)
+    found = marginal_log_likelihood(x, y, np.array([False, False, True]))(logarithms)
     np.testing.assert_allclose(found - 4.5 * np.log(2.0 * np.pi), expected, rtol=1e-9)
 
 
@@ -74,7 +81,7 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     y = (y - y.mean()) / y.std()
     choice = KernelChoice(n_draws=1500, n_steps=3, main_effects=False)
     medians = np.array([0.7])
-    draws = draw_hyperparameters(x, y, prior_medians(1, medians), medians, choice, 0)
+    draws = draw_hyperparameters(x, y, NUMBERS[:1], prior_medians(1, medians), medians, choice, 0)
     found = np.log([draw.lengthscales[0, 0] for draw in draws])
 
     signal, noise = choice.priors.outputscale, choice.priors.noise
@@ -89,7 +96,7 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     for i, a in enumerate(axes[0]):
         for j, b in enumerate(axes[1]):
             for k, c in enumerate(axes[2]):
-                covariance = np.exp(b) * matern(x / np.exp(a), x / np.exp(a))
+                covariance = np.exp(b) * matern_of_squared((x - x.T) ** 2 / np.exp(2.0 * a))
                 covariance += (np.exp(c) + 1e-6) * np.eye(len(x))
                 fit = y[:, 0] @ np.linalg.solve(covariance, y[:, 0])
                 prior = ((a - np.log(0.7)) / 0.8) ** 2
@@ -120,7 +127,7 @@ def test_without_a_step_the_chain_stays_at_the_mode() -> None:
     choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, priors=Priors(main_share=(0.4, 1.0)))
     for main_effects in (False, True):
         drawn = draw_hyperparameters(
-            x, y, mode, medians, replace(choice, main_effects=main_effects), 0
+            x, y, NUMBERS, mode, medians, replace(choice, main_effects=main_effects), 0
         )
         assert len(drawn) == 3
         for draw in drawn:
@@ -141,7 +148,7 @@ def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
     choice = KernelChoice(
         n_draws=1500, n_steps=3, priors=Priors(lengthscale_spread=0.6, main_share=(-0.5, 1.0))
     )
-    draws = draw_hyperparameters(x, y, mode, medians, choice, 0)
+    draws = draw_hyperparameters(x, y, NUMBERS, mode, medians, choice, 0)
 
     rng = np.random.default_rng(5)
     mean = np.array([*np.log(medians), 0.4, -5.0, -0.5])
@@ -186,6 +193,7 @@ def test_without_main_effects_the_prior_of_their_share_does_not_matter() -> None
         draw_hyperparameters(
             x,
             y,
+            NUMBERS,
             prior_medians(1, medians),
             medians,
             KernelChoice(main_effects=False, priors=Priors(main_share=prior)),

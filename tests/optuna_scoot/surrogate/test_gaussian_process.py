@@ -22,6 +22,7 @@ from gpytorch.means import ZeroMean
 from threadpoolctl import threadpool_info
 from threadpoolctl import threadpool_limits
 
+from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.surrogate.gaussian_process import Surrogate
 from optuna_scoot.surrogate.gaussian_process import fit_surrogate
 from optuna_scoot.surrogate.kernel import Hyperparameters
@@ -35,6 +36,7 @@ from optuna_scoot.threads import single_thread
 N, F = 14, 3
 WARPED = [0, 2]
 IS_LEVEL = np.array([False, False, True])
+NUMBERS = np.zeros(F, dtype=bool)
 
 
 def _data(seed: int = 0, m: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +91,8 @@ def test_matern_32_by_hand() -> None:
     r3 = math.sqrt(3.0)
     x1, x2 = np.array([[0.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 0.0]])
 
-    np.testing.assert_allclose(matern(x1, x2), [[(1 + r3) * math.exp(-r3), 1.0]])
+    found = matern(x1, x2, NUMBERS[:2], np.ones(2))
+    np.testing.assert_allclose(found, [[(1 + r3) * math.exp(-r3), 1.0]])
 
 
 def test_kumaraswamy_by_hand() -> None:
@@ -105,7 +108,7 @@ def test_prediction_is_the_written_out_formula() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(m=2)
     queries = np.random.default_rng(9).random((10, F))
-    mean, std = Surrogate(x, y, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
 
     for q, query in enumerate(queries):
         for j in range(2):
@@ -139,7 +142,7 @@ def test_prediction_is_botorchs() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(1, m=2)
     queries = np.random.default_rng(8).random((50, F))
-    mean, std = Surrogate(x, y, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
 
     for j in range(2):
         with torch.no_grad():
@@ -159,7 +162,7 @@ def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels() -> None:
         warp_b=np.ones((1, F)),
         main_share=np.array([share]),
     )
-    mean, std = Surrogate(x, y, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
 
     signal = float(h.outputscale[0])
     parts = [ScaleKernel(MaternKernel(nu=1.5, ard_num_dims=F))]
@@ -186,6 +189,36 @@ def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels() -> None:
     np.testing.assert_allclose(std[:, 0], posterior.variance.sqrt().numpy()[:, 0], atol=1e-4)
 
 
+def test_any_two_levels_of_a_categorical_are_as_far_apart_as_its_length_scale_says() -> None:
+    x, y = _data()
+    x[:, 2] = np.arange(N) % 4
+    h = dataclasses.replace(
+        _hyperparameters(),
+        warp_a=np.array([[2.0, 1.0, 1.0]]),
+        warp_b=np.array([[1.0, 1.0, 1.0]]),
+        main_share=np.array([0.3]),
+    )
+    queries = np.concatenate([x[:5], 0.9 * x[:5] + np.array([0.0, 0.0, 4.0])])  # other levels, too
+
+    def covariance(p: np.ndarray, q: np.ndarray) -> float:
+        gaps = [p[0] ** 2 - q[0] ** 2, p[1] - q[1], float(p[2] != q[2])]
+        r = [math.sqrt(3.0) * abs(gap) / h.lengthscales[0, k] for k, gap in enumerate(gaps)]
+        together = math.hypot(*r)
+        alone = sum((1.0 + a) * math.exp(-a) for a in r) / 3.0
+        both = 0.7 * (1.0 + together) * math.exp(-together) + 0.3 * alone
+        return float(h.outputscale[0]) * both
+
+    inverse = np.linalg.inv(
+        np.array([[covariance(p, q) for q in x] for p in x]) + h.noise[0] * np.eye(N)
+    )
+    mean, std = Surrogate(x, y, IS_LEVEL, (h,)).predict(queries)
+    for i, query in enumerate(queries):
+        cross = np.array([covariance(query, p) for p in x])
+        assert mean[i, 0] == pytest.approx(float(cross @ inverse @ y[:, 0]), abs=1e-5)
+        left = covariance(query, query) - cross @ inverse @ cross
+        assert std[i, 0] == pytest.approx(math.sqrt(left), abs=1e-5)
+
+
 def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
     f = 8
     levels = np.zeros(f, dtype=bool)
@@ -208,6 +241,7 @@ def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
 def test_a_single_observation_leaves_the_priors_medians_of_the_product_kernel() -> None:
     x, y = np.array([[0.2, 0.3, 1.0]]), np.array([[1.5, -0.5]])
     queries = np.random.default_rng(4).random((10, F))
+    queries[:, 2] = np.arange(10) % 2
     mean, std = fit_surrogate(x, y, IS_LEVEL, KernelChoice()).predict(queries)
     r = math.sqrt(3.0) * np.linalg.norm((queries - x) / np.array([0.7, 0.7, 2.0]), axis=1)
     correlation = (1.0 + r) * np.exp(-r)
@@ -222,7 +256,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     h = _hyperparameters(2)
     rng = np.random.default_rng(7)
     pending, queries = rng.random((3, F)), rng.random((40, F))
-    before = Surrogate(x, y, (h,))
+    before = Surrogate(x, y, NUMBERS, (h,))
     believing = before.believing(pending, before.predict(pending)[0])
     mean, std = believing.predict(queries)
 
@@ -239,7 +273,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
 
 
 def test_believing_nothing_changes_nothing() -> None:
-    surrogate = Surrogate(*_data(), (_hyperparameters(),))
+    surrogate = Surrogate(*_data(), NUMBERS, (_hyperparameters(),))
 
     assert surrogate.believing(np.empty((0, F)), np.empty((0, 1))) is surrogate
 
@@ -256,6 +290,7 @@ def _log_likelihood(x: np.ndarray, y: np.ndarray, h: Hyperparameters) -> float:
 def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) -> None:
     rng = np.random.default_rng(3)
     x, held_out = rng.random((40, F)), rng.random((60, F))
+    x[:, 2], held_out[:, 2] = np.round(x[:, 2]), np.round(held_out[:, 2])
 
     def truth(points: np.ndarray) -> np.ndarray:
         return 2.0 * np.sin(4.0 * points[:, [0]]) + points[:, [1]]
@@ -288,12 +323,16 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
 
     monkeypatch.setattr(botorch.models, "SingleTaskGP", recorded)
     x, y = _data(m=2)
+    x[:, 2] = np.arange(N) % 3
     fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(warp=warp, n_draws=0))
     queries = np.random.default_rng(5).random((30, F))
+    queries[:, 2] = np.arange(30) % 3
     mean, std = fitted.predict(queries)
 
+    # BoTorch sees a column for each of the three levels.
+    columns = torch.from_numpy(OneHot(x, IS_LEVEL)(queries))
     with torch.no_grad():
-        posterior = built[-1].eval().posterior(torch.from_numpy(queries))
+        posterior = built[-1].eval().posterior(columns)
     np.testing.assert_allclose(mean.T, posterior.mean.numpy()[..., 0], atol=1e-6)
     np.testing.assert_allclose(std.T, posterior.variance.sqrt().numpy()[..., 0], atol=1e-6)
 
@@ -356,7 +395,7 @@ def test_a_covariance_that_is_hardly_positive_definite_is_helped_along() -> None
             main_share=np.zeros(1),
         )
         scale = math.sqrt(signal)
-        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), (h,)).predict(x[:1])
+        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), NUMBERS[:2], (h,)).predict(x[:1])
         np.testing.assert_allclose(mean, 2.0 * scale, rtol=1e-3)
         assert 0.0 < std[0, 0] < 0.1 * max(scale, 1e-5)
 
@@ -365,9 +404,11 @@ def test_several_draws_predict_their_mixture() -> None:
     x, y = _data(m=2)
     draws = tuple(_hyperparameters(seed, m=2) for seed in range(3))
     queries = np.random.default_rng(9).random((10, F))
-    mean, std = Surrogate(x, y, draws).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, draws).predict(queries)
 
-    means, stds = zip(*(Surrogate(x, y, (h,)).predict(queries) for h in draws), strict=True)
+    means, stds = zip(
+        *(Surrogate(x, y, NUMBERS, (h,)).predict(queries) for h in draws), strict=True
+    )
     second_moment = np.mean([m**2 + s**2 for m, s in zip(means, stds, strict=True)], axis=0)
     np.testing.assert_allclose(mean, np.mean(means, axis=0))
     np.testing.assert_allclose(std**2, second_moment - mean**2, atol=1e-9)
@@ -404,7 +445,7 @@ def test_a_part_of_many_observations_gives_the_mode_and_all_of_them_the_predicti
     np.testing.assert_array_equal(many.draws[0].lengthscales, by_part.lengthscales)
     errors = [
         np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean()
-        for surrogate in (many, Surrogate(x, outputs(x), (by_all,)))
+        for surrogate in (many, Surrogate(x, outputs(x), is_level, (by_all,)))
     ]
     assert errors[0] < 1.5 * errors[1] < 0.01
 
