@@ -22,16 +22,9 @@ class Method:
         log_outputs: Whether an output may be modelled on a logarithmic scale, and very bad values
             are capped.
         nsga2: Search by NSGA-II, the Pareto front of UCB, PI and EI for one objective (MACE) and
-            EHVI for more (the paper); the least gain, the weight of POF and a crash's cost play
-            no part in it. None: climb log-EI or log-EHVI.
-        least_gain: Improvements below this share of what separates the incumbent from the median
-            count as none (log-EI and EHVI; the paper: 0).
-        pof_weight: Exponent of the probability of feasibility as a factor of the acquisition
-            function; 0 leaves it a constraint alone (the paper).
-        crash_cost: What a crash costs the search, as a share of what has been gained: the
-            hypervolume, or the incumbent's lead over the median; 0 for nothing (the paper).
-        bold_every: After so many suggestions of the model that gained nothing, the forest of the
-            next one does not see the categorical levels; 0 for never (the paper).
+            EHVI for more (the paper); None: climb log-EI or log-EHVI.
+        caution: c of POF to the power c Δ / (1 - Δ), a factor of the acquisition function; 0
+            leaves POF ≥ Δ a constraint alone (the paper).
     """
 
     startup: StartupChoice = field(default_factory=StartupChoice)
@@ -39,10 +32,7 @@ class Method:
     forest: ForestChoice = field(default_factory=ForestChoice)
     log_outputs: bool = True
     nsga2: Nsga2 | None = None
-    least_gain: float = 0.01
-    pof_weight: float = 2.0
-    crash_cost: float = 0.1
-    bold_every: int = 4
+    caution: float = 2.0
 
     @classmethod
     def paper(cls) -> Method:
@@ -53,8 +43,5 @@ class Method:
             forest=ForestChoice.paper(),
             log_outputs=False,
             nsga2=Nsga2(),
-            least_gain=0.0,
-            pof_weight=0.0,
-            crash_cost=0.0,
-            bold_every=0,
+            caution=0.0,
         )

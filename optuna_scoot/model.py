@@ -11,12 +11,13 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.feasibility.crashes import CrashModel
-from optuna_scoot.feasibility.crashes import learn_crashes
+from optuna_scoot.feasibility.forest import FeasibilityForest
+from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.observations import Observations
 from optuna_scoot.pareto import worst_that_matters
+from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.surrogate.gaussian_process import Surrogate
 from optuna_scoot.surrogate.gaussian_process import fit_surrogate
 from optuna_scoot.surrogate.outputs import OutputTransform
@@ -35,7 +36,8 @@ class Model:
         observations: What it was learnt from.
         surrogate: Of the m objectives and the c measured constraints, in that order.
         transforms: Of the same m + c outputs.
-        crashes: What runs and what crashes.
+        forest: Of what runs and what crashes.
+        threshold: Δ.
         believed: Objective values that pending points are believed to reach, minimised, shape
             (p, m), those alone that are believed to satisfy the measured constraints.
     """
@@ -44,7 +46,8 @@ class Model:
     observations: Observations
     surrogate: Surrogate
     transforms: tuple[OutputTransform, ...]
-    crashes: CrashModel
+    forest: FeasibilityForest
+    threshold: float
     believed: np.ndarray
 
     @property
@@ -60,7 +63,7 @@ class Model:
 
     def pof(self, x: np.ndarray) -> np.ndarray:
         """Return the probability of feasibility of snapped points (q, d): shape (q,)."""
-        return self.crashes.pof(self.domain.space.features(x))
+        return self.forest.probability(self.domain.space.features(x))
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and deviation of the standardised outputs at points (q, d): (q, m + c)."""
@@ -118,21 +121,9 @@ def learn(
         surrogate = surrogate.believing(pending, mean)
         reached = np.stack([t.backward(mean[:, j]) for j, t in enumerate(transforms)], axis=1)
         believed = reached[np.all(reached[:, m:] <= 0.0, axis=1), :m]
-    ran, crashed = _finished(observations)
-    crashes = learn_crashes(
-        observations,
-        ran,
-        crashed,
-        space,
-        threshold,
-        choice=method.forest,
-        bold_every=method.bold_every,
-        lengthscales=method.kernel.priors.lengthscale_medians(is_level)
-        if method.crash_cost > 0.0
-        else None,
-        seed=seed,
-    )
-    return Model(domain, observations, surrogate, transforms, crashes, believed)
+    forest = _grow(observations, space, method.forest, seed)
+    delta = threshold.after(observations.outcomes)
+    return Model(domain, observations, surrogate, transforms, forest, delta, believed)
 
 
 def _measured(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
@@ -174,11 +165,16 @@ def _subset(values: np.ndarray, n: int) -> np.ndarray:
     return np.sort(np.concatenate([best, latest, spread]))
 
 
-def _finished(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points that ran and those that crashed, (n, d) and (k, d).
+def _grow(
+    observations: Observations, space: SearchSpace, choice: ForestChoice, seed: int
+) -> FeasibilityForest:
+    """Return the forest of what ran and what crashed.
 
     Of very many as many of each kind as suffice; of those that crashed the latest.
     """
     o, half = observations, _MOST_LEARNT // 2
     kept = _subset(o.values, half)
-    return np.concatenate([o.x[kept], o.pruned[-half:]]), o.crashed[-half:]
+    ran, crashed = np.concatenate([o.x[kept], o.pruned[-half:]]), o.crashed[-half:]
+    features = space.features(np.concatenate([ran, crashed]))
+    labels = np.arange(len(features)) < len(ran)
+    return FeasibilityForest(features, labels, is_level=space.is_level, choice=choice, seed=seed)

@@ -16,11 +16,9 @@ class Observations:
         values: Their objective values, signs turned so that less is better, shape (n, m).
         constraints: Their measured constraints, satisfied where ≤ 0, shape (n, c); c may be 0.
         crashed: Points that crashed, shape (k, d).
-        crashed_by_model: Which of these the model suggested, Booleans of shape (k,).
         pruned: Points that ran without a final value, shape (p, d).
         pending: Points that run now, shape (r, d).
         outcomes: For each finished suggestion of the model, in order, whether it ran.
-        completed_before: For each of these, how many trials before it have completed.
         reference_point: Of the hypervolume, signs turned alike, shape (m,), None when unknown.
         pruned_values: What pruned points would have reached by their reports, shape (p, m), NaN
             where they tell nothing; None where nothing was reported at all.
@@ -32,11 +30,9 @@ class Observations:
     values: np.ndarray
     constraints: np.ndarray
     crashed: np.ndarray
-    crashed_by_model: np.ndarray
     pruned: np.ndarray
     pending: np.ndarray
     outcomes: tuple[bool, ...]
-    completed_before: tuple[int, ...]
     reference_point: np.ndarray | None
     pruned_values: np.ndarray | None = None
     pruned_constraints: np.ndarray | None = None

@@ -44,7 +44,7 @@ def suggest_as_in_paper(
     """
 
     def margin(x: np.ndarray) -> np.ndarray:
-        return model.crashes.margin(model.pof(x))
+        return model.pof(x) - model.threshold
 
     if model.n_objectives == 1:
         front = search_front(

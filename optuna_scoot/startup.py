@@ -5,6 +5,8 @@ parameters that leave little room: without chunked prefill only a seventh of the
 tokens is valid, so hardly a rejection sample has it off. The covering design therefore repairs a
 violating point instead of throwing it away, and chooses its categorical levels itself, those first
 that no trial has had: a handful of Sobol points may well leave prefix caching off in all of them.
+Where points crash, the next ones keep to what ran: after each crash a point has half as many
+parameters of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from itertools import product
 import numpy as np
 
 from optuna_scoot.constraints.domain import Domain
+from optuna_scoot.observations import Observations
 from optuna_scoot.space.search_space import SearchSpace
 
 
@@ -33,6 +36,9 @@ class StartupChoice:
             leave the others as they are (False, the paper).
         share: Number of points as a share of the number of parameters (the paper: 1).
         least: Number of points at the least.
+        most: Number of points at the most.
+        own: Share of a point's parameters that it has of its own, the others being those of a
+            trial that ran; to the power of the number of trials that crashed (the paper: 1).
         finished: Share of the points that must have finished before the model takes over; 0
             counts running ones alike (the paper).
     """
@@ -40,15 +46,17 @@ class StartupChoice:
     covering: bool = True
     share: float = 0.6
     least: int = 4
+    most: float = 8
+    own: float = 0.5
     finished: float = 0.5
 
     @classmethod
     def paper(cls) -> StartupChoice:
         """Return the paper's: as many Sobol points as parameters (section IV-A)."""
-        return cls(covering=False, share=1.0, least=1, finished=0.0)
+        return cls(covering=False, share=1.0, least=1, most=math.inf, own=1.0, finished=0.0)
 
     def is_under_way(
-        self, n_given_out: int, n_finished: int, n_parameters: int, n_points: int | None = None
+        self, n_given_out: int, n_finished: int, n_parameters: int, n_points: float | None = None
     ) -> bool:
         """Return whether a further point is one of the design's.
 
@@ -63,20 +71,20 @@ class StartupChoice:
         """
         n = n_points
         if n is None:
-            n = max(self.least, math.ceil(self.share * n_parameters))
+            n = min(max(self.least, math.ceil(self.share * n_parameters)), self.most)
         return n_given_out < n or n_finished < n * self.finished
 
 
 def startup_point(
-    domain: Domain, index: int, seed: int, tried: np.ndarray, choice: StartupChoice
+    domain: Domain, index: int, seed: int, observations: Observations, choice: StartupChoice
 ) -> np.ndarray:
-    """Return point number ``index`` of the start-up design, the same for every worker.
+    """Return point number ``index`` of the start-up design.
 
     Args:
         domain: Space and known constraints.
         index: ≥ 0; each index is asked for once in a study.
         seed: Of the scrambling, shared by the workers.
-        tried: Points of all trials so far, shape (n, d).
+        observations: Of all trials so far.
         choice: The design.
 
     Returns:
@@ -89,8 +97,28 @@ def startup_point(
         return np.asarray(domain.sobol(index + 1, seed)[index])
     raw = domain.space.sobol(1, seed, start=index)[0]
     rng = np.random.default_rng([seed, index])
-    point = _covering_point(domain, raw, tried, rng)
-    return domain.repair(raw, rng) if point is None else point
+    point = _covering_point(domain, raw, observations.all_points, rng)
+    if point is None:
+        point = domain.repair(raw, rng)
+    own = choice.own ** len(observations.crashed)
+    return point if own == 1.0 else _closer(domain, point, observations, own, rng)
+
+
+def _closer(
+    domain: Domain,
+    point: np.ndarray,
+    observations: Observations,
+    own: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return a point (d,) with the parameters of a trial that ran, but for a share of its own."""
+    ran = np.concatenate([observations.x, observations.pruned])
+    if len(ran) == 0:
+        return point
+    kept = rng.random(len(point)) < own
+    kept[rng.integers(len(point))] = True
+    mixed = domain.space.snap(np.where(kept, point, ran[rng.integers(len(ran))])[np.newaxis, :])
+    return domain.repair(mixed[0], rng)
 
 
 def _covering_point(

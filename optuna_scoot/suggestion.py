@@ -16,7 +16,6 @@ import numpy as np
 
 from optuna_scoot.acquisition.score import score_function
 from optuna_scoot.constraints.domain import Domain
-from optuna_scoot.feasibility.chances import is_stagnant
 from optuna_scoot.feasibility.threshold import FeasibilityThreshold
 from optuna_scoot.method import Method
 from optuna_scoot.model import Model
@@ -30,7 +29,7 @@ from optuna_scoot.space.points import without
 from optuna_scoot.startup import startup_point
 
 
-_LOOKED_AT = 256  # Sobol points among which one on the rarest branch, or a new one, is chosen
+_LOOKED_AT = 256  # Sobol points among which a new one is chosen
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,6 @@ def suggest(
     everything = domain.all_points()
     if everything is not None and len(without(everything, taken)) == 0:
         point = _measured_again(model, everything, draw_seed)
-    elif domain.space.is_conditional and is_stagnant(observations, method.bold_every):
-        point = _on_rarest_branch(model, taken, draw_seed)
     elif method.nsga2 is not None:
         point = suggest_as_in_paper(
             model,
@@ -112,27 +109,10 @@ def suggest(
         )
     else:
         rng = np.random.default_rng(draw_seed)
-        point = maximise(score_function(model, method), domain, _starts(model), taken, rng)
+        point = maximise(score_function(model, method.caution), domain, _starts(model), taken, rng)
     if point is not None:
         return _describe(model, point, "model")
     return _describe(model, fill_up(observations, domain, design_seed), "fill")
-
-
-def _on_rarest_branch(model: Model, taken: set[bytes], seed: int) -> np.ndarray | None:
-    """Return a Sobol point on the branch of a conditional space that has been tried least.
-
-    A model of few trials judges a branch by its worst ones: one bad and one crashed say little of
-    the rest of it. Where nothing has been gained for a while, a look elsewhere costs nothing.
-    """
-    space = model.domain.space
-    points = without(model.domain.sobol(_LOOKED_AT, seed), taken)
-    if len(points) == 0:
-        return None
-    tried, branches = space.active(model.observations.all_points), space.active(points)
-    n_tried = (branches[:, np.newaxis, :] == tried[np.newaxis, :, :]).all(axis=2).sum(axis=1)
-    rarest = points[n_tried == n_tried.min()]
-    pof = model.pof(rarest)
-    return np.asarray(rarest[int(np.argmax(np.minimum(pof, model.crashes.threshold)))])
 
 
 def _measured_again(model: Model, everything: np.ndarray, seed: int) -> np.ndarray | None:
@@ -180,7 +160,7 @@ def _describe(model: Model, point: np.ndarray, phase: str) -> Suggestion:
         mean=quantiles[:, 1],
         std=(quantiles[:, 2] - quantiles[:, 0]) / 2.0,
         pof=float(model.pof(row)[0]),
-        threshold=model.crashes.threshold,
+        threshold=model.threshold,
     )
 
 
@@ -200,8 +180,7 @@ def suggest_startup(
         ConstraintError: When no point satisfies the known constraints.
     """
     domain = replace(domain, seen=observations.all_points)
-    tried = observations.all_points
-    point = startup_point(domain, index, design_seed, tried, method.startup)
+    point = startup_point(domain, index, design_seed, observations, method.startup)
     if row_keys(point[np.newaxis, :])[0] in _taken(observations):
         point = fill_up(observations, domain, design_seed)
     return Suggestion(point, "startup")

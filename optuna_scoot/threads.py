@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,13 +11,14 @@ import threadpoolctl
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Keep torch and BLAS to one thread: on matrices this small more of them only wait."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Keep BLAS, and torch if it is loaded, to one thread: on small matrices more only wait."""
+    torch = sys.modules.get("torch")  # takes two seconds to load, and is seldom needed
+    threads = torch.get_num_threads() if torch is not None else 0
+    if torch is not None:
+        torch.set_num_threads(1)
     try:
         with threadpoolctl.threadpool_limits(limits=1):
             yield
     finally:
-        torch.set_num_threads(threads)
+        if torch is not None:
+            torch.set_num_threads(threads)

@@ -10,80 +10,42 @@ from collections.abc import Callable
 import numpy as np
 
 from optuna_scoot.acquisition import improvement
-from optuna_scoot.method import Method
 from optuna_scoot.model import Model
-from optuna_scoot.pareto import hypervolume
 from optuna_scoot.pareto import non_dominated_boxes
 from optuna_scoot.pareto import reference_point
 from optuna_scoot.search.climb import Score
 from optuna_scoot.surrogate.outputs import OutputTransform
 
 
-_MOST_LOG_GAIN = 50.0  # beyond which a gain counts as this much: e^x has an end
+_LEAST_POF = 1e-3  # below which one is as bad as another
 _NEXT_TO = 0.01  # of every parameter's range: what runs there will soon tell what is there
 
 
-def score_function(model: Model, method: Method) -> Score:
+def score_function(model: Model, caution: float) -> Score:
     """Return the function that says what a point is worth.
 
-    The expected gain times POF^w, less what a crash costs; where crashes cost nothing, the
-    logarithm of that. -inf where POF < Δ (paper, eq. 3) and next to running trials.
+    The logarithm of the expected gain, times the probability of the measured constraints, times a
+    power of POF that grows with Δ; -inf where POF < Δ (paper, eq. 3) and next to running trials.
 
     Args:
         model: What was learnt.
-        method: The choices.
+        caution: See :class:`~optuna_scoot.Method`.
 
     Returns:
         A function of snapped points (q, d) to scores (q,), larger is better.
     """
-    log_acquisition = _log_acquisition(model, method)
-    net_gain = _net_gain(model, method)
-    space, crashes = model.domain.space, model.crashes
+    log_acquisition = _log_acquisition(model)
+    weight = caution * model.threshold / (1.0 - model.threshold)
 
     def score(x: np.ndarray) -> np.ndarray:
-        features = space.features(x)
-        mean, std = model.surrogate.predict(features)
+        mean, std = model.predict(x)
+        pof = model.pof(x)
         log_gain = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
-        pof = crashes.pof(features)
-        log_gain = log_gain + method.pof_weight * np.log(np.maximum(pof, 1e-3))
-        allowed = (crashes.margin(pof) >= 0.0) & ~_is_next_to(x, model.observations.pending)
-        return np.where(allowed, net_gain(log_gain, features), -np.inf)
+        log_gain = log_gain + weight * np.log(np.maximum(pof, _LEAST_POF))
+        allowed = (pof >= model.threshold) & ~_is_next_to(x, model.observations.pending)
+        return np.where(allowed, log_gain, -np.inf)
 
     return score
-
-
-def _net_gain(model: Model, method: Method) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return the gain less the crash's cost, from log gains (q,) and features (q, d) to (q,).
-
-    While much can be gained, a crash is worth its risk; towards the end, where the next hundredth
-    is at stake, it is not. The risk that half of the configurations that ran had costs nothing:
-    the search would sit on the safest of them otherwise. Where crashes cost nothing, or nothing
-    is gained yet, log gains stay as they are.
-    """
-    risk, scale = model.crashes.risk, _gained(model)
-    if risk is None or scale <= 0.0:
-        return lambda log_gain, _: log_gain
-    o = model.observations
-    one_hot = model.crashes.one_hot
-    ran = model.domain.space.features(np.concatenate([o.x, o.pruned]))
-    usual = float(np.median(risk.probability(one_hot(ran))))
-
-    def net_gain(log_gain: np.ndarray, features: np.ndarray) -> np.ndarray:
-        unusual = np.maximum(risk.probability(one_hot(features)) - usual, 0.0)
-        relative = np.exp(np.minimum(log_gain - np.log(scale), _MOST_LOG_GAIN))
-        return np.asarray(relative - method.crash_cost * unusual)
-
-    return net_gain
-
-
-def _gained(model: Model) -> float:
-    """Return what has been gained: the hypervolume, or the incumbent's lead over the median."""
-    o, reached = model.observations, model.reached
-    if len(reached) == 0:
-        return 0.0
-    if model.n_objectives > 1:
-        return hypervolume(reached, reference_point(o.values, o.reference_point))
-    return float(np.median(o.values)) - float(reached.min())
 
 
 def _is_next_to(x: np.ndarray, pending: np.ndarray) -> np.ndarray:
@@ -92,9 +54,7 @@ def _is_next_to(x: np.ndarray, pending: np.ndarray) -> np.ndarray:
     return np.asarray(np.any(far < _NEXT_TO, axis=1))
 
 
-def _log_acquisition(
-    model: Model, method: Method
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _log_acquisition(model: Model) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
     values, o = model.reached, model.observations
     if len(values) == 0:
@@ -102,7 +62,6 @@ def _log_acquisition(
         return lambda mean, std: np.zeros(len(mean))
     if model.n_objectives == 1:
         transform, best = model.transforms[0], float(values.min())
-        best -= method.least_gain * (float(np.median(o.values)) - best)
 
         def log_ei(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
             return log_improvement(transform, mean[:, 0], std[:, 0], best)
@@ -110,8 +69,7 @@ def _log_acquisition(
         return log_ei
 
     reference = reference_point(o.values, o.reference_point)
-    gained = np.maximum(reference - values.min(axis=0), 0.0)
-    lower, upper = non_dominated_boxes(values - method.least_gain * gained, reference)
+    lower, upper = non_dominated_boxes(values, reference)
 
     def log_ehvi(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         def of_objective(j: int, levels: np.ndarray) -> np.ndarray:

@@ -7,8 +7,16 @@ is likely to run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
+from itertools import product
+from math import comb
 
 import numpy as np
+
+from optuna_scoot.space.one_hot import OneHot
+
+
+_MOST_SUMS = 400  # that the trees may cut along: of many parameters' a random part
 
 
 @dataclass(frozen=True)
@@ -20,28 +28,28 @@ class ForestChoice:
         extra: Extremely randomised trees (Geurts et al., 2006), whose cuts are drawn at random
             and vary smoothly with the distance to what crashed, instead of a random forest (the
             paper), whose cuts lie halfway between two observations.
-        pairs: Whether the trees may also cut along the sum and the difference of two numbers.
-            Memory and time are products of parameters: sums, on their logarithmic scales.
+        most_terms: Of sums and differences of numbers along which the trees may cut as well; 1 for
+            none (the paper). Memory and time are products of parameters, and a divisor is a
+            quotient: sums and differences on logarithmic scales.
     """
 
     n_trees: int = 50
     extra: bool = True
-    pairs: bool = True
+    most_terms: int = 3
 
     @classmethod
     def paper(cls) -> ForestChoice:
         """Return the paper's random forest with scikit-learn's defaults (section IV-G)."""
-        return cls(n_trees=100, extra=False, pairs=False)
+        return cls(n_trees=100, extra=False, most_terms=1)
 
 
 class FeasibilityForest:
     """Forest regression on ran (1) and crashed (0).
 
     Args:
-        features: Features of the configurations, shape (n, f).
+        features: Features of the configurations, shape (n, d).
         ran: Whether each ran, Booleans of shape (n,).
-        is_level: Which features are levels of a categorical, Booleans of shape (f,).
-        ignored: Features that the forest does not see, Booleans of shape (f,).
+        is_level: Which features are levels of a categorical, Booleans of shape (d,).
         choice: How the forest is grown.
         seed: Of its random draws.
     """
@@ -52,18 +60,17 @@ class FeasibilityForest:
         ran: np.ndarray,
         *,
         is_level: np.ndarray,
-        ignored: np.ndarray,
         choice: ForestChoice,
         seed: int,
     ) -> None:
-        self._numbers = np.flatnonzero(~is_level) if choice.pairs else np.empty(0, dtype=int)
-        self._shown = ~ignored
+        self._one_hot = OneHot(features, is_level)
+        self._numbers = np.flatnonzero(~is_level)
+        rng = np.random.default_rng(seed)
+        self._signs = _signs_of_sums(len(self._numbers), choice.most_terms, rng)
         self._trees = []
-        # A single class teaches nothing that its share does not say already, nor does a space of
-        # levels alone whose forest does not see them.
+        # A single class teaches nothing that its share does not say already.
         self._constant = 1.0 if len(ran) == 0 else float(np.mean(ran))
-        rows = self._rows(features)
-        if 0.0 < self._constant < 1.0 and rows.shape[1] > 0:
+        if 0.0 < self._constant < 1.0:
             # Slow to import.
             from sklearn.ensemble import ExtraTreesRegressor
             from sklearn.ensemble import RandomForestRegressor
@@ -71,14 +78,14 @@ class FeasibilityForest:
             kind = ExtraTreesRegressor if choice.extra else RandomForestRegressor
             # All features are tried at every cut, as in the paper.
             forest = kind(choice.n_trees, max_features=1.0, random_state=seed, n_jobs=1)
-            forest.fit(rows, ran.astype(float))
+            forest.fit(self._rows(features), ran.astype(float))
             self._trees = [estimator.tree_ for estimator in forest.estimators_]
 
     def probability(self, features: np.ndarray) -> np.ndarray:
         """Return the probability of feasibility of n configurations.
 
         Args:
-            features: Of shape (n, f).
+            features: Of shape (n, d).
 
         Returns:
             Probabilities of shape (n,), each in [0, 1].
@@ -94,8 +101,32 @@ class FeasibilityForest:
         return total / len(self._trees)
 
     def _rows(self, features: np.ndarray) -> np.ndarray:
-        """Return the features (n, f) and the sums and differences of the numbers."""
-        i, j = np.triu_indices(len(self._numbers), k=1)
-        left, right = features[:, self._numbers[i]], features[:, self._numbers[j]]
-        rows = np.concatenate([features[:, self._shown], left + right, left - right], axis=1)
-        return np.ascontiguousarray(rows, dtype=np.float32)
+        """Return what the trees see of features (n, d): levels as columns, and the sums."""
+        sums = features[:, self._numbers] @ self._signs.T
+        return np.concatenate([self._one_hot(features), sums], axis=1).astype(np.float32)
+
+
+def _signs_of_sums(n_numbers: int, most_terms: int, rng: np.random.Generator) -> np.ndarray:
+    """Return sums and differences of two numbers and more, all of them or a random part.
+
+    Returns:
+        -1, 0 or 1 for each sum and number, shape (s, n_numbers), the first sign always 1.
+    """
+    sizes = range(2, min(most_terms, n_numbers) + 1)
+    n_sums = {size: comb(n_numbers, size) * 2 ** (size - 1) for size in sizes}
+    signs = np.zeros((min(sum(n_sums.values()), _MOST_SUMS), n_numbers))
+    if sum(n_sums.values()) <= _MOST_SUMS:
+        chosen = (
+            (list(numbers), (1.0, *rest))
+            for size in sizes
+            for numbers in combinations(range(n_numbers), size)
+            for rest in product((1.0, -1.0), repeat=size - 1)
+        )
+        for row, (numbers, own) in zip(signs, chosen, strict=True):
+            row[numbers] = own
+        return signs
+    for row in signs:
+        some = rng.choice(n_numbers, size=rng.integers(2, max(sizes) + 1), replace=False)
+        row[some] = rng.choice([1.0, -1.0], size=len(some))
+        row[some[0]] = 1.0
+    return signs

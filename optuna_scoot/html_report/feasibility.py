@@ -18,7 +18,6 @@ from optuna_scoot.constraints.domain import Domain
 from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.feasibility.forest import FeasibilityForest
 from optuna_scoot.feasibility.forest import ForestChoice
-from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.trials.outcomes import Outcome
 
 
@@ -115,18 +114,12 @@ def learn_feasibility(
     if ran.all() or not ran.any():
         return None
     features = space.features(space.to_unit([r.params for r in told]))
-    one_hot = OneHot(features, space.is_level)
     forest = FeasibilityForest(
-        one_hot(features),
-        ran,
-        is_level=space.is_level[one_hot.owners],
-        ignored=np.zeros(len(one_hot.owners), dtype=bool),
-        choice=ForestChoice(),
-        seed=seed,
+        features, ran, is_level=space.is_level, choice=ForestChoice(), seed=seed
     )
 
     def pof_of(points: np.ndarray) -> np.ndarray:
-        return forest.probability(one_hot(space.features(points)))
+        return forest.probability(space.features(points))
 
     domain = Domain(space, KnownConstraints() if known is None else known)
     others = space.sobol(_MOST_OTHERS, seed)

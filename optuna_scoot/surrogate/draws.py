@@ -26,7 +26,7 @@ from optuna_scoot.surrogate.kernel import squared_distance
 LogLikelihood = Callable[[np.ndarray], float]
 """Log hyper-parameters to the log-likelihood of the observations.
 
-Length scales (f), signal variance, noise variance; with main effects the logit of their share.
+Length scales (f), signal variance, noise variance; last the logit of the main effects' share.
 """
 
 _LEAST_NOISE = 1e-6
@@ -37,44 +37,35 @@ def draw_hyperparameters(
     x: np.ndarray,
     y: np.ndarray,
     is_level: np.ndarray,
-    mode: Hyperparameters,
-    medians: np.ndarray,
     choice: KernelChoice,
+    n_draws: int,
     seed: int,
 ) -> list[Hyperparameters]:
     """Draw hyper-parameters from their posterior, for each of m outputs on its own.
+
+    The Markov chains start from the prior's medians.
 
     Args:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans of shape (f,).
-        mode: Where the Markov chains start; its warping is kept.
-        medians: Of the length scales' prior, shape (f,).
-        choice: The kernel, the number of draws and of steps between them.
+        choice: The priors, the steps before the first draw and between draws.
+        n_draws: How many.
         seed: Of the chains.
     """
-    f = len(medians)
     priors = choice.priors
-    others = [priors.outputscale, priors.noise]
-    if choice.main_effects:
-        others.append(priors.main_share)
+    medians = priors.lengthscale_medians(is_level)
+    f = len(medians)
+    others = [priors.outputscale, priors.noise, priors.main_share]
     mean = np.array([*np.log(medians), *(prior[0] for prior in others)])
     deviation = np.array([priors.lengthscale_spread] * f + [prior[1] for prior in others])
     rng = np.random.default_rng(seed)
     chains = []
     for j in range(y.shape[1]):
-        log_likelihood = marginal_log_likelihood(mode.warped(x, j), y[:, j], is_level)
-        start = mean.copy()
-        start[: f + 2] = np.log([*mode.lengthscales[j], mode.outputscale[j], mode.noise[j]])
-        if choice.main_effects:
-            # The mode is that of the kernel without them.
-            (start,) = slice_sample(
-                log_likelihood, mean, deviation, start, 1, choice.n_burn_in, rng
-            )
+        log_likelihood = marginal_log_likelihood(x, y[:, j], is_level)
+        (start,) = slice_sample(log_likelihood, mean, deviation, mean, 1, choice.n_burn_in, rng)
         chains.append(
-            slice_sample(
-                log_likelihood, mean, deviation, start, choice.n_draws, choice.n_steps, rng
-            )
+            slice_sample(log_likelihood, mean, deviation, start, n_draws, choice.n_steps, rng)
         )
     draws = np.stack(chains, axis=1)
     return [
@@ -82,9 +73,9 @@ def draw_hyperparameters(
             lengthscales=np.exp(draw[:, :f]),
             outputscale=np.exp(draw[:, f]),
             noise=np.exp(draw[:, f + 1]) + _LEAST_NOISE,
-            warp_a=mode.warp_a,
-            warp_b=mode.warp_b,
-            main_share=expit(draw[:, f + 2]) if choice.main_effects else mode.main_share,
+            warp_a=np.ones((y.shape[1], f)),
+            warp_b=np.ones((y.shape[1], f)),
+            main_share=expit(draw[:, f + 2]),
         )
         for draw in draws
     ]
@@ -172,10 +163,9 @@ def marginal_log_likelihood(
     def log_likelihood(logarithms: np.ndarray) -> float:
         weights = np.exp(-2.0 * logarithms[:f])
         correlation = matern_of_squared(weights @ by_feature)
-        if len(logarithms) > f + 2:
-            share = float(expit(logarithms[f + 2]))
-            alone = sum(of(w) for of, w in zip(alone_of, weights, strict=True)) / f
-            correlation = (1.0 - share) * correlation + share * alone
+        share = float(expit(logarithms[f + 2]))
+        alone = sum(of(w) for of, w in zip(alone_of, weights, strict=True)) / f
+        correlation = (1.0 - share) * correlation + share * alone
         covariance = np.zeros(n * n)
         covariance[lower_triangle] = math.exp(logarithms[f]) * correlation
         covariance[diagonal] = math.exp(logarithms[f]) + math.exp(logarithms[f + 1]) + _LEAST_NOISE

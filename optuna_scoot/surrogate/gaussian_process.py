@@ -1,8 +1,8 @@
 """Surrogate: one independent Gaussian process an output (paper, section IV-C, eq. 4 to 6).
 
-BoTorch and GPyTorch find the mode of the kernel's hyper-parameters; a few draws from their
-posterior are averaged. What is found is held in NumPy arrays, where the exact prediction at
-thousands of points is two matrix products a draw.
+A few draws of the kernel's hyper-parameters from their posterior are averaged, or for the paper's
+BoTorch and GPyTorch find their mode. What is found is held in NumPy arrays, where the exact
+prediction at thousands of points is two matrix products a draw.
 
 Notation
     n: number of observations; f: number of features; m: number of outputs; q: points predicted.
@@ -25,11 +25,11 @@ from optuna_scoot.surrogate.kernel import prior_medians
 from optuna_scoot.surrogate.mode import find_mode
 
 
-# With more observations the posterior is narrow, and every step of a chain costs n³.
-_MOST_OBSERVATIONS = 256
-
-# Of so many, the mode of the hyper-parameters: a step of that search costs ten predictions' n³.
+# The hyper-parameters are found from so many observations at the most: every step costs n³.
 _MOST_FITTED = 160
+
+# Draws times observations: the more there are, the narrower the posterior, and the dearer a draw.
+_MOST_AVERAGED = 512
 
 
 @dataclass(frozen=True)
@@ -131,20 +131,19 @@ def fit_surrogate(
         hyper-parameters of the priors' medians instead of fitted ones.
     """
     medians = choice.priors.lengthscale_medians(is_level)
-    mode = None
-    if len(x) >= 2 and np.any(np.ptp(y, axis=0) > 0.0):
-        fitted = _fitted(len(x))
-        mode = find_mode(x[fitted], y[fitted], ~is_level, medians, choice)
-    if mode is None:
+    if len(x) < 2 or not np.any(np.ptp(y, axis=0) > 0.0):
         return Surrogate(x, y, is_level, (prior_medians(y.shape[1], medians),))
-    if choice.n_draws == 0 or len(x) > _MOST_OBSERVATIONS:
-        return Surrogate(x, y, is_level, (mode,))
-    draws = draw_hyperparameters(x, y, is_level, mode, medians, choice, seed)
-    return Surrogate(x, y, is_level, tuple(draws))
+    kept = _fitted(len(x))
+    if choice.n_draws > 0:
+        n_draws = min(choice.n_draws, max(1, _MOST_AVERAGED // len(x)))
+        draws = draw_hyperparameters(x[kept], y[kept], is_level, choice, n_draws, seed)
+        return Surrogate(x, y, is_level, tuple(draws))
+    mode = find_mode(x[kept], y[kept], is_level, choice.priors)
+    return Surrogate(x, y, is_level, (mode or prior_medians(y.shape[1], medians),))
 
 
 def _fitted(n: int) -> np.ndarray:
     """Return which of n observations the hyper-parameters are found from: of many, every k-th."""
-    if n <= _MOST_OBSERVATIONS:
+    if n <= _MOST_FITTED:
         return np.arange(n)
     return np.linspace(0.0, n - 1.0, _MOST_FITTED).round().astype(int)

@@ -55,33 +55,25 @@ class Priors:
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """How the Gaussian processes are built.
+    """How the kernel's hyper-parameters are found.
 
     Attributes:
-        warp: Whether inputs with more than two levels are warped (the paper).
-        main_effects: Whether the additive kernel is added to the other; needs draws.
-        n_draws: How many draws of the hyper-parameters from their posterior are averaged; 0 takes
-            the posterior's mode alone (the paper).
+        n_draws: How many draws from their posterior are averaged, of a kernel with main effects;
+            0 takes the posterior's mode, without main effects and on warped inputs (the paper).
         n_steps: Steps of the Markov chain from one draw to the next.
-        n_burn_in: Steps before the first draw, with main effects: the mode leaves them out.
-        max_iterations: Of the L-BFGS-B search for the mode.
-        tolerance: Relative gain of one iteration below which that search ends.
+        n_burn_in: Steps before the first draw.
         priors: Of the hyper-parameters.
     """
 
-    warp: bool = False
-    main_effects: bool = True
     n_draws: int = 8
     n_steps: int = 5
     n_burn_in: int = 15
-    max_iterations: int = 50
-    tolerance: float = 1e-4
     priors: Priors = field(default_factory=Priors)
 
     @classmethod
     def paper(cls) -> KernelChoice:
         """Return the paper's: warped inputs, fitted hyper-parameters (section IV-C)."""
-        return cls(warp=True, main_effects=False, n_draws=0, max_iterations=100)
+        return cls(n_draws=0)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 The mode is that of the paper's kernel alone, without main effects.
 
-The inputs are warped by the Kumaraswamy distribution function where asked (Snoek et al., ICML
-2014). All outputs are fitted in one batch.
+The inputs are warped by the Kumaraswamy distribution function (Snoek et al., ICML 2014). All
+outputs are fitted in one batch.
 """
 
 from __future__ import annotations
@@ -16,28 +16,32 @@ import numpy as np
 
 from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.surrogate.kernel import Hyperparameters
-from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.threads import single_thread
 
 
 def find_mode(
     x: np.ndarray,
     y: np.ndarray,
-    warpable: np.ndarray,
-    medians: np.ndarray,
-    choice: KernelChoice,
+    is_level: np.ndarray,
+    priors: Priors,
+    *,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
 ) -> Hyperparameters | None:
     """Search the posterior mode.
 
     Args:
         x: Features in [0, 1], shape (n, f), n ≥ 2.
         y: Standardised outputs, shape (n, m).
-        warpable: Which features may be warped, Booleans (f,).
-        medians: Of the length scales' prior, shape (f,).
-        choice: The kernel.
+        is_level: Which features are levels of a categorical, Booleans (f,); they are not warped.
+        priors: Of the hyper-parameters.
+        max_iterations: Of L-BFGS-B.
+        tolerance: Relative gain of one iteration below which the search ends.
 
     Returns:
-        The hyper-parameters; None where every try fails numerically.
+        The hyper-parameters, on inputs as they are where the search with warping fails
+        numerically; None where every try fails.
     """
     from botorch.exceptions.errors import ModelFittingError
     from botorch.optim.fit import fit_gpytorch_mll_scipy
@@ -45,25 +49,26 @@ def find_mode(
     from linear_operator.utils.errors import NanError
     from linear_operator.utils.errors import NotPSDError
 
-    for warp in [True, False] if choice.warp and warpable.any() else [False]:
-        model = _model(x, y, ~warpable, warp, medians, choice)
+    options = _search_options(max_iterations, tolerance, y.shape[1])
+    for warp in [False] if is_level.all() else [True, False]:
+        model = _model(x, y, is_level, warp, priors)
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         mll.train()
         try:
             with single_thread(), warnings.catch_warnings():
                 # Reaching the iteration limit is the normal end here, not a failure.
                 warnings.simplefilter("ignore")
-                fit_gpytorch_mll_scipy(mll, options=_search_options(choice, y.shape[1]))
+                fit_gpytorch_mll_scipy(mll, options=options)
         except (NotPSDError, NanError, ModelFittingError, RuntimeError, ValueError):
             continue
-        found = _hyperparameters(model, warpable, warp)
+        found = _hyperparameters(model, ~is_level, warp)
         if all(np.all(np.isfinite(value)) for value in vars(found).values()):
             return found
     return None
 
 
-def _search_options(choice: KernelChoice, n_outputs: int) -> dict[str, Any]:
-    options: dict[str, Any] = {"maxiter": choice.max_iterations, "ftol": choice.tolerance}
+def _search_options(max_iterations: int, tolerance: float, n_outputs: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"maxiter": max_iterations, "ftol": tolerance}
     if n_outputs > 1:
         # BoTorch's batched search has a default of its own for the same criterion.
         options["factr"] = None
@@ -75,8 +80,7 @@ def _model(
     y: np.ndarray,
     is_level: np.ndarray,
     warp: bool,
-    medians: np.ndarray,
-    choice: KernelChoice,
+    priors: Priors,
 ) -> Any:
     """Return the batch of m GPyTorch models, all on the same inputs, levels as columns."""
     import torch
@@ -89,8 +93,8 @@ def _model(
     return SingleTaskGP(
         torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
         torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
-        likelihood=_likelihood(m, choice),
-        covar_module=_kernel(m, owners, medians, choice),
+        likelihood=_likelihood(m, priors),
+        covar_module=_kernel(m, owners, priors.lengthscale_medians(is_level), priors),
         # The observations crowd where values are good: a fitted mean would be the level of the
         # few bad ones far away, and all that is unknown would look as bad as they.
         mean_module=ZeroMean(batch_shape=torch.Size([m])),
@@ -99,7 +103,7 @@ def _model(
     )
 
 
-def _kernel(m: int, owners: np.ndarray, medians: np.ndarray, choice: KernelChoice) -> Any:
+def _kernel(m: int, owners: np.ndarray, medians: np.ndarray, priors: Priors) -> Any:
     """Return the kernel on columns whose length scales are those of their features."""
     import torch
     from gpytorch.constraints import GreaterThan
@@ -114,7 +118,7 @@ def _kernel(m: int, owners: np.ndarray, medians: np.ndarray, choice: KernelChoic
             return (1.0 + r) * torch.exp(-r)
 
     batch = torch.Size([m])
-    spread = torch.full((len(medians),), choice.priors.lengthscale_spread, dtype=torch.double)
+    spread = torch.full((len(medians),), priors.lengthscale_spread, dtype=torch.double)
     return ScaleKernel(
         Matern(
             nu=1.5,
@@ -124,19 +128,19 @@ def _kernel(m: int, owners: np.ndarray, medians: np.ndarray, choice: KernelChoic
             lengthscale_constraint=GreaterThan(0.025, initial_value=torch.from_numpy(medians)),
         ),
         batch_shape=batch,
-        outputscale_prior=LogNormalPrior(*choice.priors.outputscale),
+        outputscale_prior=LogNormalPrior(*priors.outputscale),
         outputscale_constraint=GreaterThan(1e-3, initial_value=1.0),
     )
 
 
-def _likelihood(m: int, choice: KernelChoice) -> Any:
+def _likelihood(m: int, priors: Priors) -> Any:
     import torch
     from gpytorch.constraints import GreaterThan
     from gpytorch.likelihoods import GaussianLikelihood
     from gpytorch.priors import LogNormalPrior
 
     return GaussianLikelihood(
-        noise_prior=LogNormalPrior(*choice.priors.noise),
+        noise_prior=LogNormalPrior(*priors.noise),
         noise_constraint=GreaterThan(1e-6, initial_value=1e-2),
         batch_shape=torch.Size([m]),
     )

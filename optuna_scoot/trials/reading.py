@@ -53,12 +53,10 @@ def observe(
     signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions])
     by_outcome: dict[Outcome, list[Record]] = {outcome: [] for outcome in Outcome}
     outcomes: list[bool] = []
-    completed_before: list[int] = []
     completed = by_outcome[Outcome.COMPLETED]
     for record in history.records(space.distributions) if records is None else records:
         if _is_of_model(record.trial) and record.outcome is not Outcome.RUNNING:
             outcomes.append(record.outcome is not Outcome.CRASHED)
-            completed_before.append(len(completed))
         by_outcome[record.outcome].append(record)
     x, crashed, pruned, pending = (
         space.to_unit([record.params for record in by_outcome[outcome]])
@@ -69,17 +67,14 @@ def observe(
     measured = _constraints(
         [r.trial for r in completed], [r.trial for r in by_outcome[Outcome.PRUNED]]
     )
-    by_model = [_is_of_model(record.trial) for record in by_outcome[Outcome.CRASHED]]
     return Observations(
         x=x,
         values=replace_infinities(values),
         constraints=measured[: len(completed)],
         crashed=crashed,
-        crashed_by_model=np.array(by_model, dtype=bool),
         pruned=pruned,
         pending=pending,
         outcomes=tuple(outcomes),
-        completed_before=tuple(completed_before),
         reference_point=_reference_point(history, signs, reference_point),
         pruned_values=_pruned_values(by_outcome[Outcome.PRUNED], completed, signs),
         pruned_constraints=measured[len(completed) :],
