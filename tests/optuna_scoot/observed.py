@@ -38,10 +38,31 @@ def domain_of(axes: Mapping[str, BaseDistribution], *known: str) -> Domain:
 
 
 def startup(
-    domain: Domain, index: int, seed: int, *, covering: bool = True, tried: ArrayLike | None = None
+    domain: Domain,
+    index: int,
+    seed: int,
+    *,
+    covering: bool = True,
+    tried: ArrayLike | None = None,
+    ran: ArrayLike | None = None,
+    crashed: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Return a start-up point; by default nothing was tried before."""
-    before = np.empty((0, domain.space.n_dimensions)) if tried is None else np.asarray(tried)
+    """Return a start-up point where some run, ran or crashed before; by default none."""
+    d = domain.space.n_dimensions
+    pending, completed, failed = (
+        np.empty((0, d)) if points is None else np.asarray(points, dtype=float)
+        for points in (tried, ran, crashed)
+    )
+    before = Observations(
+        x=completed,
+        values=np.ones((len(completed), 1)),
+        constraints=np.empty((len(completed), 0)),
+        crashed=failed,
+        pruned=np.empty((0, d)),
+        pending=pending,
+        outcomes=(),
+        reference_point=None,
+    )
     choice = StartupChoice() if covering else StartupChoice.paper()
     return startup_point(domain, index, seed, before, choice)
 

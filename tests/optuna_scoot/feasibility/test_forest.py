@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
@@ -10,6 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 from optuna_scoot import FeasibilityThreshold
 from optuna_scoot.feasibility.forest import FeasibilityForest
 from optuna_scoot.feasibility.forest import ForestChoice
+from optuna_scoot.feasibility.forest import _signs_of_sums
 
 
 RAN, CRASHED = True, False
@@ -79,52 +82,61 @@ def test_contradictory_numbers_are_refused(numbers: dict[str, float]) -> None:
         FeasibilityThreshold(**numbers)  # type: ignore[arg-type]
 
 
-IS_LEVEL = np.array([False, False, True])
+IS_LEVEL = np.array([False, False, False, True])
 OWN = ForestChoice()
 
 
 def _history(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    features = np.random.default_rng(1).random((n, 3))
+    """Give configurations of three numbers and one of three levels, and which of them ran."""
+    features = _queries(n, seed=1)
     return features, features[:, 0] + features[:, 1] < 1.1
 
 
+def _queries(n: int = 500, seed: int = 2) -> np.ndarray:
+    features = np.random.default_rng(seed).random((n, 4))
+    features[:, 3] = np.floor(3.0 * features[:, 3])
+    return features
+
+
+def _columns(features: np.ndarray) -> np.ndarray:
+    """Give a column for each level of the last feature, any two of which lie 1 apart."""
+    return (features[:, 3:] == np.arange(3.0)) * 0.5**0.5
+
+
 def _forest(
-    features: np.ndarray,
-    ran: np.ndarray,
-    choice: ForestChoice = OWN,
-    seed: int = 0,
-    ignored: np.ndarray | None = None,
+    features: np.ndarray, ran: np.ndarray, choice: ForestChoice = OWN, seed: int = 0
 ) -> FeasibilityForest:
-    f = features.shape[1]
-    return FeasibilityForest(
-        features,
-        ran,
-        is_level=IS_LEVEL[:f],
-        ignored=np.zeros(f, dtype=bool) if ignored is None else ignored,
-        choice=choice,
-        seed=seed,
-    )
+    is_level = IS_LEVEL[: features.shape[1]]
+    return FeasibilityForest(features, ran, is_level=is_level, choice=choice, seed=seed)
 
 
 def test_the_papers_forest_is_scikit_learns_random_forest() -> None:
     features, ran = _history()
-    queries = np.random.default_rng(2).random((500, 3))
-    forest = RandomForestRegressor(random_state=7).fit(features, ran.astype(float))
+    queries = _queries()
+
+    def rows(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([x[:, :3], _columns(x)], axis=1)
+
+    forest = RandomForestRegressor(random_state=7).fit(rows(features), ran.astype(float))
 
     np.testing.assert_allclose(
         _forest(features, ran, ForestChoice.paper(), seed=7).probability(queries),
-        forest.predict(queries),
+        forest.predict(rows(queries)),
         atol=1e-12,
     )
 
 
-def test_the_forest_is_scikit_learns_on_sums_and_differences_of_the_numbers() -> None:
+def test_the_forest_is_scikit_learns_on_sums_and_differences_of_up_to_three_numbers() -> None:
     features, ran = _history()
-    queries = np.random.default_rng(2).random((500, 3))
+    queries = _queries()
 
     def rows(x: np.ndarray) -> np.ndarray:
-        # The third feature is a level: it has no sum with a number.
-        return np.array([[a, b, c, a + b, a - b] for a, b, c in x], dtype=np.float32)
+        # A level has no sum with a number.
+        a, b, c = x[:, :3].T
+        pairs = [a + b, a - b, a + c, a - c, b + c, b - c]
+        triples = [a + b + c, a + b - c, a - b + c, a - b - c]
+        sums = np.stack(pairs + triples, axis=1)
+        return np.concatenate([x[:, :3], _columns(x), sums], axis=1).astype(np.float32)
 
     forest = ExtraTreesRegressor(50, random_state=7).fit(rows(features), ran.astype(float))
 
@@ -135,22 +147,73 @@ def test_the_forest_is_scikit_learns_on_sums_and_differences_of_the_numbers() ->
     )
 
 
-def test_ignored_features_are_not_seen() -> None:
-    features, ran = _history()
-    level = np.round(features[:, [2]])
-    features = np.concatenate([features[:, :2], level], axis=1)
-    ran = ran & (level[:, 0] == 0.0)
-    queries = np.random.default_rng(2).random((50, 3))
-    other = np.concatenate([queries[:, :2], 1.0 - np.round(queries[:, [2]])], axis=1)
-    forest = _forest(features, ran, ForestChoice.paper(), 7, np.array([False, False, True]))
-    peer = RandomForestRegressor(random_state=7).fit(features[:, :2], ran.astype(float))
+@pytest.mark.parametrize("most_terms", [1, 2, 3])
+@pytest.mark.parametrize("n_numbers", [0, 1, 2, 3, 5, 8])
+def test_sums_are_all_combinations_of_numbers_and_signs(n_numbers: int, most_terms: int) -> None:
+    found = _signs_of_sums(n_numbers, most_terms, np.random.default_rng(0))
+    # A sum and its negative have the same cuts: the first sign is plus.
+    expected = {
+        signs
+        for signs in product((-1.0, 0.0, 1.0), repeat=n_numbers)
+        if 2 <= sum(map(abs, signs)) <= most_terms and next(filter(None, signs)) == 1.0
+    }
 
-    np.testing.assert_allclose(forest.probability(queries), peer.predict(queries[:, :2]))
-    np.testing.assert_array_equal(forest.probability(other), forest.probability(queries))
+    assert found.shape == (len(expected), n_numbers)
+    assert {tuple(row) for row in found} == expected
+
+
+def test_of_very_many_numbers_four_hundred_sums_are_drawn() -> None:
+    first, second, other = (
+        _signs_of_sums(60, 3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    sizes = np.abs(first).sum(axis=1)
+
+    assert first.shape == (400, 60)
+    assert set(np.unique(first)) == {-1.0, 0.0, 1.0}
+    # Of two and of three numbers, of each number and with either sign.
+    assert set(sizes) == {2.0, 3.0}
+    assert np.abs(first).any(axis=0).all()
+    assert min(np.mean(first[sizes == size].min(axis=1) < 0.0) for size in (2.0, 3.0)) > 0.3
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_rule_of_three_numbers_is_learnt_better_with_sums_of_three() -> None:
+    # As memory runs out: batch and length are products, and the number of GPUs divides.
+    grid = np.array(list(product(np.linspace(0.05, 0.95, 10), repeat=3)))
+
+    def runs(x: np.ndarray) -> np.ndarray:
+        return np.asarray(x[:, 0] + x[:, 1] - x[:, 2] <= 0.6)
+
+    def accuracy(most_terms: int) -> float:
+        hits = []
+        for seed in range(8):
+            x = np.random.default_rng(seed).random((30, 3))
+            forest = _forest(x, runs(x), ForestChoice(most_terms=most_terms), seed)
+            hits.append(np.mean((forest.probability(grid) >= 0.5) == runs(grid)))
+        return float(np.mean(hits))
+
+    one, two, three = (accuracy(most_terms) for most_terms in (1, 2, 3))
+    assert 1.0 - three < 0.75 * (1.0 - one)
+    assert three > two
+
+
+def test_no_points_have_no_probabilities() -> None:
+    # A search may find every point taken.
+    assert _forest(*_history(), ForestChoice(n_trees=3)).probability(np.empty((0, 4))).shape == (0,)
+
+
+def test_a_level_that_never_was_tried_is_judged_by_the_numbers() -> None:
+    features, ran = _history(100)
+    queries = _queries()
+    queries[:, 3] = 7.0
+    runs = queries[:, 0] + queries[:, 1] < 1.1
+
+    assert np.mean((_forest(features, ran).probability(queries) >= 0.5) == runs) > 0.85
 
 
 def test_sums_and_differences_find_a_slanting_border_from_few_crashes() -> None:
-    queries = np.random.default_rng(3).random((2000, 3))
+    queries = _queries(2000, seed=3)
     runs = queries[:, 0] + queries[:, 1] < 1.1
 
     def error(choice: ForestChoice) -> float:
@@ -163,7 +226,7 @@ def test_sums_and_differences_find_a_slanting_border_from_few_crashes() -> None:
 @pytest.mark.parametrize("choice", [OWN, ForestChoice.paper()], ids=["own", "paper"])
 def test_probability_learns_the_border(choice: ForestChoice) -> None:
     features, ran = _history(100)
-    queries = np.random.default_rng(3).random((2000, 3))
+    queries = _queries(2000, seed=3)
     pof = _forest(features, ran, choice).probability(queries)
     runs = queries[:, 0] + queries[:, 1] < 1.1
 
@@ -187,7 +250,7 @@ def test_nothing_seen_is_taken_to_run() -> None:
 
 def test_the_same_seed_grows_the_same_forest() -> None:
     features, ran = _history()
-    queries = np.random.default_rng(2).random((100, 3))
+    queries = _queries(100)
     first, second, other = (
         _forest(features, ran, seed=seed).probability(queries) for seed in (3, 3, 4)
     )

@@ -13,7 +13,6 @@ from optuna_scoot.feasibility.forest import FeasibilityForest
 from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.html_report.feasibility import FeasibilityMap
 from optuna_scoot.html_report.feasibility import learn_feasibility
-from optuna_scoot.space.one_hot import OneHot
 from optuna_scoot.space.search_space import SearchSpace
 from optuna_scoot.trials.history import History
 from tests.optuna_scoot.html_report.pages import server_study
@@ -31,17 +30,14 @@ def learnt(
 def pof_by_the_forest(
     space: SearchSpace, records: list[Any], asked: list[dict[str, Any]]
 ) -> np.ndarray:
-    features = space.features(space.to_unit([record.params for record in records]))
-    one_hot = OneHot(features, space.is_level)
     forest = FeasibilityForest(
-        one_hot(features),
+        space.features(space.to_unit([record.params for record in records])),
         np.array([record.trial.state.name == "COMPLETE" for record in records]),
-        is_level=space.is_level[one_hot.owners],
-        ignored=np.zeros(len(one_hot.owners), dtype=bool),
+        is_level=space.is_level,
         choice=ForestChoice(),
         seed=0,
     )
-    return forest.probability(one_hot(space.features(space.to_unit(asked))))
+    return forest.probability(space.features(space.to_unit(asked)))
 
 
 def test_over_all_parameters_it_is_the_samplers_forest() -> None:

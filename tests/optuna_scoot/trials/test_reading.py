@@ -72,7 +72,6 @@ def test_states_are_told_apart() -> None:
     assert o.values.tolist() == [[3.0]]
     # A pruned trial ran; one that runs now has no outcome yet.
     assert o.outcomes == (True, False, True)
-    assert o.completed_before == (0, 1, 1)
 
 
 def test_an_empty_study_gives_empty_arrays() -> None:
@@ -150,28 +149,6 @@ def test_what_failed_for_outside_reasons_is_not_shown() -> None:
     assert o.outcomes == (False, False)
     o = _observe(study, failure_filter=lambda t: t.user_attrs.get("reason") != "disk full")
     assert _numbers(o.crashed) == [2]
-
-
-def test_crashes_of_the_models_suggestions_are_told_from_start_up_and_from_enqueued_ones() -> None:
-    study = _study()
-    study.enqueue_trial({"n": 1, "x": 0.5})
-    study.tell(_suggested(study), state=TrialState.FAIL)
-    add(study, {"n": 2, "x": 0.5}, None, SPACE, user_attrs={"scoot:phase": "startup"})
-    add(study, {"n": 3, "x": 0.5}, 1.0, SPACE, user_attrs={"scoot:phase": "model"})
-    add(study, {"n": 4, "x": 0.5}, None, SPACE, user_attrs={"scoot:phase": "model"})
-    # Of another sampler.
-    add(study, {"n": 5, "x": 0.5}, None, SPACE)
-    o = _observe(study)
-
-    assert _numbers(o.crashed) == [1, 2, 4, 5]
-    assert o.crashed_by_model.tolist() == [False, False, True, True]
-
-
-def _suggested(study: optuna.Study) -> optuna.Trial:
-    trial = study.ask()
-    for name, distribution in SPACE.items():
-        trial._suggest(name, distribution)
-    return trial
 
 
 def test_a_retry_that_crashes_is_a_crash() -> None:

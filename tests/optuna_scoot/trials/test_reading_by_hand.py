@@ -81,12 +81,10 @@ def test_a_long_history_by_hand() -> None:
     assert o.values[:, 0].tolist() == [10.0, 11.0, 12.0, 13.0, 15.0, 15.0]
     assert o.values[:, 1].tolist() == [-1.0, -2.0, -5.0, -4.0, -5.0, -1.0]
     assert _numbers(o.crashed) == [2, 4, 12]
-    assert o.crashed_by_model.tolist() == [False, True, False]
     assert _numbers(o.pruned) == [5, 11]
     assert _numbers(o.pending) == [9]
-    # Of the model are 3, 4, 5, 7 and 10; before them 2, 3, 3, 4 and 5 had completed.
+    # Of the model are 3, 4, 5, 7 and 10.
     assert o.outcomes == (True, False, True, True, True)
-    assert o.completed_before == (2, 3, 3, 4, 5)
     assert o.constraints.shape == (6, 0)
     assert o.satisfied.tolist() == [True] * 6
     assert o.reference_point is not None
@@ -108,7 +106,7 @@ def test_trials_that_lack_a_parameter_or_leave_the_range_count_nowhere() -> None
     o, before = _observe(study), _observe(_long_history())
 
     assert (_numbers(o.x), _numbers(o.crashed)) == (_numbers(before.x), _numbers(before.crashed))
-    assert (o.outcomes, o.completed_before) == (before.outcomes, before.completed_before)
+    assert o.outcomes == before.outcomes
 
 
 def test_all_measured_constraints_have_to_hold_and_zero_does() -> None:
