@@ -18,6 +18,7 @@ from optuna_scoot.surrogate.outputs import OutputTransform
 
 
 _LEAST_POF = 1e-3  # below which one is as bad as another
+_LEAST_ROOM = 0.01  # above Δ: odds have no end
 _NEXT_TO = 0.01  # of every parameter's range: what runs there will soon tell what is there
 
 
@@ -35,7 +36,7 @@ def score_function(model: Model, caution: float) -> Score:
         A function of snapped points (q, d) to scores (q,), larger is better.
     """
     log_acquisition = _log_acquisition(model)
-    weight = caution * model.threshold / (1.0 - model.threshold)
+    weight = caution * model.threshold / max(1.0 - model.threshold, _LEAST_ROOM)
 
     def score(x: np.ndarray) -> np.ndarray:
         mean, std = model.predict(x)

@@ -6,6 +6,7 @@ is likely to run.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from itertools import product
@@ -107,26 +108,33 @@ class FeasibilityForest:
 
 
 def _signs_of_sums(n_numbers: int, most_terms: int, rng: np.random.Generator) -> np.ndarray:
-    """Return sums and differences of two numbers and more, all of them or a random part.
+    """Return sums and differences of two numbers and more, those of two first.
 
     Returns:
-        -1, 0 or 1 for each sum and number, shape (s, n_numbers), the first sign always 1.
+        -1, 0 or 1 for each sum and number, shape (s, n_numbers); the first that is not 0 is 1.
     """
-    sizes = range(2, min(most_terms, n_numbers) + 1)
-    n_sums = {size: comb(n_numbers, size) * 2 ** (size - 1) for size in sizes}
-    signs = np.zeros((min(sum(n_sums.values()), _MOST_SUMS), n_numbers))
-    if sum(n_sums.values()) <= _MOST_SUMS:
-        chosen = (
-            (list(numbers), (1.0, *rest))
-            for size in sizes
-            for numbers in combinations(range(n_numbers), size)
-            for rest in product((1.0, -1.0), repeat=size - 1)
-        )
-        for row, (numbers, own) in zip(signs, chosen, strict=True):
-            row[numbers] = own
-        return signs
-    for row in signs:
-        some = rng.choice(n_numbers, size=rng.integers(2, max(sizes) + 1), replace=False)
-        row[some] = rng.choice([1.0, -1.0], size=len(some))
-        row[some[0]] = 1.0
-    return signs
+    found: dict[bytes, np.ndarray] = {}
+    for size in range(2, min(most_terms, n_numbers) + 1):
+        n_all = comb(n_numbers, size) * 2 ** (size - 1)
+        wanted = min(len(found) + n_all, _MOST_SUMS)
+        if len(found) + n_all <= _MOST_SUMS:
+            chosen = product(
+                combinations(range(n_numbers), size), product((1, -1), repeat=size - 1)
+            )
+        else:
+            chosen = _at_random(n_numbers, size, rng)
+        while len(found) < wanted:
+            numbers, signs = next(chosen)
+            row = np.zeros(n_numbers)
+            row[list(numbers)] = (1, *signs)
+            found.setdefault(row.tobytes(), row)
+    return np.array(list(found.values())).reshape(len(found), n_numbers)
+
+
+def _at_random(
+    n_numbers: int, size: int, rng: np.random.Generator
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield numbers, in order, and the signs of all but the first."""
+    while True:
+        numbers = np.sort(rng.choice(n_numbers, size=size, replace=False))
+        yield tuple(numbers.tolist()), tuple(rng.choice((1, -1), size=size - 1).tolist())
