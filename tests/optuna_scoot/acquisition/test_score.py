@@ -23,9 +23,6 @@ from tests.optuna_scoot.studies import QUICK
 LINEAR = replace(QUICK, log_outputs=False)
 """Outputs as measured, so that a prediction in the user's units is a normal distribution."""
 
-FREE = replace(LINEAR, crash_cost=0.0)
-"""Where crashes cost nothing, scores are logarithms."""
-
 X = np.random.default_rng(3).random((9, 2))
 VALUES = 40.0 + 10.0 * np.sum((X - 0.3) ** 2, axis=1)
 CRASHED = np.array([[0.9, 0.85], [0.95, 0.6], [0.8, 0.95]])
@@ -45,29 +42,13 @@ def _expected_improvement(mean: np.ndarray, std: np.ndarray, level: float) -> np
     return np.asarray((level - mean) * norm.cdf(u) + std * norm.pdf(u))
 
 
-def _level(values: np.ndarray, best: float) -> float:
-    """Give what has to be beaten: the best, less 1 % of its lead over the median."""
-    return best - 0.01 * (float(np.median(values)) - best)
-
-
 def test_one_objectives_score_is_the_log_of_the_expected_improvement() -> None:
     model = learnt(observed(X, VALUES), LINEAR)
-    mean, std = _predicted(model, QUERIES, VALUES[:, None])
-    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
-
-    np.testing.assert_allclose(
-        np.exp(score_function(model, LINEAR)(QUERIES)), expected, rtol=1e-6, atol=1e-12
-    )
-
-
-def test_without_a_least_gain_any_improvement_counts() -> None:
-    method = replace(LINEAR, least_gain=0.0)
-    model = learnt(observed(X, VALUES), method)
     mean, std = _predicted(model, QUERIES, VALUES[:, None])
     expected = _expected_improvement(mean[:, 0], std[:, 0], VALUES.min())
 
     np.testing.assert_allclose(
-        np.exp(score_function(model, method)(QUERIES)), expected, rtol=1e-6, atol=1e-12
+        np.exp(score_function(model, LINEAR.caution)(QUERIES)), expected, rtol=1e-6, atol=1e-12
     )
 
 
@@ -78,74 +59,76 @@ def test_a_logarithmic_outputs_improvement_is_counted_in_measured_units() -> Non
     assert transform.shift is not None
     mean, std = model.surrogate.predict(QUERIES[:20])
     z = np.linspace(-10.0, 10.0, 100_001)
-    level = _level(values, values.min())
-    improvement = np.maximum(level - transform.backward(mean + std * z), 0.0)
+    improvement = np.maximum(values.min() - transform.backward(mean + std * z), 0.0)
     expected = trapezoid(improvement * norm.pdf(z), z, axis=1)
 
     np.testing.assert_allclose(
-        np.exp(score_function(model, QUICK)(QUERIES[:20])), expected, rtol=1e-4, atol=1e-9
+        np.exp(score_function(model, QUICK.caution)(QUERIES[:20])), expected, rtol=1e-4, atol=1e-9
     )
 
 
-@pytest.mark.parametrize("weight", [0.0, 1.0, 2.0])
-def test_the_probability_of_feasibility_is_a_factor_and_rules_out_what_is_below_delta(
-    weight: float,
+@pytest.mark.parametrize("caution", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize(("delta", "odds"), [(0.3, 3.0 / 7.0), (0.5, 1.0), (0.7, 7.0 / 3.0)])
+def test_pof_is_a_factor_whose_power_grows_with_delta_and_rules_out_what_is_below_delta(
+    caution: float, delta: float, odds: float
 ) -> None:
-    method = replace(FREE, pof_weight=weight)
-    model = learnt(observed(X, VALUES, crashed=CRASHED), method)
-    score = score_function(model, method)(QUERIES)
-    pof = model.crashes.forest.probability(QUERIES)
+    fixed = FeasibilityThreshold(initial=delta, step=0.0)
+    model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR, threshold=fixed)
+    score = score_function(model, caution)(QUERIES)
+    pof = model.pof(QUERIES)
     mean, std = _predicted(model, QUERIES, VALUES[:, None])
-    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
-    allowed = pof >= 0.5
+    expected = _expected_improvement(mean[:, 0], std[:, 0], VALUES.min())
+    allowed = pof >= delta
 
     # Ten trees, so that some points lie on Δ itself, which is allowed (eq. 3).
-    assert np.any(pof == 0.5)
-    assert np.any(pof < 0.5)
+    assert np.any(np.isclose(pof, delta))
+    assert np.any(pof < delta)
     assert np.all(score[~allowed] == -np.inf)
     np.testing.assert_allclose(
-        np.exp(score[allowed]), (expected * pof**weight)[allowed], rtol=1e-6, atol=1e-12
+        np.exp(score[allowed]),
+        (expected * pof ** (caution * odds))[allowed],
+        rtol=1e-6,
+        atol=1e-12,
     )
 
 
 def test_delta_is_the_one_that_the_history_led_to() -> None:
     # Five of nine in a row lower Δ to 0.45, three crashes then raise it: 0.5, 0.55, 0.6.
-    model = learnt(observed(X, VALUES, crashed=CRASHED, phases=["model"]), FREE)
-    score, pof = score_function(model, FREE)(QUERIES), model.crashes.forest.probability(QUERIES)
+    observations = observed(X, VALUES, crashed=CRASHED, phases=["model"])
+    model = learnt(observations, LINEAR)
+    fixed = learnt(observations, LINEAR, threshold=FeasibilityThreshold(step=0.0))
+    pof = model.pof(QUERIES)
+    score, other = (score_function(m, LINEAR.caution)(QUERIES) for m in (model, fixed))
 
-    assert model.crashes.threshold == pytest.approx(0.6)
-    assert np.any((pof >= 0.5) & (pof < model.crashes.threshold))
-    np.testing.assert_array_equal(np.isfinite(score), pof >= model.crashes.threshold)
+    assert (model.threshold, fixed.threshold) == (pytest.approx(0.6), 0.5)
+    assert np.any((pof >= 0.5) & (pof < model.threshold))
+    np.testing.assert_array_equal(np.isfinite(score), pof >= model.threshold)
+    # To the power of 2 · 0.6 / 0.4 = 3 instead of 2 · 0.5 / 0.5 = 2.
+    allowed = np.isfinite(score)
+    np.testing.assert_allclose(score[allowed] - other[allowed], np.log(pof[allowed]), atol=1e-9)
 
 
-def test_where_anything_is_allowed_what_never_ran_is_still_told_apart() -> None:
-    method = replace(FREE, pof_weight=2.0)
+def test_where_anything_is_allowed_what_crashes_weighs_nothing() -> None:
     anything = FeasibilityThreshold(initial=0.0, minimum=0.0)
-    model = learnt(observed(X, VALUES, crashed=CRASHED), method, threshold=anything)
-    pof = model.crashes.forest.probability(CRASHED)
-    assert np.all(pof == 0.0)
+    model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR, threshold=anything)
+    assert np.all(model.pof(CRASHED) == 0.0)
+    mean, std = _predicted(model, CRASHED, VALUES[:, None])
+    expected = _expected_improvement(mean[:, 0], std[:, 0], VALUES.min())
 
-    score = score_function(model, method)(CRASHED)
-    assert np.all(np.isfinite(score))
-    assert len(set(score.tolist())) == len(CRASHED)
+    score = score_function(model, LINEAR.caution)(CRASHED)
+    np.testing.assert_allclose(np.exp(score), expected, rtol=1e-6, atol=1e-12)
 
 
-def test_a_crash_costs_a_tenth_of_the_incumbents_lead_over_the_median() -> None:
-    model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR)
-    assert model.crashes.risk is not None
+def test_where_delta_is_one_only_what_is_certain_is_allowed() -> None:
+    certain = FeasibilityThreshold(initial=1.0, maximum=1.0)
+    model = learnt(observed(X, VALUES, crashed=CRASHED), LINEAR, threshold=certain)
+    pof = model.pof(QUERIES)
     mean, std = _predicted(model, QUERIES, VALUES[:, None])
-    gain = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, VALUES.min()))
-    pof, risk = model.crashes.forest.probability(QUERIES), model.crashes.risk.probability(QUERIES)
-    usual = np.median(model.crashes.risk.probability(X))
-    lead = np.median(VALUES) - VALUES.min()
-    expected = gain * pof**2 / lead - 0.1 * np.maximum(risk - usual, 0.0)
+    expected = _expected_improvement(mean[:, 0], std[:, 0], VALUES.min())
+    score = score_function(model, LINEAR.caution)(QUERIES)
 
-    # The risk of half of what ran costs nothing, more does.
-    assert np.any(risk < usual)
-    assert np.any(expected < 0.0)
-    score = score_function(model, LINEAR)(QUERIES)
-    np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
-    np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(np.isfinite(score), pof == 1.0)
+    np.testing.assert_allclose(np.exp(score[pof == 1.0]), expected[pof == 1.0], rtol=1e-6)
 
 
 def test_points_within_a_hundredth_of_every_range_of_a_running_one_are_ruled_out() -> None:
@@ -155,7 +138,7 @@ def test_points_within_a_hundredth_of_every_range_of_a_running_one_are_ruled_out
         [[0.5, 0.5], [0.509, 0.491], [0.509, 0.511], [0.511, 0.5], [0.195, 0.805], [0.5, 0.8]]
     )
 
-    assert np.isfinite(score_function(model, LINEAR)(queries)).tolist() == [
+    assert np.isfinite(score_function(model, LINEAR.caution)(queries)).tolist() == [
         *(False, False, True),
         *(True, False, True),
     ]
@@ -172,9 +155,9 @@ def test_what_running_points_are_believed_to_reach_has_to_be_beaten() -> None:
 
     queries = QUERIES[np.abs(QUERIES - 0.5).max(axis=1) > 0.01]
     mean, std = _predicted(model, queries, values[:, None])
-    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(values, float(believed[0, 0])))
+    expected = _expected_improvement(mean[:, 0], std[:, 0], float(believed[0, 0]))
     np.testing.assert_allclose(
-        np.exp(score_function(model, LINEAR)(queries)), expected, rtol=1e-6, atol=1e-12
+        np.exp(score_function(model, LINEAR.caution)(queries)), expected, rtol=1e-6, atol=1e-12
     )
 
 
@@ -191,11 +174,11 @@ def test_measured_constraints_weigh_the_improvement_over_the_best_that_satisfies
     satisfied = np.all(constraints <= 0.0, axis=1)
     best = VALUES[satisfied].min()
     assert best > VALUES.min()
-    expected = _expected_improvement(mean[:, 0], std[:, 0], _level(VALUES, best))
+    expected = _expected_improvement(mean[:, 0], std[:, 0], best)
     expected = expected * norm.cdf(-mean[:, 1] / std[:, 1]) * norm.cdf(-mean[:, 2] / std[:, 2])
 
     np.testing.assert_allclose(
-        np.exp(score_function(model, LINEAR)(QUERIES)), expected, rtol=1e-6, atol=1e-12
+        np.exp(score_function(model, LINEAR.caution)(QUERIES)), expected, rtol=1e-6, atol=1e-12
     )
 
 
@@ -205,11 +188,11 @@ def test_while_nothing_satisfies_them_their_probability_alone_counts(crashes: bo
     crashed = CRASHED if crashes else ()
     model = learnt(observed(X, VALUES, constraints=constraints, crashed=crashed), LINEAR)
     mean, std = _predicted(model, QUERIES, outputs)
-    pof = model.crashes.forest.probability(QUERIES)
+    pof = model.pof(QUERIES)
     expected = norm.logcdf(-mean[:, 1:] / std[:, 1:]).sum(axis=1) + 2.0 * np.log(
         np.maximum(pof, 1e-3)
     )
-    score = score_function(model, LINEAR)(QUERIES)
+    score = score_function(model, LINEAR.caution)(QUERIES)
 
     np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
     np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-9)
@@ -223,9 +206,9 @@ FRONT = np.array([[1.0, 30.0], [2.0, 20.0], [3.0, 10.0], [3.5, 28.0], [2.5, 33.0
 REFERENCE = np.array([4.0, 35.0])
 
 
-def _expected_hypervolume_gain(mean: np.ndarray, std: np.ndarray, front: np.ndarray) -> np.ndarray:
+def _expected_hypervolume_gain(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """Sum up the columns between the front's values: E[width] E[height] of what is new there."""
-    staircase = [(1.0, 30.0), (2.0, 20.0), (3.0, 10.0)] + front[0] - FRONT[0]
+    staircase = np.array([(1.0, 30.0), (2.0, 20.0), (3.0, 10.0)])
     total = np.zeros(len(mean))
     left = np.zeros(len(mean))
     for right, top in zip([*staircase[:, 0], 4.0], [35.0, *staircase[:, 1]], strict=True):
@@ -236,43 +219,33 @@ def _expected_hypervolume_gain(mean: np.ndarray, std: np.ndarray, front: np.ndar
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-3])
-@pytest.mark.parametrize("least_gain", [0.0, 0.01, 0.2])
-def test_two_objectives_score_is_the_log_of_the_expected_hypervolume_gain(
-    least_gain: float, unit: float
-) -> None:
-    method = replace(LINEAR, least_gain=least_gain)
+def test_two_objectives_score_is_the_log_of_the_expected_hypervolume_gain(unit: float) -> None:
     reference = (unit * REFERENCE).tolist()
-    model = learnt(observed(FRONT_X, unit * FRONT, reference_point=reference), method)
+    model = learnt(observed(FRONT_X, unit * FRONT, reference_point=reference), LINEAR)
     mean, std = _predicted(model, QUERIES, FRONT)
-    # Of (4 - 1, 35 - 10), so much has to be gained on each value at least.
-    front = FRONT - least_gain * np.array([3.0, 25.0])
 
     np.testing.assert_allclose(
-        np.exp(score_function(model, method)(QUERIES)) / unit**2,
-        _expected_hypervolume_gain(mean, std, front),
+        np.exp(score_function(model, LINEAR.caution)(QUERIES)) / unit**2,
+        _expected_hypervolume_gain(mean, std),
         rtol=1e-6,
         atol=1e-9,
     )
 
 
-def test_of_two_objectives_a_crash_costs_a_tenth_of_the_hypervolume() -> None:
+def test_of_two_objectives_pof_is_a_factor_too() -> None:
     crashed = np.array([[0.05, 0.9], [0.1, 0.95]])
     observations = observed(FRONT_X, FRONT, crashed=crashed, reference_point=REFERENCE.tolist())
     model = learnt(observations, LINEAR)
-    assert model.crashes.risk is not None
-    queries = QUERIES[:60]
-    mean, std = _predicted(model, queries, FRONT)
-    gain = _expected_hypervolume_gain(mean, std, FRONT - 0.01 * np.array([3.0, 25.0]))
-    # The staircase below (4, 35) of (1, 30), (2, 20) and (3, 10); the other two lie within it.
-    volume = 3.0 * 5.0 + 2.0 * 10.0 + 1.0 * 10.0
-    pof, risk = model.crashes.forest.probability(queries), model.crashes.risk.probability(queries)
-    usual = np.median(model.crashes.risk.probability(FRONT_X))
-    expected = gain * pof**2 / volume - 0.1 * np.maximum(risk - usual, 0.0)
-    score = score_function(model, LINEAR)(queries)
+    mean, std = _predicted(model, QUERIES, FRONT)
+    pof = model.pof(QUERIES)
+    expected = _expected_hypervolume_gain(mean, std) * pof**2
+    score = score_function(model, 2.0)(QUERIES)
 
     np.testing.assert_array_equal(np.isfinite(score), pof >= 0.5)
     assert np.any(pof < 0.5)
-    np.testing.assert_allclose(score[pof >= 0.5], expected[pof >= 0.5], rtol=1e-6, atol=1e-9)
+    assert np.any((pof >= 0.5) & (pof < 1.0))
+    allowed = pof >= 0.5
+    np.testing.assert_allclose(np.exp(score[allowed]), expected[allowed], rtol=1e-6, atol=1e-9)
 
 
 # Improvements in measured units
