@@ -162,20 +162,25 @@ def test_sums_are_all_combinations_of_numbers_and_signs(n_numbers: int, most_ter
     assert {tuple(row) for row in found} == expected
 
 
-def test_of_very_many_numbers_four_hundred_sums_are_drawn() -> None:
-    first, second, other = (
-        _signs_of_sums(60, 3, np.random.default_rng(seed)) for seed in (0, 0, 1)
-    )
-    sizes = np.abs(first).sum(axis=1)
+def test_of_very_many_numbers_four_hundred_sums_are_drawn_those_of_two_first() -> None:
+    # 12 numbers have 132 sums of two and 880 of three, 60 have 3540 of two.
+    for n_numbers, n_of_two in ((12, 132), (60, 400)):
+        first, second, other = (
+            _signs_of_sums(n_numbers, 3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        )
+        sizes = np.abs(first).sum(axis=1)
 
-    assert first.shape == (400, 60)
-    assert set(np.unique(first)) == {-1.0, 0.0, 1.0}
-    # Of two and of three numbers, of each number and with either sign.
-    assert set(sizes) == {2.0, 3.0}
-    assert np.abs(first).any(axis=0).all()
-    assert min(np.mean(first[sizes == size].min(axis=1) < 0.0) for size in (2.0, 3.0)) > 0.3
-    np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, other)
+        assert first.shape == (400, n_numbers)
+        assert set(np.unique(first)) == {-1.0, 0.0, 1.0}
+        assert np.all(first[np.arange(400), np.argmax(first != 0.0, axis=1)] == 1.0)
+        assert len({tuple(row) for row in first}) == 400
+        assert np.sum(sizes == 2.0) == n_of_two
+        assert np.all(sizes[n_of_two:] == 3.0)
+        # Of every number, and differences as often as sums.
+        assert np.abs(first).any(axis=0).all()
+        assert 0.4 < np.mean(first[:n_of_two].min(axis=1) < 0.0) < 0.6
+        np.testing.assert_array_equal(first, second)
+        assert not np.array_equal(first, other)
 
 
 def test_a_rule_of_three_numbers_is_learnt_better_with_sums_of_three() -> None:
@@ -200,7 +205,9 @@ def test_a_rule_of_three_numbers_is_learnt_better_with_sums_of_three() -> None:
 
 def test_no_points_have_no_probabilities() -> None:
     # A search may find every point taken.
-    assert _forest(*_history(), ForestChoice(n_trees=3)).probability(np.empty((0, 4))).shape == (0,)
+    assert _forest(*_history(), ForestChoice(n_trees=3)).probability(np.empty((0, 4))).shape == (
+        0,
+    )
 
 
 def test_a_level_that_never_was_tried_is_judged_by_the_numbers() -> None:

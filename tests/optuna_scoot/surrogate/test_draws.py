@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -16,10 +14,10 @@ from optuna_scoot.surrogate.draws import slice_sample
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.surrogate.kernel import matern_of_squared
-from optuna_scoot.surrogate.kernel import prior_medians
 
 
 NUMBERS = np.array([False, False])
+IS_LEVEL = np.array([False, True])
 
 
 def test_a_gaussian_likelihood_gives_the_conjugate_posterior() -> None:
@@ -41,8 +39,8 @@ def test_a_gaussian_likelihood_gives_the_conjugate_posterior() -> None:
     np.testing.assert_allclose(points.std(axis=0), precision**-0.5, rtol=0.06)
 
 
-@pytest.mark.parametrize("share", [None, 0.3])
-def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> None:
+@pytest.mark.parametrize("share", [0.001, 0.3])
+def test_the_likelihood_is_scipys_multivariate_normal(share: float) -> None:
     rng = np.random.default_rng(2)
     x, y = rng.random((9, 3)), rng.normal(size=9)
     x[:, 1] = np.round(x[:, 1])  # two values, which are looked at once
@@ -52,15 +50,12 @@ def test_the_likelihood_is_scipys_multivariate_normal(share: float | None) -> No
     gaps[:, :, 2] = gaps[:, :, 2] != 0.0
     squared = (gaps / lengthscales) ** 2
     covariance = matern_of_squared(squared.sum(axis=2))
-    if share is not None:
-        alone = matern_of_squared(squared).mean(axis=2)
-        covariance = (1.0 - share) * covariance + share * alone
+    alone = matern_of_squared(squared).mean(axis=2)
+    covariance = (1.0 - share) * covariance + share * alone
     covariance = signal * covariance + (noise + 1e-6) * np.eye(9)
     expected = multivariate_normal(np.zeros(9), covariance).logpdf(y)
 
-    logarithms = np.log([*lengthscales, signal, noise])
-    if share is not None:
-        logarithms = np.append(logarithms, logit(share))
+    logarithms = np.append(np.log([*lengthscales, signal, noise]), logit(share))
     found = marginal_log_likelihood(x, y, np.array([False, False, True]))(logarithms)
     np.testing.assert_allclose(found - 4.5 * np.log(2.0 * np.pi), expected, rtol=1e-9)
 
@@ -79,9 +74,9 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     x = rng.random((8, 1))
     y = np.sin(5.0 * x)
     y = (y - y.mean()) / y.std()
-    choice = KernelChoice(n_draws=1500, n_steps=3, main_effects=False)
-    medians = np.array([0.7])
-    draws = draw_hyperparameters(x, y, NUMBERS[:1], prior_medians(1, medians), medians, choice, 0)
+    # Of a single feature the main effect is all there is, whatever its share.
+    choice = KernelChoice(n_steps=3)
+    draws = draw_hyperparameters(x, y, NUMBERS[:1], choice, 1500, 0)
     found = np.log([draw.lengthscales[0, 0] for draw in draws])
 
     signal, noise = choice.priors.outputscale, choice.priors.noise
@@ -113,50 +108,53 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     np.testing.assert_allclose(found.std(), spread, rtol=0.15)
 
 
-def test_without_a_step_the_chain_stays_at_the_mode() -> None:
+def test_without_a_step_the_chain_stays_at_the_priors_medians() -> None:
     x = np.random.default_rng(0).random((5, 2))
-    y = np.stack([x[:, 0], x[:, 1] ** 2], axis=1)
-    medians = np.array([0.7, 2.0])
-    mode = replace(
-        prior_medians(2, medians),
-        lengthscales=np.array([[0.2, 0.3], [0.4, 0.5]]),
-        outputscale=np.array([1.5, 2.5]),
-        noise=np.array([0.01, 0.02]),
-        warp_a=np.array([[0.5, 1.0], [2.0, 1.0]]),
-    )
-    choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, priors=Priors(main_share=(0.4, 1.0)))
-    for main_effects in (False, True):
-        drawn = draw_hyperparameters(
-            x, y, NUMBERS, mode, medians, replace(choice, main_effects=main_effects), 0
-        )
-        assert len(drawn) == 3
-        for draw in drawn:
-            np.testing.assert_allclose(draw.lengthscales, mode.lengthscales)
-            np.testing.assert_allclose(draw.outputscale, mode.outputscale)
-            np.testing.assert_allclose(draw.noise, mode.noise + 1e-6, rtol=1e-9)
-            np.testing.assert_array_equal(draw.warp_a, mode.warp_a)
-            # The mode has no main effects: their share starts at the prior's median.
-            share = expit(0.4) if main_effects else 0.0
-            np.testing.assert_allclose(draw.main_share, [share, share])
+    x[:, 1] = np.arange(5) % 2
+    y = x - x.mean(axis=0)
+    choice = KernelChoice(n_steps=0, n_burn_in=0, priors=Priors(main_share=(0.4, 1.0)))
+    drawn = draw_hyperparameters(x, y, IS_LEVEL, choice, 3, 0)
+
+    assert len(drawn) == 3
+    for draw in drawn:
+        np.testing.assert_allclose(draw.lengthscales, [[0.7, 2.0]] * 2)
+        np.testing.assert_allclose(draw.outputscale, np.exp([0.4, 0.4]))
+        np.testing.assert_allclose(draw.noise, np.exp([-5.0, -5.0]) + 1e-6)
+        np.testing.assert_allclose(draw.main_share, expit([0.4, 0.4]))
+        np.testing.assert_array_equal(draw.warped(x, 1), x)
+
+
+def test_the_steps_before_the_first_draw_and_between_draws_are_followed() -> None:
+    x = np.random.default_rng(0).random((6, 2))
+    y = np.sin(4.0 * x[:, :1])
+
+    def chain(n_draws: int, n_steps: int, n_burn_in: int) -> list[float]:
+        choice = KernelChoice(n_steps=n_steps, n_burn_in=n_burn_in)
+        draws = draw_hyperparameters(x, y, NUMBERS, choice, n_draws, 0)
+        return [float(draw.outputscale[0]) for draw in draws]
+
+    # The same chain, seen at some of its steps.
+    every = chain(9, 1, 0)
+    assert len(set(every)) == 9
+    assert chain(3, 2, 3) == every[4::2]
+    assert chain(1, 5, 4) == every[8:]
 
 
 def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
-    x = np.array([[0.1, 0.2], [0.4, 0.9], [0.8, 0.3]])
+    # A number and a level: the first and the last have the same.
+    x = np.array([[0.1, 3.0], [0.4, 1.0], [0.8, 3.0]])
     y = np.array([[1.4, -0.2], [-0.9, 1.3], [-0.5, -1.1]])
     medians = np.array([0.7, 2.0])
-    mode = replace(prior_medians(2, medians), warp_a=np.array([[2.0, 1.0], [1.0, 0.5]]))
-    choice = KernelChoice(
-        n_draws=1500, n_steps=3, priors=Priors(lengthscale_spread=0.6, main_share=(-0.5, 1.0))
-    )
-    draws = draw_hyperparameters(x, y, NUMBERS, mode, medians, choice, 0)
+    choice = KernelChoice(n_steps=3, priors=Priors(lengthscale_spread=0.6, main_share=(-0.5, 1.0)))
+    draws = draw_hyperparameters(x, y, IS_LEVEL, choice, 1500, 0)
 
     rng = np.random.default_rng(5)
     mean = np.array([*np.log(medians), 0.4, -5.0, -0.5])
     deviation = np.array([0.6, 0.6, 0.8, 1.5, 1.0])
     sample = mean + deviation * rng.normal(size=(40_000, 5))
-    for j, exponents in enumerate(([2.0, 1.0], [1.0, 0.5])):
-        warped = x**exponents
-        squared = (warped[:, None, :] - warped[None, :, :]) ** 2
+    gaps = x[:, None, :] - x[None, :, :]
+    squared = np.stack([gaps[:, :, 0] ** 2, gaps[:, :, 1] != 0.0], axis=2)
+    for j in range(2):
         r = np.sqrt(3.0 * squared[None] * np.exp(-2.0 * sample[:, None, None, :2]))
         together = np.linalg.norm(r, axis=3)
         share = expit(sample[:, 4])[:, None, None]
@@ -184,24 +182,3 @@ def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
         )
         assert np.all(np.abs(found.mean(axis=0) - expected) < 0.15 * deviation)
         np.testing.assert_allclose(found.std(axis=0), spread, rtol=0.15)
-
-
-def test_without_main_effects_the_prior_of_their_share_does_not_matter() -> None:
-    x = np.random.default_rng(0).random((6, 2))
-    y, medians = np.sin(4.0 * x[:, :1]), np.array([0.7, 0.7])
-    first, second = (
-        draw_hyperparameters(
-            x,
-            y,
-            NUMBERS,
-            prior_medians(1, medians),
-            medians,
-            KernelChoice(main_effects=False, priors=Priors(main_share=prior)),
-            0,
-        )
-        for prior in ((-9.0, 0.1), (9.0, 0.1))
-    )
-
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a.lengthscales, b.lengthscales)
-        assert a.main_share.tolist() == b.main_share.tolist() == [0.0]

@@ -23,10 +23,12 @@ from threadpoolctl import threadpool_info
 from threadpoolctl import threadpool_limits
 
 from optuna_scoot.space.one_hot import OneHot
+from optuna_scoot.surrogate.draws import draw_hyperparameters
 from optuna_scoot.surrogate.gaussian_process import Surrogate
 from optuna_scoot.surrogate.gaussian_process import fit_surrogate
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.surrogate.kernel import kumaraswamy
 from optuna_scoot.surrogate.kernel import matern
 from optuna_scoot.surrogate.mode import find_mode
@@ -230,12 +232,16 @@ def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
     def squared_error(seed: int, main_effects: bool) -> float:
         rng = np.random.default_rng(seed)
         x, queries = rng.random((20, f)), rng.random((200, f))
-        choice = KernelChoice(main_effects=main_effects)
+        # Or a prior that leaves the main effects no share.
+        priors = Priors() if main_effects else Priors(main_share=(-20.0, 0.1))
+        choice = KernelChoice(priors=priors)
         mean, _ = fit_surrogate(x, truth(x), levels, choice, seed).predict(queries)
         return float(np.mean((mean - truth(queries)) ** 2))
 
-    errors = {main: [squared_error(seed, main) for seed in range(8)] for main in (True, False)}
-    assert np.mean(errors[True]) < 0.9 * np.mean(errors[False])
+    with_them, without = (
+        [squared_error(seed, main) for seed in range(8)] for main in (True, False)
+    )
+    assert np.mean(with_them) < 0.9 * np.mean(without)
 
 
 def test_a_single_observation_leaves_the_priors_medians_of_the_product_kernel() -> None:
@@ -286,8 +292,7 @@ def _log_likelihood(x: np.ndarray, y: np.ndarray, h: Hyperparameters) -> float:
     return float(-0.5 * residual @ np.linalg.solve(covariance, residual) - 0.5 * log_determinant)
 
 
-@pytest.mark.parametrize("warp", [True, False])
-def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) -> None:
+def test_a_fit_raises_the_likelihood_and_predicts_held_out_points() -> None:
     rng = np.random.default_rng(3)
     x, held_out = rng.random((40, F)), rng.random((60, F))
     x[:, 2], held_out[:, 2] = np.round(x[:, 2]), np.round(held_out[:, 2])
@@ -297,7 +302,7 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) ->
 
     y = truth(x)
     mu, sigma = y.mean(), y.std()
-    choice = KernelChoice(warp=warp, n_draws=0)
+    choice = KernelChoice.paper()
     [untrained] = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).draws
     fitted = fit_surrogate(x, (y - mu) / sigma, IS_LEVEL, choice)
     mean, _ = fitted.predict(held_out)
@@ -308,12 +313,11 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points(warp: bool) ->
     # The third feature says nothing: its length scale is the longest.
     assert np.argmax(mode.lengthscales[0]) == 2
     unwarped = mode.warp_a[0] == 1.0
-    assert unwarped.tolist() == [not warp, not warp, True]
+    assert unwarped.tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize("warp", [True, False])
 def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
-    warp: bool, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     built: list[SingleTaskGP] = []
 
@@ -324,7 +328,7 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
     monkeypatch.setattr(botorch.models, "SingleTaskGP", recorded)
     x, y = _data(m=2)
     x[:, 2] = np.arange(N) % 3
-    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice(warp=warp, n_draws=0))
+    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice.paper())
     queries = np.random.default_rng(5).random((30, F))
     queries[:, 2] = np.arange(30) % 3
     mean, std = fitted.predict(queries)
@@ -349,8 +353,11 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
     ],
     ids=["one", "equal points", "equal values", "one point, many values", "two", "repeated"],
 )
-def test_degenerate_observations_give_finite_predictions(x: np.ndarray, y: np.ndarray) -> None:
-    surrogate = fit_surrogate(x, y, np.array([False, False]), KernelChoice(warp=True))
+@pytest.mark.parametrize("choice", [KernelChoice(), KernelChoice.paper()], ids=["draws", "mode"])
+def test_degenerate_observations_give_finite_predictions(
+    x: np.ndarray, y: np.ndarray, choice: KernelChoice
+) -> None:
+    surrogate = fit_surrogate(x, y, np.array([False, False]), choice)
     mean, std = surrogate.predict(np.random.default_rng(1).random((20, 2)))
 
     assert np.all(np.isfinite(mean))
@@ -414,40 +421,43 @@ def test_several_draws_predict_their_mixture() -> None:
     np.testing.assert_allclose(std**2, second_moment - mean**2, atol=1e-9)
 
 
-def test_many_observations_are_left_to_the_mode() -> None:
+@pytest.mark.parametrize(
+    ("n", "n_draws"), [(2, 8), (64, 8), (65, 7), (128, 4), (200, 2), (257, 1), (520, 1)]
+)
+def test_the_more_observations_the_fewer_draws_are_averaged(n: int, n_draws: int) -> None:
+    x = np.random.default_rng(0).random((n, 1))
+    quick = KernelChoice(n_steps=1, n_burn_in=0)
+    surrogate = fit_surrogate(x, np.sin(9.0 * x), np.array([False]), quick)
+
+    assert len(surrogate.draws) == n_draws
+    assert len(surrogate.x) == n
+    few = KernelChoice(n_draws=3, n_steps=1, n_burn_in=0)
+    assert len(fit_surrogate(x, np.sin(9.0 * x), np.array([False]), few).draws) == min(3, n_draws)
+
+
+@pytest.mark.parametrize("n", [160, 161, 300])
+def test_the_hyperparameters_are_those_of_160_observations_and_all_of_them_predict(n: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.random((257, 1))
-    choice = KernelChoice(max_iterations=2)
-    few, many = (
-        fit_surrogate(x[:n], np.sin(9.0 * x[:n]), np.array([False]), choice) for n in (30, 257)
-    )
-
-    assert (len(few.draws), len(many.draws)) == (choice.n_draws, 1)
-
-
-def test_a_part_of_many_observations_gives_the_mode_and_all_of_them_the_prediction() -> None:
-    rng = np.random.default_rng(0)
-    x, queries = rng.random((300, 3)), rng.random((100, 3))
+    x, queries = rng.random((n, 3)), rng.random((100, 3))
 
     def outputs(points: np.ndarray) -> np.ndarray:
         return np.sin(5.0 * points[:, :1]) + points[:, 1:2] ** 2
 
-    is_level, choice = np.zeros(3, dtype=bool), KernelChoice()
-    many = fit_surrogate(x, outputs(x), is_level, choice)
-    part = x[np.linspace(0.0, 299.0, 160).round().astype(int)]
-    medians = choice.priors.lengthscale_medians(is_level)
-    by_part = find_mode(part, outputs(part), ~is_level, medians, choice)
-    by_all = find_mode(x, outputs(x), ~is_level, medians, choice)
-    assert by_part is not None
-    assert by_all is not None
+    kept = np.linspace(0.0, n - 1.0, 160).round().astype(int)
+    part, choice = x[kept], KernelChoice(n_steps=2, n_burn_in=5)
+    by_draws = fit_surrogate(x, outputs(x), NUMBERS, choice, seed=3)
+    n_draws = len(by_draws.draws)
+    expected = draw_hyperparameters(part, outputs(part), NUMBERS, choice, n_draws, 3)
+    by_mode = fit_surrogate(x, outputs(x), NUMBERS, KernelChoice.paper())
+    mode = find_mode(part, outputs(part), NUMBERS, Priors())
+    assert mode is not None
 
-    np.testing.assert_array_equal(many.x, x)
-    np.testing.assert_array_equal(many.draws[0].lengthscales, by_part.lengthscales)
-    errors = [
-        np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean()
-        for surrogate in (many, Surrogate(x, outputs(x), is_level, (by_all,)))
-    ]
-    assert errors[0] < 1.5 * errors[1] < 0.01
+    for surrogate, those in ((by_draws, expected), (by_mode, [mode])):
+        np.testing.assert_array_equal(surrogate.x, x)
+        for found, one in zip(surrogate.draws, those, strict=True):
+            np.testing.assert_array_equal(found.lengthscales, one.lengthscales)
+            np.testing.assert_array_equal(found.noise, one.noise)
+        assert np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean() < 0.05
 
 
 def _thread_counts() -> list[int]:

@@ -16,12 +16,12 @@ from scipy.stats import lognorm
 from scipy.stats import multivariate_normal
 
 from optuna_scoot.surrogate.kernel import Hyperparameters
-from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.surrogate.mode import find_mode
 
 
-EXACT = KernelChoice(n_draws=0, max_iterations=2000, tolerance=1e-14)
+PRIORS = Priors()
+EXACT: dict[str, Any] = {"max_iterations": 2000, "tolerance": 1e-14}
 IS_LEVEL = np.array([False, True, False])
 
 
@@ -47,19 +47,20 @@ def _covariance(x: np.ndarray, h: Hyperparameters, j: int) -> np.ndarray:
 
 
 def _log_posterior(
-    x: np.ndarray, y: np.ndarray, h: Hyperparameters, j: int, choice: KernelChoice, warp: bool
+    x: np.ndarray,
+    y: np.ndarray,
+    h: Hyperparameters,
+    j: int,
+    priors: Priors = PRIORS,
+    warp: bool = True,
 ) -> float:
     """Give the log-density of output j and of its hyper-parameters, a priori log-normal."""
-    medians = np.where(
-        IS_LEVEL, choice.priors.level_lengthscale_median, choice.priors.lengthscale_median
-    )
+    medians = np.where(IS_LEVEL, priors.level_lengthscale_median, priors.lengthscale_median)
     total = multivariate_normal(np.zeros(len(x)), _covariance(x, h, j)).logpdf(y[:, j])
-    total += (
-        lognorm(choice.priors.lengthscale_spread, scale=medians).logpdf(h.lengthscales[j]).sum()
-    )
+    total += lognorm(priors.lengthscale_spread, scale=medians).logpdf(h.lengthscales[j]).sum()
     for value, (mean, deviation) in (
-        (h.outputscale[j], choice.priors.outputscale),
-        (h.noise[j], choice.priors.noise),
+        (h.outputscale[j], priors.outputscale),
+        (h.noise[j], priors.noise),
     ):
         total += lognorm(deviation, scale=np.exp(mean)).logpdf(value)
     if warp:
@@ -83,17 +84,15 @@ def _neighbours(h: Hyperparameters, j: int, warp: bool) -> Iterator[Hyperparamet
                 yield replace(h, **{name: moved})
 
 
-@pytest.mark.parametrize("warp", [False, True])
-def test_the_mode_is_the_top_of_likelihood_times_priors(warp: bool) -> None:
+def test_the_mode_is_the_top_of_likelihood_times_priors() -> None:
     x, y = _data()
-    choice = replace(EXACT, warp=warp)
-    mode = find_mode(x, y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
+    mode = find_mode(x, y, IS_LEVEL, PRIORS, **EXACT)
     assert mode is not None
 
     for j in range(2):
-        top = _log_posterior(x, y, mode, j, choice, warp)
-        for moved in _neighbours(mode, j, warp):
-            assert _log_posterior(x, y, moved, j, choice, warp) < top
+        top = _log_posterior(x, y, mode, j)
+        for moved in _neighbours(mode, j, warp=True):
+            assert _log_posterior(x, y, moved, j) < top
 
 
 @pytest.mark.parametrize(
@@ -108,70 +107,74 @@ def test_the_mode_is_the_top_of_likelihood_times_priors(warp: bool) -> None:
 )
 def test_other_priors_have_another_mode(other: dict[str, float]) -> None:
     x, y = _data()
-    choice = replace(EXACT, priors=Priors(**other))  # type: ignore[arg-type]
-    mode = find_mode(x, y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
+    priors = Priors(**other)  # type: ignore[arg-type]
+    mode = find_mode(x, y, IS_LEVEL, priors, **EXACT)
     assert mode is not None
 
     for j in range(2):
-        top = _log_posterior(x, y, mode, j, choice, warp=False)
-        for moved in _neighbours(mode, j, warp=False):
-            assert _log_posterior(x, y, moved, j, choice, warp=False) < top
+        top = _log_posterior(x, y, mode, j, priors)
+        for moved in _neighbours(mode, j, warp=True):
+            assert _log_posterior(x, y, moved, j, priors) < top
 
 
 def test_the_limits_of_the_search_are_followed() -> None:
     x, y = _data()
-    medians = EXACT.priors.lengthscale_medians(IS_LEVEL)
 
-    def top(choice: KernelChoice, outputs: np.ndarray) -> float:
-        mode = find_mode(x, outputs, ~IS_LEVEL, medians, choice)
+    def top(outputs: np.ndarray, **limits: Any) -> float:
+        mode = find_mode(x, outputs, IS_LEVEL, PRIORS, **limits)
         assert mode is not None
-        return _log_posterior(x, outputs, mode, 0, choice, warp=False)
+        return _log_posterior(x, outputs, mode, 0)
 
     for outputs in (y[:, :1], y):
-        best = top(EXACT, outputs)
+        best = top(outputs, **EXACT)
         # Two iterations, and one that gains less than half, leave something to gain.
-        assert top(replace(EXACT, max_iterations=2), outputs) < best - 0.1
-        assert top(replace(EXACT, tolerance=0.5), outputs) < best - 0.1
-        # The default's limits do not.
-        assert top(KernelChoice(), outputs) > best - 0.1
+        assert top(outputs, max_iterations=2, tolerance=1e-14) < best - 0.1
+        assert top(outputs, max_iterations=2000, tolerance=0.5) < best - 0.1
+        # The paper's limits do not.
+        assert top(outputs) > best - 0.1
 
 
 def test_signal_and_noise_have_a_floor() -> None:
     x, _ = _data()
-    flat = find_mode(
-        x,
-        np.zeros((len(x), 1)),
-        ~IS_LEVEL,
-        EXACT.priors.lengthscale_medians(IS_LEVEL),
-        replace(EXACT, priors=Priors(outputscale=(-30.0, 0.1), noise=(-40.0, 0.1))),
-    )
+    tiny = Priors(outputscale=(-30.0, 0.1), noise=(-40.0, 0.1))
+    flat = find_mode(x, np.zeros((len(x), 1)), IS_LEVEL, tiny, **EXACT)
     assert flat is not None
 
     assert 1e-3 <= flat.outputscale[0] < 2e-3
     assert 0.999e-6 <= flat.noise[0] < 2e-6
 
 
-@pytest.mark.parametrize("warp", [False, True])
-def test_where_the_search_cannot_take_a_step_it_stays_at_the_priors_medians(warp: bool) -> None:
+def test_where_the_search_cannot_take_a_step_it_stays_at_the_priors_medians() -> None:
     x, y = _data()
-    medians = EXACT.priors.lengthscale_medians(IS_LEVEL)
-    mode = find_mode(x, 1e160 * y, ~IS_LEVEL, medians, replace(EXACT, warp=warp))
+    mode = find_mode(x, 1e160 * y, IS_LEVEL, PRIORS, **EXACT)
     assert mode is not None
 
-    np.testing.assert_allclose(mode.lengthscales, [medians, medians])
+    np.testing.assert_allclose(mode.lengthscales, [[0.7, 2.0, 0.7]] * 2)
     np.testing.assert_allclose(mode.warped(x, 1), x, atol=1e-6)
 
 
 def test_short_length_scales_are_found_down_to_their_floor() -> None:
     x = np.random.default_rng(1).random((20, 1))
     y = np.sin(200.0 * x)
-    short = replace(EXACT, priors=Priors(lengthscale_spread=0.02))
-    for median, expected in ((0.03, 0.03), (0.0251, 0.0251)):
-        medians = np.array([median])
-        mode = find_mode(x, y, np.array([False]), medians, short)
+    for median in (0.03, 0.0251):
+        short = Priors(lengthscale_median=median, lengthscale_spread=0.02)
+        mode = find_mode(x, y, np.array([False]), short, **EXACT)
         assert mode is not None
-        assert mode.lengthscales[0, 0] == pytest.approx(expected, rel=0.05)
+        assert mode.lengthscales[0, 0] == pytest.approx(median, rel=0.05)
         assert mode.lengthscales[0, 0] >= 0.025
+
+
+def test_levels_are_not_warped() -> None:
+    x, y = _data()
+    mixed = find_mode(x, y, IS_LEVEL, PRIORS)
+    levels = find_mode(x[:, 1:2], y, np.array([True]), PRIORS)
+    assert mixed is not None
+    assert levels is not None
+
+    assert np.all(mixed.warp_a[:, [0, 2]] != 1.0)
+    assert mixed.warp_a[:, 1].tolist() == mixed.warp_b[:, 1].tolist() == [1.0, 1.0]
+    assert np.all(levels.warp_a == 1.0)
+    assert np.all(levels.warp_b == 1.0)
 
 
 @pytest.mark.parametrize(
@@ -196,12 +199,16 @@ def test_where_the_warped_fit_fails_the_unwarped_one_is_tried(
 
     monkeypatch.setattr(botorch.optim.fit, "fit_gpytorch_mll_scipy", failing)
     x, y = _data()
-    choice = replace(EXACT, warp=True)
-    mode = find_mode(x, y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
+    mode = find_mode(x, y, IS_LEVEL, PRIORS, **EXACT)
 
     assert (mode is None) is (warped is None)
     if mode is not None:
+        assert warped is not None
         assert bool(np.any(mode.warp_a != 1.0)) is warped
+        for j in range(2):
+            top = _log_posterior(x, y, mode, j, warp=warped)
+            for moved in _neighbours(mode, j, warp=warped):
+                assert _log_posterior(x, y, moved, j, warp=warped) < top
 
 
 def test_no_warning_of_the_fit_reaches_the_user() -> None:
@@ -209,7 +216,7 @@ def test_no_warning_of_the_fit_reaches_the_user() -> None:
     y[:, 1] = 3.0  # constant, where BoTorch asks for standardised outputs
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        for choice in (KernelChoice(), replace(KernelChoice(), warp=True, max_iterations=1)):
-            find_mode(x, 100.0 * y, ~IS_LEVEL, choice.priors.lengthscale_medians(IS_LEVEL), choice)
+        for limits in (dict[str, Any](), {"max_iterations": 1}):
+            find_mode(x, 100.0 * y, IS_LEVEL, PRIORS, **limits)
 
     assert [str(warning.message) for warning in told] == []
