@@ -117,12 +117,10 @@ def _signs_of_sums(n_numbers: int, most_terms: int, rng: np.random.Generator) ->
     for size in range(2, min(most_terms, n_numbers) + 1):
         n_all = comb(n_numbers, size) * 2 ** (size - 1)
         wanted = min(len(found) + n_all, _MOST_SUMS)
+        chosen = _at_random(n_numbers, size, rng)
         if len(found) + n_all <= _MOST_SUMS:
-            chosen = product(
-                combinations(range(n_numbers), size), product((1, -1), repeat=size - 1)
-            )
-        else:
-            chosen = _at_random(n_numbers, size, rng)
+            every = combinations(range(n_numbers), size)
+            chosen = product(every, product((1, -1), repeat=size - 1))
         while len(found) < wanted:
             numbers, signs = next(chosen)
             row = np.zeros(n_numbers)

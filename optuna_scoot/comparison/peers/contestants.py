@@ -92,7 +92,7 @@ def find_contestant(name: str) -> Contestant:
     """Return the sampler of a name, which may be a variant or labelled.
 
     Args:
-        name: ``"tpe"``, ``"scoot@label"``, ``"scoot:pof_weight=0.5"``, ...
+        name: ``"tpe"``, ``"scoot@label"``, ``"scoot:caution=0.5"``, ...
 
     Raises:
         CompareError: If there is none.

@@ -1,7 +1,7 @@
 """ScootSampler as the comparison runs it: the default, the paper, ablations, and any variant.
 
 A variant needs no entry here: ``scoot:KEY=VALUE/KEY=VALUE`` changes fields of its ``Method``, for
-example ``scoot:pof_weight=0.0/kernel.warp=True``.
+example ``scoot:caution=0.0/forest.most_terms=2``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Variant:
     """What differs from ScootSampler's default.
 
     Attributes:
-        method: Fields of ``Method`` by name; ``"kernel.warp"`` reaches into a field.
+        method: Fields of ``Method`` by name; ``"kernel.n_draws"`` reaches into a field.
         arguments: Arguments of the constructor by name.
         paper: Whether it starts from the paper's method rather than from the default one.
     """
@@ -41,22 +41,20 @@ ABLATIONS: dict[str, Variant] = {
     "scoot-paper": Variant(paper=True),
     # Whatever a forest says, it neither forbids nor weighs anything; what crashed is still seen.
     "scoot-no-forest": Variant(
-        {"pof_weight": 0.0, "crash_cost": 0.0},
+        {"caution": 0.0},
         {"feasibility": FeasibilityThreshold(initial=0.0, step=0.0, maximum=0.0, minimum=0.0)},
     ),
-    "scoot-random-forest": Variant({"forest.extra": False, "forest.pairs": False}),
+    "scoot-random-forest": Variant({"forest.extra": False, "forest.most_terms": 1}),
+    "scoot-no-sums": Variant({"forest.most_terms": 1}),
+    # The paper's kernel: neither draws nor main effects, on warped inputs.
     "scoot-mode": Variant({"kernel.n_draws": 0}),
-    "scoot-no-main-effects": Variant({"kernel.main_effects": False}),
     "scoot-no-known": Variant(arguments={"known_constraints": ()}),
     "scoot-fixed-threshold": Variant(arguments={"feasibility": FeasibilityThreshold(step=0.0)}),
-    "scoot-warp": Variant({"kernel.warp": True}),
     "scoot-no-log": Variant({"log_outputs": False}),
     "scoot-mace": Variant({"nsga2": Nsga2()}),
-    "scoot-no-weight": Variant({"pof_weight": 0.0}),
+    "scoot-no-weight": Variant({"caution": 0.0}),
     "scoot-plain-startup": Variant({"startup.covering": False}),
-    "scoot-no-bold": Variant({"bold_every": 0}),
-    "scoot-no-least-gain": Variant({"least_gain": 0.0}),
-    "scoot-no-crash-cost": Variant({"crash_cost": 0.0}),
+    "scoot-spread-startup": Variant({"startup.own": 1.0}),
 }
 """The sampler, the paper's, and what each ablation changes."""
 
@@ -64,7 +62,16 @@ _GONE = "{} can no longer be run: what it switched off has no switch any more."
 
 RETIRED: dict[str, str] = {
     name: _GONE.format(name)
-    for name in ("scoot-no-covering", "scoot-rejected-startup", "scoot-endless-chances")
+    for name in (
+        "scoot-endless-chances",
+        "scoot-no-bold",
+        "scoot-no-covering",
+        "scoot-no-crash-cost",
+        "scoot-no-least-gain",
+        "scoot-no-main-effects",
+        "scoot-rejected-startup",
+        "scoot-warp",
+    )
 }
 """Ablations with published runs that cannot be run any more, and why."""
 
@@ -105,7 +112,7 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
 
     Args:
         options: A dataclass instance.
-        changes: Field names to values; ``"kernel.warp"`` reaches into a field.
+        changes: Field names to values; ``"kernel.n_draws"`` reaches into a field.
 
     Raises:
         CompareError: If a field does not exist.
