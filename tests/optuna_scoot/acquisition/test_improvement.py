@@ -263,6 +263,20 @@ def test_boxes_cut_what_no_value_dominates_into_disjoint_parts(n_objectives: int
     np.testing.assert_array_equal(inside, np.where(dominated | beyond, 0, 1))
 
 
+def test_with_many_objectives_the_large_of_these_parts_are_left() -> None:
+    rng = np.random.default_rng(6)
+    values, reference = 0.3 + 0.7 * rng.random((30, 6)), np.full(6, 1.1)
+    lower, upper = non_dominated_boxes(values, reference)
+    points = rng.random((4000, 6)) * 1.1
+
+    inside = np.all((points[:, None] > lower) & (points[:, None] < upper), axis=2).sum(axis=1)
+    dominated = np.any(np.all(values[None] <= points[:, None], axis=2), axis=1)
+    assert inside[dominated].max() == 0
+    assert inside.max() == 1
+    assert inside[~dominated].mean() > 0.7
+    assert len(lower) < 1000  # all of it takes thousands
+
+
 @pytest.mark.parametrize("n_objectives", [2, 3])
 def test_log_ehvi_is_botorchs(n_objectives: int) -> None:
     rng = np.random.default_rng(n_objectives)
