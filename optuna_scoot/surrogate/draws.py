@@ -38,7 +38,6 @@ def draw_hyperparameters(
     y: np.ndarray,
     is_level: np.ndarray,
     choice: KernelChoice,
-    n_draws: int,
     seed: int,
 ) -> list[Hyperparameters]:
     """Draw hyper-parameters from their posterior, for each of m outputs on its own.
@@ -49,8 +48,7 @@ def draw_hyperparameters(
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans of shape (f,).
-        choice: The priors, the steps before the first draw and between draws.
-        n_draws: How many.
+        choice: The priors, the number of draws, the steps before the first and between them.
         seed: Of the chains.
     """
     priors = choice.priors
@@ -65,7 +63,9 @@ def draw_hyperparameters(
         log_likelihood = marginal_log_likelihood(x, y[:, j], is_level)
         (start,) = slice_sample(log_likelihood, mean, deviation, mean, 1, choice.n_burn_in, rng)
         chains.append(
-            slice_sample(log_likelihood, mean, deviation, start, n_draws, choice.n_steps, rng)
+            slice_sample(
+                log_likelihood, mean, deviation, start, choice.n_draws, choice.n_steps, rng
+            )
         )
     draws = np.stack(chains, axis=1)
     return [

@@ -136,8 +136,8 @@ def fit_surrogate(
     kept = _fitted(len(x))
     if choice.n_draws > 0:
         n_draws = min(choice.n_draws, max(1, _MOST_AVERAGED // len(x)))
-        draws = draw_hyperparameters(x[kept], y[kept], is_level, choice, n_draws, seed)
-        return Surrogate(x, y, is_level, tuple(draws))
+        draws = draw_hyperparameters(x[kept], y[kept], is_level, choice, seed)
+        return Surrogate(x, y, is_level, tuple(draws[-n_draws:]))
     mode = find_mode(x[kept], y[kept], is_level, choice.priors)
     return Surrogate(x, y, is_level, (mode or prior_medians(y.shape[1], medians),))
 

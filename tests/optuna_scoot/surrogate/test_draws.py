@@ -75,8 +75,8 @@ def test_draws_of_the_length_scale_follow_its_posterior_by_quadrature() -> None:
     y = np.sin(5.0 * x)
     y = (y - y.mean()) / y.std()
     # Of a single feature the main effect is all there is, whatever its share.
-    choice = KernelChoice(n_steps=3)
-    draws = draw_hyperparameters(x, y, NUMBERS[:1], choice, 1500, 0)
+    choice = KernelChoice(n_draws=1500, n_steps=3)
+    draws = draw_hyperparameters(x, y, NUMBERS[:1], choice, 0)
     found = np.log([draw.lengthscales[0, 0] for draw in draws])
 
     signal, noise = choice.priors.outputscale, choice.priors.noise
@@ -112,8 +112,9 @@ def test_without_a_step_the_chain_stays_at_the_priors_medians() -> None:
     x = np.random.default_rng(0).random((5, 2))
     x[:, 1] = np.arange(5) % 2
     y = x - x.mean(axis=0)
-    choice = KernelChoice(n_steps=0, n_burn_in=0, priors=Priors(main_share=(0.4, 1.0)))
-    drawn = draw_hyperparameters(x, y, IS_LEVEL, choice, 3, 0)
+    priors = Priors(main_share=(0.4, 1.0))
+    choice = KernelChoice(n_draws=3, n_steps=0, n_burn_in=0, priors=priors)
+    drawn = draw_hyperparameters(x, y, IS_LEVEL, choice, 0)
 
     assert len(drawn) == 3
     for draw in drawn:
@@ -129,8 +130,8 @@ def test_the_steps_before_the_first_draw_and_between_draws_are_followed() -> Non
     y = np.sin(4.0 * x[:, :1])
 
     def chain(n_draws: int, n_steps: int, n_burn_in: int) -> list[float]:
-        choice = KernelChoice(n_steps=n_steps, n_burn_in=n_burn_in)
-        draws = draw_hyperparameters(x, y, NUMBERS, choice, n_draws, 0)
+        choice = KernelChoice(n_draws=n_draws, n_steps=n_steps, n_burn_in=n_burn_in)
+        draws = draw_hyperparameters(x, y, NUMBERS, choice, 0)
         return [float(draw.outputscale[0]) for draw in draws]
 
     # The same chain, seen at some of its steps.
@@ -145,8 +146,9 @@ def test_all_draws_follow_the_posterior_by_importance_sampling() -> None:
     x = np.array([[0.1, 3.0], [0.4, 1.0], [0.8, 3.0]])
     y = np.array([[1.4, -0.2], [-0.9, 1.3], [-0.5, -1.1]])
     medians = np.array([0.7, 2.0])
-    choice = KernelChoice(n_steps=3, priors=Priors(lengthscale_spread=0.6, main_share=(-0.5, 1.0)))
-    draws = draw_hyperparameters(x, y, IS_LEVEL, choice, 1500, 0)
+    priors = Priors(lengthscale_spread=0.6, main_share=(-0.5, 1.0))
+    choice = KernelChoice(n_draws=1500, n_steps=3, priors=priors)
+    draws = draw_hyperparameters(x, y, IS_LEVEL, choice, 0)
 
     rng = np.random.default_rng(5)
     mean = np.array([*np.log(medians), 0.4, -5.0, -0.5])
