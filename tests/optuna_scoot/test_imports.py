@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ("click", "rich", "optuna_scoot.cli")
+ENGINE = ("httptools", "objectives")
 HEAVY = ("torch", "botorch", "gpytorch", "sklearn", "pymoo", "httptools")
 
 
@@ -66,15 +67,44 @@ def test_tuning_with_a_sampler_of_optunas_loads_no_torch() -> None:
     assert _loaded(statement, (*COMMAND, "torch")) == []
 
 
-def test_suggesting_needs_no_engine() -> None:
-    statement = (
-        "import optuna; from optuna_scoot import ScootSampler\n"
-        "s = optuna.create_study(sampler=ScootSampler(seed=0, n_startup_trials=0))\n"
-        "s.optimize(lambda t: t.suggest_float('x', 0, 1), n_trials=3)\n"
-        "assert s.trials[-1].user_attrs['scoot:phase'] == 'model'"
-    )
+STUDY = """
+import optuna
+from optuna_scoot import ScootSampler
 
-    assert _loaded(statement, ("torch", "httptools", "objectives")) == ["torch"]
+def objective(trial):
+    x, y = trial.suggest_float("x", 0, 1), trial.suggest_categorical("y", ["a", "b"])
+    if x > 0.6:
+        raise MemoryError
+    return VALUES
+
+study = optuna.create_study(directions=DIRECTIONS, sampler=SAMPLER)
+study.optimize(objective, n_trials=12, catch=(MemoryError,))
+assert {trial.state.name for trial in study.trials} == {"COMPLETE", "FAIL"}
+assert study.trials[-1].user_attrs["scoot:phase"] == "model"
+"""
+
+
+def _study(sampler: str, n_objectives: int = 1) -> str:
+    values = "x" if n_objectives == 1 else "x, 1 - x"
+    directions = repr(["minimize"] * n_objectives)
+    program = STUDY.replace("VALUES", values).replace("DIRECTIONS", directions)
+    return program.replace("SAMPLER", sampler)
+
+
+def test_suggesting_needs_neither_engine_nor_torch() -> None:
+    program = _study("ScootSampler(seed=0)")
+
+    assert _loaded(program, ("torch", "botorch", "gpytorch", "pymoo", *ENGINE)) == []
+
+
+def test_the_papers_sampler_loads_torch_and_no_engine() -> None:
+    program = _study("ScootSampler.paper(seed=0)").replace("n_trials=12", "n_trials=8")
+
+    assert _loaded(program, ("torch", "botorch", "pymoo", *ENGINE)) == [
+        "torch",
+        "botorch",
+        "pymoo",
+    ]
 
 
 def test_what_is_offered_is_there() -> None:
