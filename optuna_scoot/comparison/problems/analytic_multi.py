@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from optuna_scoot.comparison.problems.axes import FloatArray
+from optuna_scoot.comparison.problems.axes import Region
 from optuna_scoot.comparison.problems.axes import Value
 from optuna_scoot.comparison.problems.axes import random_configuration
 from optuna_scoot.comparison.problems.axes import units
@@ -41,7 +42,6 @@ from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.problem import ProblemEntry
 from optuna_scoot.comparison.problems.problem import ProblemSet
-from optuna_scoot.comparison.problems.regions import Region
 from optuna_scoot.comparison.problems.regions import is_of_fair_size
 from optuna_scoot.pareto import hypervolume
 

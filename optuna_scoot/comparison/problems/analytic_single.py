@@ -12,7 +12,7 @@ import numpy as np
 
 from optuna_scoot.comparison.problems.axes import FloatArray
 from optuna_scoot.comparison.problems.axes import random_configuration
-from optuna_scoot.comparison.problems.functions import Function
+from optuna_scoot.comparison.problems.function import Function
 from optuna_scoot.comparison.problems.functions import make_function
 from optuna_scoot.comparison.problems.instances import Setting
 from optuna_scoot.comparison.problems.instances import crash_check

@@ -19,10 +19,7 @@ from optuna.distributions import IntDistribution
 
 from optuna_scoot.comparison.problems.axes import Axis
 from optuna_scoot.comparison.problems.axes import FloatArray
-
-
-Region = Callable[[FloatArray], bool]
-"""Whether a configuration at offset v from the optimum, shape ``(d,)``, crashes."""
+from optuna_scoot.comparison.problems.axes import Region
 
 
 def budget(axes: Sequence[Axis], best: Mapping[str, Any]) -> str:
@@ -38,9 +35,10 @@ def _numbers(axes: Sequence[Axis]) -> list[int]:
 
 def _direction(numbers: Sequence[int], n_axes: int, rng: np.random.Generator) -> FloatArray:
     """Return a unit vector along the numbers, shape ``(n_axes,)``."""
-    direction = np.zeros(n_axes)
+    direction: FloatArray = np.zeros(n_axes)
     direction[list(numbers)] = rng.normal(size=len(numbers))
-    return direction / np.linalg.norm(direction)
+    direction /= np.linalg.norm(direction)
+    return direction
 
 
 def _product(axes: Sequence[Axis], target: FloatArray, rng: np.random.Generator) -> Region:
@@ -50,7 +48,7 @@ def _product(axes: Sequence[Axis], target: FloatArray, rng: np.random.Generator)
 
     def places(v: FloatArray) -> FloatArray:
         place = (target + v)[pair]
-        return np.where(falling, 1 - place, place)
+        return np.asarray(np.where(falling, 1 - place, place))
 
     limit = float(np.prod(places(np.zeros(len(axes))))) + 0.04
     return lambda v: bool(np.prod(places(v)) > limit)

@@ -11,6 +11,7 @@ import numpy as np
 
 from optuna_scoot.comparison.problems.axes import Axis
 from optuna_scoot.comparison.problems.axes import FloatArray
+from optuna_scoot.comparison.problems.axes import Region
 from optuna_scoot.comparison.problems.axes import Value
 from optuna_scoot.comparison.problems.axes import configuration
 from optuna_scoot.comparison.problems.axes import make_axes
@@ -18,7 +19,6 @@ from optuna_scoot.comparison.problems.axes import random_configuration
 from optuna_scoot.comparison.problems.axes import units
 from optuna_scoot.comparison.problems.problem import KNOWN_CONSTRAINT
 from optuna_scoot.comparison.problems.problem import Crash
-from optuna_scoot.comparison.problems.regions import Region
 from optuna_scoot.comparison.problems.regions import hidden_region
 from optuna_scoot.comparison.problems.regions import is_of_fair_size
 from optuna_scoot.comparison.problems.regions import known_constraints

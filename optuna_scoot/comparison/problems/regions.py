@@ -16,8 +16,8 @@ import numpy as np
 
 from optuna_scoot.comparison.problems.axes import Axis
 from optuna_scoot.comparison.problems.axes import FloatArray
+from optuna_scoot.comparison.problems.axes import Region
 from optuna_scoot.comparison.problems.fresh_regions import FRESH_RULES
-from optuna_scoot.comparison.problems.fresh_regions import Region
 from optuna_scoot.comparison.problems.fresh_regions import budget
 
 

@@ -68,9 +68,9 @@ developed, in a checkout alone. Those of `seen` were held out until choices in t
 made on their results: they are tuning problems too. Nothing was chosen on those of `fresh`,
 which have other functions, other rules of what crashes and other services, and are taken unless
 others are named. The commands below say which set the figures of this page are of. An analytic
-problem is shifted, mirrored and permuted differently for every seed (`optuna-scoot compare
---list` names them all). Tables of measured configurations are problems as well: `optuna-scoot
-compare TABLE.csv`.
+problem is shifted, mirrored and permuted differently for every seed
+(`optuna-scoot compare --list` names them all). Tables of measured configurations are problems as
+well: `optuna-scoot compare TABLE.csv`.
 
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.
