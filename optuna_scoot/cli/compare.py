@@ -41,7 +41,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command("compare")
 @click.argument("tables", nargs=-1)
-@click.option("--problems", help="Names, families or sets.  [default: held-out, or the tables]")
+@click.option("--problems", help="Names, families or sets.  [default: fresh, or the tables]")
 @click.option("--minimize", multiple=True, help="Of tables: a column to minimise.")
 @click.option("--maximize", multiple=True, help="Of tables: a column to maximise.")
 @click.option("--cost", default="", help="Of tables: columns that a trial's cost is the sum of.")

@@ -52,7 +52,7 @@ def compare(
     Args:
         problems: Names, shell patterns, families or sets of problems, see
             :func:`~optuna_scoot.comparison.problems.registry.select_problems`; None for the
-            held-out ones, or for none beside tables.
+            fresh ones, or for none beside tables.
         samplers: Names of samplers.
         results: The results file, to which each run is appended as it ends; its folder exists.
         tables: Measured tables that are problems as well, see
@@ -83,7 +83,7 @@ def compare(
     for table in tables:
         check_rows(table)
     if problems is None:
-        problems = () if tables else ("held-out",)
+        problems = () if tables else ("fresh",)
     names = list(dict.fromkeys([*select_problems(problems), *add_tables(tables)]))
     planned = plan(names, samplers, modes, seeds, batches=batches, n_trials=n_trials)
     for name in (subject, *again):

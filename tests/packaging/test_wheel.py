@@ -64,10 +64,19 @@ def test_no_file_of_another_project_is_bundled(wheel: Path) -> None:
     }
 
 
-def test_without_the_folder_the_held_out_problems_are_there(wheel: Path, tmp_path: Path) -> None:
+def test_without_the_folder_the_seen_and_fresh_problems_are_there(
+    wheel: Path, tmp_path: Path
+) -> None:
     listed = _compare(wheel, tmp_path, "--list")
     assert listed.returncode == 0, listed.stderr
-    for word in ("dixon-server", "gramacy-constrained-crash", "bot-2xa10-7b", "held-out", "scoot"):
+    for word in (
+        "dixon-server",
+        "gramacy-constrained-crash",
+        "bot-2xa10-7b",
+        "seen",
+        "fresh",
+        "scoot",
+    ):
         assert word in listed.stdout
     for word in ("tuning", "toy-crash", "bot-2xa100-13b", "gardner", "hebo"):
         assert word not in listed.stdout

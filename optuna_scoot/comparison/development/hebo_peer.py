@@ -28,8 +28,11 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_scoot.comparison.peers.contestant import Contestant
-from optuna_scoot.comparison.peers.modes import ALL_MODES
-from optuna_scoot.comparison.peers.modes import CrashHandling
+from optuna_scoot.comparison.peers.encoding import decode
+from optuna_scoot.comparison.peers.encoding import encode
+from optuna_scoot.comparison.peers.encoding import levels
+from optuna_scoot.comparison.peers.encoding import n_steps
+from optuna_scoot.comparison.peers.modes import VALUE_MODES
 from optuna_scoot.comparison.problems.problem import Problem
 
 
@@ -38,12 +41,10 @@ PYTHON_VARIABLE = "OPTUNA_SCOOT_HEBO_PYTHON"
 
 def hebo_contestant() -> Contestant:
     """Return HEBO as a sampler of the comparison."""
-    # It knows no constraints: what they would tell it is the value that comes with them.
-    modes = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.CONSTRAINT)
     missing = None
     if PYTHON_VARIABLE not in os.environ:
         missing = f"HEBO runs in a Python of its own: set {PYTHON_VARIABLE} to one that has it."
-    return Contestant("hebo", _hebo, modes, n_draws=3, missing=missing)
+    return Contestant("hebo", _hebo, VALUE_MODES, n_draws=3, missing=missing)
 
 
 def _hebo(problem: Problem, seed: int) -> BaseSampler:
@@ -156,34 +157,12 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def record(name: str, distribution: BaseDistribution) -> dict[str, Any]:
     """Return a parameter as HEBO's design space has it; a stepped number by that of its step."""
     if isinstance(distribution, CategoricalDistribution):
-        categories = [str(index) for index in range(len(distribution.choices))]
-        return {"name": name, "type": "cat", "categories": categories}
+        return {"name": name, "type": "cat", "categories": levels(distribution)}
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high, step = distribution.low, distribution.high, distribution.step
+    low, high, last = distribution.low, distribution.high, n_steps(distribution)
     if distribution.log:
         kind = "pow" if isinstance(distribution, FloatDistribution) else "pow_int"
         return {"name": name, "type": kind, "lb": low, "ub": high, "base": 10}
-    if step is not None:
-        return {"name": name, "type": "int", "lb": 0, "ub": round((high - low) / step)}
+    if last is not None:
+        return {"name": name, "type": "int", "lb": 0, "ub": last}
     return {"name": name, "type": "num", "lb": low, "ub": high}
-
-
-def encode(distribution: BaseDistribution, value: Any) -> Any:
-    """Return a value as HEBO has it."""
-    if isinstance(distribution, CategoricalDistribution):
-        return str(distribution.choices.index(value))
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    if distribution.log or distribution.step is None:
-        return value
-    return round((value - distribution.low) / distribution.step)
-
-
-def decode(distribution: BaseDistribution, value: Any) -> Any:
-    """Return a value as Optuna has it, within the distribution's bounds."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(value)]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    if not distribution.log and distribution.step is not None:
-        value = distribution.low + int(value) * distribution.step
-    bounded = min(max(value, distribution.low), distribution.high)
-    return round(bounded) if isinstance(distribution, IntDistribution) else float(bounded)

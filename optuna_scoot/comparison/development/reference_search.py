@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
 from optuna_scoot.comparison.development.problems import TUNING_OPTIMA_FILE
+from optuna_scoot.comparison.problems.fresh import FRESH_OPTIMA_FILE
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.problem import Family
@@ -45,7 +46,11 @@ from optuna_scoot.pareto import is_non_dominated
 
 Params = dict[str, Any]
 
-OPTIMA_FILES = {ProblemSet.TUNING: TUNING_OPTIMA_FILE, ProblemSet.HELD_OUT: OPTIMA_FILE}
+OPTIMA_FILES = {
+    ProblemSet.TUNING: TUNING_OPTIMA_FILE,
+    ProblemSet.SEEN: OPTIMA_FILE,
+    ProblemSet.FRESH: FRESH_OPTIMA_FILE,
+}
 """Where the optima of each set's services are kept."""
 
 N_PER_COMBINATION = 4

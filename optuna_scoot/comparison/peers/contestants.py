@@ -1,4 +1,4 @@
-"""The samplers of the comparison: Optuna's, and ScootSampler with its variants.
+"""The samplers of the comparison: Optuna's, other packages', and ScootSampler with its variants.
 
 A label after ``@`` does nothing but keep results apart, for example those of two versions of the
 code: ``scoot@before``.
@@ -20,8 +20,10 @@ from optuna.samplers import TPESampler
 
 from optuna_scoot.comparison.checkout import has_development
 from optuna_scoot.comparison.peers.contestant import Contestant
+from optuna_scoot.comparison.peers.contestant import SamplerFactory
 from optuna_scoot.comparison.peers.modes import ALL_MODES
 from optuna_scoot.comparison.peers.modes import FAIL
+from optuna_scoot.comparison.peers.modes import VALUE_MODES
 from optuna_scoot.comparison.peers.modes import CrashHandling
 from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.peers.scoot import ABLATIONS
@@ -47,6 +49,18 @@ def _botorch(problem: Problem, seed: int) -> BaseSampler:
     return sampler
 
 
+def _smac(problem: Problem, seed: int) -> BaseSampler:
+    from optuna_scoot.comparison.peers.smac_peer import make_smac
+
+    return make_smac(problem, seed)
+
+
+def _ax(problem: Problem, seed: int) -> BaseSampler:
+    from optuna_scoot.comparison.peers.ax_peer import make_ax
+
+    return make_ax(problem, seed)
+
+
 def contestants() -> dict[str, Contestant]:
     """Return every sampler by name, those that cannot be run here included."""
     found = [
@@ -58,7 +72,9 @@ def contestants() -> dict[str, Contestant]:
         ),
         # A model's maximum hardly moves when it is drawn again, and each draw costs a search.
         Contestant("gp", lambda _, seed: GPSampler(seed=seed), ALL_MODES, n_draws=5),
-        Contestant("botorch", _botorch, ALL_MODES, n_draws=3, missing=_missing_integration()),
+        _optional("botorch", _botorch, ALL_MODES, "optuna_integration", "optuna-integration"),
+        _optional("smac", _smac, VALUE_MODES, "smac", "SMAC3"),
+        _optional("ax", _ax, ALL_MODES, "ax", "Ax"),
     ]
     if has_development():
         from optuna_scoot.comparison.development.hebo_peer import hebo_contestant
@@ -72,11 +88,14 @@ def contestants() -> dict[str, Contestant]:
     return {contestant.name: contestant for contestant in found}
 
 
-def _missing_integration() -> str | None:
-    # Once imported it has no spec any more.
-    if "optuna_integration" in sys.modules or find_spec("optuna_integration") is not None:
-        return None
-    return "botorch is BoTorchSampler of optuna-integration: pip install 'optuna-scoot[peers]'."
+def _optional(
+    name: str, make: SamplerFactory, modes: tuple[PeerMode, ...], module: str, package: str
+) -> Contestant:
+    """Return a sampler that needs a package of the extra ``peers``."""
+    missing = f"{name} needs {package}: pip install 'optuna-scoot[peers]'."
+    # Once imported, optuna_integration has no spec any more.
+    there = module in sys.modules or find_spec(module) is not None
+    return Contestant(name, make, modes, n_draws=3, missing=None if there else missing)
 
 
 def _scoot_contestant(name: str, variant: Variant) -> Contestant:

@@ -68,3 +68,6 @@ ALL_MODES: tuple[PeerMode, ...] = tuple(
     PeerMode(crash, known) for crash in CrashHandling for known in (False, True)
 )
 FAIL = PeerMode(CrashHandling.FAIL, known=False)
+
+VALUE_MODES = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandling.CONSTRAINT)
+"""For samplers that take no constraints: they would be told no more than a penalty."""

@@ -22,9 +22,13 @@ from typing import Any
 import numpy as np
 
 from optuna_scoot.comparison.problems.axes import FloatArray
+from optuna_scoot.comparison.problems.axes import Region
 from optuna_scoot.comparison.problems.axes import Value
 from optuna_scoot.comparison.problems.axes import random_configuration
 from optuna_scoot.comparison.problems.axes import units
+from optuna_scoot.comparison.problems.fresh_shapes import FRESH_SHAPES
+from optuna_scoot.comparison.problems.fresh_shapes import Pair
+from optuna_scoot.comparison.problems.fresh_shapes import Shape
 from optuna_scoot.comparison.problems.instances import N_REGION_DRAWS
 from optuna_scoot.comparison.problems.instances import N_SHARE_SAMPLES
 from optuna_scoot.comparison.problems.instances import Setting
@@ -38,14 +42,9 @@ from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
 from optuna_scoot.comparison.problems.problem import ProblemEntry
 from optuna_scoot.comparison.problems.problem import ProblemSet
-from optuna_scoot.comparison.problems.regions import Region
 from optuna_scoot.comparison.problems.regions import is_of_fair_size
 from optuna_scoot.pareto import hypervolume
 
-
-Pair = tuple[float, float]
-Shape = Callable[[float, float], Pair]
-"""Position p and distance g to the two objectives, both minimised."""
 
 N_FRONT_POINTS = 2001
 
@@ -66,7 +65,13 @@ def _dtlz2(p: float, g: float) -> Pair:
     return g * np.cos(p * np.pi / 2), g * np.sin(p * np.pi / 2)
 
 
-_SHAPES: dict[str, Shape] = {"zdt1": _zdt1, "zdt2": _zdt2, "zdt3": _zdt3, "dtlz2": _dtlz2}
+_SHAPES: dict[str, Shape] = {
+    "zdt1": _zdt1,
+    "zdt2": _zdt2,
+    "zdt3": _zdt3,
+    "dtlz2": _dtlz2,
+    **FRESH_SHAPES,
+}
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,11 @@ RECIPES: tuple[MultiRecipe, ...] = (
     ),
     MultiRecipe("zdt2-mixed", "zdt2", "fflib", flip=True),
 )
-"""The held-out problems."""
+"""The seen problems."""
 
 
 def entries(
-    recipes: Iterable[MultiRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.HELD_OUT
+    recipes: Iterable[MultiRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.SEEN
 ) -> tuple[ProblemEntry, ...]:
     """Return the places of two-objective problems in the registry."""
     return tuple(

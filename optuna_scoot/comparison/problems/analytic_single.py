@@ -12,7 +12,7 @@ import numpy as np
 
 from optuna_scoot.comparison.problems.axes import FloatArray
 from optuna_scoot.comparison.problems.axes import random_configuration
-from optuna_scoot.comparison.problems.functions import Function
+from optuna_scoot.comparison.problems.function import Function
 from optuna_scoot.comparison.problems.functions import make_function
 from optuna_scoot.comparison.problems.instances import Setting
 from optuna_scoot.comparison.problems.instances import crash_check
@@ -67,14 +67,14 @@ RECIPES: tuple[SingleRecipe, ...] = (
     SingleRecipe("levy-mixed", "levy", 6, "ffgscb"),
     SingleRecipe("styblinski-mixed", "styblinski", 4, "flib"),
 )
-"""The held-out problems."""
+"""The seen problems."""
 
 N_SCALE_SAMPLES = 128
 """Random configurations from which a function's typical height is taken."""
 
 
 def entries(
-    recipes: Iterable[SingleRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.HELD_OUT
+    recipes: Iterable[SingleRecipe] = RECIPES, problem_set: ProblemSet = ProblemSet.SEEN
 ) -> tuple[ProblemEntry, ...]:
     """Return the places of single-objective problems in the registry."""
     return tuple(

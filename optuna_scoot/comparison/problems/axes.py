@@ -8,6 +8,7 @@ Symbols
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from optuna.distributions import IntDistribution
 FloatArray = NDArray[np.float64]
 
 Value = float | int | str | bool
+
+Region = Callable[[FloatArray], bool]
+"""Whether a configuration at offset v from the optimum, shape ``(d,)``, crashes."""
 
 
 @dataclass(frozen=True)

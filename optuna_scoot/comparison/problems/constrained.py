@@ -93,7 +93,7 @@ CONSTRAINED_FUNCTIONS: tuple[ConstrainedFunction, ...] = (
         height=0.5,
     ),
 )
-"""The held-out ones."""
+"""The seen ones."""
 
 _CHOICES = ("amber", "blue", "coral")
 _SPACE: dict[str, BaseDistribution] = {
@@ -106,7 +106,7 @@ _SPACE: dict[str, BaseDistribution] = {
 
 def entries(
     functions: Iterable[ConstrainedFunction] = CONSTRAINED_FUNCTIONS,
-    problem_set: ProblemSet = ProblemSet.HELD_OUT,
+    problem_set: ProblemSet = ProblemSet.SEEN,
 ) -> tuple[ProblemEntry, ...]:
     """Return the places in the registry of each function's two problems, one with crashes."""
     return tuple(

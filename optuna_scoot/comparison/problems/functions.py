@@ -15,38 +15,14 @@ https://www.sfu.ca/~ssurjano/optimization.html.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function to minimise whose global minimiser is known.
-
-    Attributes:
-        value: Maps a point of shape ``(d,)`` to its value.
-        minimiser: One global minimiser, shape ``(d,)``.
-        minimum: ``value(minimiser)``.
-        width: Extent of the box that a problem shows, per axis, shape ``(d,)``.
-        spread: How far from the middle of its box the minimiser may lie, as a share of the
-            width, in [0, 0.5]. Small where the function is flat away from its minimiser.
-    """
-
-    value: Callable[[FloatArray], float]
-    minimiser: FloatArray
-    minimum: float
-    width: FloatArray
-    spread: float = 0.3
-
-    @property
-    def dimension(self) -> int:
-        """Return the number of variables."""
-        return len(self.minimiser)
+from optuna_scoot.comparison.problems.fresh_functions import FRESH_FUNCTIONS
+from optuna_scoot.comparison.problems.function import FloatArray
+from optuna_scoot.comparison.problems.function import Function
+from optuna_scoot.comparison.problems.function import from_botorch
+from optuna_scoot.comparison.problems.function import with_equal_widths
 
 
 _HARTMANN_ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
@@ -104,46 +80,27 @@ def _dixon_price_minimiser(dimension: int) -> FloatArray:
     return 2.0 ** (-(powers - 2) / powers)
 
 
-def _function(
-    value: Callable[[FloatArray], float],
-    minimiser: FloatArray,
-    width: float,
-    spread: float = 0.3,
-) -> Function:
-    """Return a function with equal widths, its minimum taken at the minimiser."""
-    return Function(
-        value, minimiser, value(minimiser), np.full(len(minimiser), float(width)), spread
-    )
-
-
-def _botorch(name: str, minimiser: FloatArray, width: float, **sizes: int) -> Function:
-    """Return a test function of BoTorch's, defined on the whole space."""
-    import torch
-    from botorch.test_functions import synthetic
-
-    everywhere = [(-np.inf, np.inf)] * len(minimiser)
-    test = getattr(synthetic, name)(bounds=everywhere, dtype=torch.double, **sizes)
-    return _function(lambda z: float(test.evaluate_true(torch.from_numpy(z))), minimiser, width)
-
-
 def _hartmann(dimension: int) -> Function:
     if dimension == 3:
-        return _function(_hartmann3, _HARTMANN3_MINIMISER, 1.0, 0.15)
-    return _function(_hartmann6, _HARTMANN6_MINIMISER, 1.0, 0.15)
+        return with_equal_widths(_hartmann3, _HARTMANN3_MINIMISER, 1.0, 0.15)
+    return with_equal_widths(_hartmann6, _HARTMANN6_MINIMISER, 1.0, 0.15)
 
 
 _BUILDERS: dict[str, Callable[[int], Function]] = {
-    "branin": lambda _: _botorch("Branin", _BRANIN_MINIMISER, 15.0),
-    "camel": lambda _: _botorch("SixHumpCamel", _CAMEL_MINIMISER, 3.6),
+    "branin": lambda _: from_botorch("Branin", _BRANIN_MINIMISER, 15.0),
+    "camel": lambda _: from_botorch("SixHumpCamel", _CAMEL_MINIMISER, 3.6),
     "hartmann": _hartmann,
-    "ackley": lambda d: _botorch("Ackley", np.zeros(d), 4.0, dim=d),
-    "levy": lambda d: _botorch("Levy", np.ones(d), 10.0, dim=d),
-    "rosenbrock": lambda d: _botorch("Rosenbrock", np.ones(d), 3.0, dim=d),
-    "griewank": lambda d: _botorch("Griewank", np.zeros(d), 8.0, dim=d),
-    "styblinski": lambda d: _botorch("StyblinskiTang", np.full(d, _STYBLINSKI_ROOT), 7.0, dim=d),
-    "zakharov": lambda d: _function(_zakharov, np.zeros(d), 4.0),
-    "dixon": lambda d: _botorch("DixonPrice", _dixon_price_minimiser(d), 3.0, dim=d),
-    "ellipsoid": lambda d: _function(_ellipsoid, np.zeros(d), 4.0),
+    "ackley": lambda d: from_botorch("Ackley", np.zeros(d), 4.0, dim=d),
+    "levy": lambda d: from_botorch("Levy", np.ones(d), 10.0, dim=d),
+    "rosenbrock": lambda d: from_botorch("Rosenbrock", np.ones(d), 3.0, dim=d),
+    "griewank": lambda d: from_botorch("Griewank", np.zeros(d), 8.0, dim=d),
+    "styblinski": lambda d: from_botorch(
+        "StyblinskiTang", np.full(d, _STYBLINSKI_ROOT), 7.0, dim=d
+    ),
+    "zakharov": lambda d: with_equal_widths(_zakharov, np.zeros(d), 4.0),
+    "dixon": lambda d: from_botorch("DixonPrice", _dixon_price_minimiser(d), 3.0, dim=d),
+    "ellipsoid": lambda d: with_equal_widths(_ellipsoid, np.zeros(d), 4.0),
+    **FRESH_FUNCTIONS,
 }
 
 
@@ -152,7 +109,7 @@ def make_function(name: str, dimension: int) -> Function:
 
     Args:
         name: A key of the builders above.
-        dimension: Number of variables; branin and camel have 2, hartmann has 3 or 6.
+        dimension: Number of variables; branin and camel have 2, hartmann has 3 or 6, and so on.
 
     Returns:
         The function with its minimiser.

@@ -11,6 +11,7 @@ import numpy as np
 
 from optuna_scoot.comparison.problems.axes import Axis
 from optuna_scoot.comparison.problems.axes import FloatArray
+from optuna_scoot.comparison.problems.axes import Region
 from optuna_scoot.comparison.problems.axes import Value
 from optuna_scoot.comparison.problems.axes import configuration
 from optuna_scoot.comparison.problems.axes import make_axes
@@ -18,7 +19,6 @@ from optuna_scoot.comparison.problems.axes import random_configuration
 from optuna_scoot.comparison.problems.axes import units
 from optuna_scoot.comparison.problems.problem import KNOWN_CONSTRAINT
 from optuna_scoot.comparison.problems.problem import Crash
-from optuna_scoot.comparison.problems.regions import Region
 from optuna_scoot.comparison.problems.regions import hidden_region
 from optuna_scoot.comparison.problems.regions import is_of_fair_size
 from optuna_scoot.comparison.problems.regions import known_constraints
@@ -103,16 +103,21 @@ def make_setting(
     target = units(axes, best)
     drawn = [units(axes, random_configuration(axes, rng)) for _ in range(N_SHARE_SAMPLES)]
     offsets = (np.array(drawn) - target)[:, region_axes]
-    regions = tuple((rule, _fair_region(rule, axes[region_axes], offsets, rng)) for rule in hidden)
+    among, place = axes[region_axes], target[region_axes]
+    regions = tuple((rule, _fair_region(rule, among, place, offsets, rng)) for rule in hidden)
     return Setting(axes, best, target, expressions, regions, rng)
 
 
 def _fair_region(
-    rule: str, axes: Sequence[Axis], offsets: FloatArray, rng: np.random.Generator
+    rule: str,
+    axes: Sequence[Axis],
+    target: FloatArray,
+    offsets: FloatArray,
+    rng: np.random.Generator,
 ) -> Region:
     """Return a region of a fair size, or the last one drawn where none of many is."""
     for _ in range(N_REGION_DRAWS):
-        region = hidden_region(rule, axes, rng)
+        region = hidden_region(rule, axes, target, rng)
         if is_of_fair_size(region, offsets):
             break
     return region

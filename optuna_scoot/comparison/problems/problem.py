@@ -7,8 +7,9 @@ Names
     seed of the run, so that each seed meets another instance.
 
 Sets
-    ``tuning`` problems may be looked at while a sampler is developed. ``held-out`` ones are other
-    functions, for the figures that are reported. ``tables`` are measured ones that a user gives.
+    ``tuning`` problems are looked at while a sampler is developed. ``seen`` ones were held out at
+    first, until choices were made on their results. Nothing was chosen on ``fresh`` ones: they are
+    for the figures that are reported. ``tables`` are measured ones that a user gives.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class Family(StrEnum):
 
 
 class ProblemSet(StrEnum):
-    """Whether a problem may be looked at while a sampler is developed."""
+    """Whether anything of ``ScootSampler`` was chosen on a problem."""
 
     TUNING = "tuning"
-    HELD_OUT = "held-out"
+    SEEN = "seen"
+    FRESH = "fresh"
     TABLES = "tables"
 
 
@@ -129,7 +131,7 @@ class ProblemEntry:
     Attributes:
         name: Its name without an instance.
         family: Its family.
-        problem_set: Whether it is for development or held out.
+        problem_set: Whether anything was chosen on it.
         build: Instance number to problem.
         has_instances: Whether the instance makes a difference.
         may_crash: Whether an evaluation may crash.

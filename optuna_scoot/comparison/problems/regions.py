@@ -16,10 +16,9 @@ import numpy as np
 
 from optuna_scoot.comparison.problems.axes import Axis
 from optuna_scoot.comparison.problems.axes import FloatArray
-
-
-Region = Callable[[FloatArray], bool]
-"""Whether a configuration at offset v from the optimum, shape ``(d,)``, crashes."""
+from optuna_scoot.comparison.problems.axes import Region
+from optuna_scoot.comparison.problems.fresh_regions import FRESH_RULES
+from optuna_scoot.comparison.problems.fresh_regions import budget
 
 
 def known_constraints(
@@ -29,7 +28,8 @@ def known_constraints(
 
     Args:
         rules: ``"order"`` (one log int at most the other), ``"imply"`` (without a flag, a log int
-            must be large), ``"exclusive"`` (not two flags together), ``"sum"`` (two floats).
+            must be large), ``"exclusive"`` (not two flags together), ``"sum"`` (two floats),
+            ``"budget"`` (the product of two counts).
         axes: The problem's parameters.
         best: The optimum's parameters.
 
@@ -83,22 +83,28 @@ _KNOWN_RULES: dict[str, Callable[[Sequence[Axis], Mapping[str, Any]], str | None
     "imply": _imply,
     "exclusive": _exclusive,
     "sum": _sum,
+    "budget": budget,
 }
 
 
-def hidden_region(rule: str, axes: Sequence[Axis], rng: np.random.Generator) -> Region:
+def hidden_region(
+    rule: str, axes: Sequence[Axis], target: FloatArray, rng: np.random.Generator
+) -> Region:
     """Return a crash region next to the optimum.
 
     Args:
         rule: ``"slope"`` (beyond an oblique plane), ``"corner"`` (two numbers large together,
             under one state of a flag if there is one), ``"pocket"`` (a ball), ``"level"`` (one
-            level of a choice, unless a number is small).
+            level of a choice, unless a number is small), or one of the fresh problems' rules.
         axes: The problem's parameters.
+        target: The optimum's place, shape ``(d,)``.
         rng: Places the region.
 
     Returns:
         The region; it never holds the optimum itself (v = 0).
     """
+    if rule in FRESH_RULES:
+        return FRESH_RULES[rule](axes, target, rng)
     return _HIDDEN_RULES[rule](axes, rng)
 
 

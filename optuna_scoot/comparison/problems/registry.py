@@ -13,6 +13,7 @@ from optuna_scoot.comparison.problems import analytic_multi
 from optuna_scoot.comparison.problems import analytic_single
 from optuna_scoot.comparison.problems import constrained
 from optuna_scoot.comparison.problems import services
+from optuna_scoot.comparison.problems.fresh import fresh_entries
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.problems.problem import Problem
@@ -53,6 +54,7 @@ def _built_in() -> Mapping[str, ProblemEntry]:
         *analytic_single.entries(),
         *analytic_multi.entries(),
         *constrained.entries(),
+        *fresh_entries(),
     )
     if has_development():
         from optuna_scoot.comparison.development.problems import tuning_entries
@@ -66,8 +68,8 @@ def select_problems(patterns: Sequence[str]) -> list[str]:
 
     Args:
         patterns: Names (``"levy-crash"``, ``"levy-crash#7"``), shell patterns (``"*-crash"``),
-            families (``"service"``), sets (``"tuning"``, ``"held-out"``), ``"all"``, or a family
-            within a set (``"tuning:plain"``).
+            families (``"service"``), sets (``"fresh"``, ``"seen"``), ``"all"``, or a family
+            within a set (``"fresh:plain"``).
 
     Returns:
         Names in the registry's order, each once.

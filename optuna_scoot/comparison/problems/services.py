@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 
 OPTIMA_FILE = Path(__file__).with_name("optima.json")
-"""What the searches for the held-out services' optima found."""
+"""What the searches for the seen services' optima found."""
 
-HELD_OUT_SERVICES = (
+SEEN_SERVICES = (
     "sql-2xa10-13b",
     "sql-4xa100-7b",
     "bot-2xa10-7b",
@@ -55,7 +55,7 @@ HELD_OUT_SERVICES = (
     "rec-2xa10-13b",
     "rec-4xa100-7b",
 )
-"""Services for the figures that are reported."""
+"""Services on whose results choices were made."""
 
 _SEARCH = "python -m optuna_scoot.comparison.development references"
 
@@ -81,8 +81,8 @@ class FoundOptimum:
 
 
 def entries(
-    names: Iterable[str] = HELD_OUT_SERVICES,
-    problem_set: ProblemSet = ProblemSet.HELD_OUT,
+    names: Iterable[str] = SEEN_SERVICES,
+    problem_set: ProblemSet = ProblemSet.SEEN,
     optima_file: Path = OPTIMA_FILE,
 ) -> tuple[ProblemEntry, ...]:
     """Return the places of services in the registry.

@@ -20,7 +20,17 @@ from optuna_scoot.comparison.reporting.summary import Entry
 from optuna_scoot.comparison.reporting.tables import costs_shown
 
 
-PACKAGES = ("optuna-scoot", "optuna", "optuna-integration", "botorch", "torch", "pymoo", "HEBO")
+PACKAGES = (
+    "optuna-scoot",
+    "optuna",
+    "optuna-integration",
+    "botorch",
+    "smac",
+    "ax-platform",
+    "torch",
+    "pymoo",
+    "HEBO",
+)
 
 _INTRODUCTION = """\
 # Comparison with other samplers
@@ -44,15 +54,23 @@ drawn again, then replaced by a random valid one). Of the modes that the command
 one with the best mean score counts as the sampler's result in a family. TPE and NSGA-II look at
 the order of the values alone, for which `large` is the same as `penalty`.
 
-**HEBO** takes part in a checkout where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a
-Python that has it: it needs older versions of NumPy and pymoo than this package, so it runs in a
-process of its own. With several objectives it is HEBO's `GeneralBO`.
+**Peers** from other packages come with `pip install 'optuna-scoot[peers]'`: `botorch` is
+Optuna's `BoTorchSampler`; `smac` is SMAC3's facade for mixed parameters, fitted again after
+every trial, with ParEGO for several objectives; `ax` is Ax with the strategy that it chooses
+itself. A failed trial is told SMAC as crashed at the worst cost seen, which makes `fail` and
+`penalty` the same, and Ax as abandoned; Ax also takes constraints. `hebo` takes part in a
+checkout where the environment variable `OPTUNA_SCOOT_HEBO_PYTHON` names a Python that has HEBO:
+it needs older versions of NumPy and pymoo than this package, so it runs in a process of its own;
+with several objectives it is `GeneralBO`.
 
-**Problems** of the set `tuning` are there for the development of `ScootSampler`, in a checkout
-alone; those of the set `held-out` are for the figures that are reported, though some choices in
-the sampler were made on them too. An analytic problem is shifted, mirrored and permuted
-differently for every seed (`optuna-scoot compare --list` names them all). Tables of measured
-configurations are problems as well: `optuna-scoot compare TABLE.csv`.
+**Problems** come in three sets. Those of `tuning` are looked at while `ScootSampler` is
+developed, in a checkout alone. Those of `seen` were held out until choices in the sampler were
+made on their results: they are tuning problems too. Nothing was chosen on those of `fresh`,
+which have other functions, other rules of what crashes and other services, and are taken unless
+others are named. The commands below say which set the figures of this page are of. An analytic
+problem is shifted, mirrored and permuted differently for every seed
+(`optuna-scoot compare --list` names them all). Tables of measured configurations are problems as
+well: `optuna-scoot compare TABLE.csv`.
 
 **Intervals** are 95 %: percentile bootstrap over the cases (problem and seed) for means and paired
 differences, Wilson's for win rates, in which a tie counts half to each.

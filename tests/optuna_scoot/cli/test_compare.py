@@ -65,7 +65,7 @@ def test_lists_problems_and_samplers() -> None:
     for word in (
         "levy-crash",
         "bot-2xa100-13b",
-        "held-out",
+        "seen",
         "scoot-no-forest",
         "constraint+known",
     ):

@@ -22,6 +22,23 @@ def test_model_based_samplers_run(name: str) -> None:
     assert len(run.trials) == 13
 
 
+@pytest.mark.parametrize(
+    ("problem", "name", "mode", "n_trials"),
+    [
+        ("ackley-crash", "smac", "fail+known", 9),
+        ("zdt3-crash", "smac", "large", 9),
+        ("ackley-crash", "ax", "constraint+known", 7),
+        ("zdt3-crash", "ax", "fail", 9),
+    ],
+)
+def test_samplers_of_other_packages_run(problem: str, name: str, mode: str, n_trials: int) -> None:
+    run = execute(RunKey(problem, name, mode, 0, n_trials=n_trials))
+    assert run.error is None
+    assert len({tuple(trial.params.values()) for trial in run.trials}) == n_trials
+    if mode.endswith("known"):
+        assert not any(trial.violates_known for trial in run.trials)
+
+
 @pytest.mark.parametrize("name", ["scoot@old", "scoot:pof_weight=0.0/kernel.warp=True", "tpe@x"])
 def test_labels_and_variants_keep_their_name(name: str) -> None:
     assert find_contestant(name).name == name
@@ -41,10 +58,13 @@ def test_what_can_no_longer_be_run_is_still_known(name: str) -> None:
         make_peer(name, make_problem("camel-crash", 0), FAIL, 0)
 
 
-def test_botorch_without_optuna_integration_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("name", "module"), [("botorch", "optuna_integration"), ("smac", "smac"), ("ax", "ax")]
+)
+def test_a_peer_without_its_package_says_what_to_install(
+    name: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "optuna_integration", raising=False)
+    monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(contestants_module, "find_spec", lambda name: None)
-    with pytest.raises(CompareError, match=r"pip install 'optuna-scoot\[peers\]'"):
-        make_peer("botorch", make_problem("camel-crash", 0), FAIL, 0)
+    with pytest.raises(CompareError, match=rf"{name} needs .*pip install 'optuna-scoot\[peers\]'"):
+        make_peer(name, make_problem("camel-crash", 0), FAIL, 0)

@@ -3,6 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optuna_scoot.comparison.development import problems as tuning_problems
+from optuna_scoot.comparison.problems import analytic_multi
+from optuna_scoot.comparison.problems import analytic_single
+from optuna_scoot.comparison.problems import fresh as fresh_problems
+from optuna_scoot.comparison.problems.analytic_multi import MultiRecipe
+from optuna_scoot.comparison.problems.analytic_single import SingleRecipe
 from optuna_scoot.comparison.problems.problem import KNOWN_CONSTRAINT
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.problem import Crash
@@ -20,8 +26,13 @@ from optuna_scoot.constraints.known import KnownConstraints
 from optuna_scoot.pareto import hypervolume
 
 
+SETS = ("tuning", "seen", "fresh")
 ANALYTIC = [name for name, entry in registry().items() if entry.family is not Family.SERVICE]
 INSTANCES = (0, 1000)
+
+
+def _formula(recipe: SingleRecipe | MultiRecipe) -> str:
+    return recipe.function if isinstance(recipe, SingleRecipe) else recipe.shape
 
 
 def _random(problem: Problem, rng: np.random.Generator) -> dict[str, object]:
@@ -142,13 +153,26 @@ class TestSelection:
         assert all(entries[name].family is Family.PLAIN for name in chosen)
         assert all(entries[name].problem_set is ProblemSet.TUNING for name in chosen)
 
-    def test_tuning_and_held_out_share_nothing(self) -> None:
-        tuning, held_out = select_problems(["tuning"]), select_problems(["held-out"])
-        assert not set(tuning) & set(held_out)
+    def test_the_sets_share_nothing_and_hold_all(self) -> None:
+        chosen = [name for which in SETS for name in select_problems([which])]
+        assert len(chosen) == len(set(chosen))
         # Tables are of another set; tests that ran before in this process may have added some.
         entries = registry().items()
         built_in = {name for name, entry in entries if entry.problem_set != ProblemSet.TABLES}
-        assert set(tuning) | set(held_out) == built_in
+        assert set(chosen) == built_in
+
+    def test_the_fresh_are_of_other_functions_and_rules_than_the_others(self) -> None:
+        fresh = [*fresh_problems.SINGLE_RECIPES, *fresh_problems.MULTI_RECIPES]
+        others = [
+            *analytic_single.RECIPES,
+            *analytic_multi.RECIPES,
+            *tuning_problems.SINGLE_RECIPES,
+            *tuning_problems.MULTI_RECIPES,
+        ]
+        assert not {_formula(recipe) for recipe in fresh} & {_formula(other) for other in others}
+        assert not {rule for recipe in fresh for rule in recipe.hidden} & {
+            rule for other in others for rule in other.hidden
+        }
 
     def test_patterns_instances_and_repeats(self) -> None:
         assert select_problems(["levy-crash#7", "levy-c*", "levy-crash"]) == [

@@ -8,10 +8,12 @@ import pytest
 from objectives.simulated_services import service_names
 from optuna_scoot.comparison.development.problems import TUNING_OPTIMA_FILE
 from optuna_scoot.comparison.development.problems import TUNING_SERVICES
+from optuna_scoot.comparison.problems.fresh import FRESH_OPTIMA_FILE
+from optuna_scoot.comparison.problems.fresh import FRESH_SERVICES
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.registry import make_problem
-from optuna_scoot.comparison.problems.services import HELD_OUT_SERVICES
 from optuna_scoot.comparison.problems.services import OPTIMA_FILE
+from optuna_scoot.comparison.problems.services import SEEN_SERVICES
 from optuna_scoot.comparison.problems.services import read_optima
 from optuna_scoot.comparison.problems.services import service_version
 from optuna_scoot.comparison.reporting.scoring import Scale
@@ -22,6 +24,7 @@ CHECKED = {
     "cls-2xa10-7b": TUNING_OPTIMA_FILE,
     "sql-2xa100-7b": TUNING_OPTIMA_FILE,
     "bot-2xa10-7b": OPTIMA_FILE,
+    "sql-2xa10-7b": FRESH_OPTIMA_FILE,
 }
 
 
@@ -31,10 +34,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_optima_are_of_the_comparisons_services() -> None:
-    assert set(read_optima(OPTIMA_FILE)) == set(HELD_OUT_SERVICES)
+    assert set(read_optima(OPTIMA_FILE)) == set(SEEN_SERVICES)
     assert set(read_optima(TUNING_OPTIMA_FILE)) == set(TUNING_SERVICES)
-    assert {*TUNING_SERVICES, *HELD_OUT_SERVICES} <= set(service_names())
-    assert not set(TUNING_SERVICES) & set(HELD_OUT_SERVICES)
+    assert set(read_optima(FRESH_OPTIMA_FILE)) == set(FRESH_SERVICES)
+    services = [*TUNING_SERVICES, *SEEN_SERVICES, *FRESH_SERVICES]
+    assert set(services) <= set(service_names())
+    assert len(services) == len(set(services))
 
 
 @pytest.mark.parametrize("name", CHECKED)

@@ -17,7 +17,7 @@ def test_the_cases_are_those_promised() -> None:
     for study in TIMED_STUDIES:
         problem = make_problem(study.problem, 0)
         assert len(problem.space) == 9
-        assert registry()[study.problem].problem_set is ProblemSet.HELD_OUT
+        assert registry()[study.problem].problem_set is ProblemSet.SEEN
         sizes.append((problem.n_objectives, study.n_trials))
     assert sorted(sizes) == [(m, n) for m in (1, 2) for n in (30, 200, 500, 1000, 2000)]
 
