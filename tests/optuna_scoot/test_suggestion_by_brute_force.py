@@ -153,7 +153,7 @@ def test_of_two_objectives_the_papers_are_the_largest_by_ehvi_among_what_is_feas
 def test_the_defaults_point_is_the_one_of_the_highest_score(double: bool) -> None:
     observations = _double() if double else _single(pending=((6, 4), (4, 4)))
     free = _free(observations)
-    score = score_function(_model(observations, QUICK), QUICK)(free)
+    score = score_function(_model(observations, QUICK), QUICK.caution)(free)
     suggestion = _suggested(observations, QUICK)
 
     assert suggestion.phase == "model"
