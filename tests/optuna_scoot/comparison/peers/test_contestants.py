@@ -22,7 +22,7 @@ def test_model_based_samplers_run(name: str) -> None:
     assert len(run.trials) == 13
 
 
-@pytest.mark.parametrize("name", ["scoot@old", "scoot:pof_weight=0.0/kernel.warp=True", "tpe@x"])
+@pytest.mark.parametrize("name", ["scoot@old", "scoot:caution=0.0/kernel.n_draws=0", "tpe@x"])
 def test_labels_and_variants_keep_their_name(name: str) -> None:
     assert find_contestant(name).name == name
 
