@@ -9,6 +9,7 @@ import pytest
 
 from optuna_scoot.comparison.development.page import commands_of
 from optuna_scoot.comparison.development.page import write_again
+from optuna_scoot.comparison.peers.contestants import find_contestant
 from optuna_scoot.comparison.problems.problem import Crash
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.problems.registry import select_problems
@@ -37,6 +38,13 @@ def test_runs_are_whole_and_of_the_seen_problems(published: dict[RunKey, Run]) -
         if key.sampler == "scoot"
         for trial in run.trials
     )
+
+
+def test_what_ran_is_still_known_though_it_may_no_longer_be_run(
+    published: dict[RunKey, Run],
+) -> None:
+    for name in {key.sampler for key in published}:
+        assert find_contestant(name).name == name
 
 
 def test_the_page_is_what_its_runs_and_the_code_of_today_say(

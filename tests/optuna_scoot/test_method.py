@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from dataclasses import fields
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from optuna_scoot.search.nsga2 import Nsga2
 from optuna_scoot.startup import StartupChoice
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
+from optuna_scoot.surrogate.mode import find_mode
 from tests.optuna_scoot.studies import QUICK
 
 
@@ -37,48 +39,50 @@ PAPER: dict[str, Any] = {
     # V-A: the solver is pymoo's, which searches MACE's front (IV-E1) or EHVI (IV-E2); population
     # and generations are the authors' code's.
     "nsga2": Nsga2(population=100, generations=100),
-    # IV-D1, eq. 8 and 9: any improvement counts, beyond the ξ of EI and PI.
-    "least_gain": 0.0,
     # IV-G: a forest, which only limits the search to POF ≥ Δ (eq. 3).
-    "pof_weight": 0.0,
-    "crash_cost": 0.0,
-    "bold_every": 0,
+    "caution": 0.0,
 }
 
 # IV-A, step 2: Sobol points, as many as the search space has dimensions. Those that violate a
-# known constraint are left out (IV-E3), nothing else is chosen about them; a start-up point counts
-# once it is given out.
-PAPER_STARTUP = {"covering": False, "share": 1.0, "least": 1, "finished": 0.0}
+# known constraint are left out (IV-E3), nothing else is chosen about them, whatever crashed; a
+# start-up point counts once it is given out.
+PAPER_STARTUP = {
+    "covering": False,
+    "share": 1.0,
+    "least": 1,
+    "most": math.inf,
+    "own": 1.0,
+    "finished": 0.0,
+}
 
 PAPER_KERNEL: dict[str, Any] = {
-    # IV-C: "Matern 3/2 kernel function with input wrapping", all parameters together, ...
-    "warp": True,
-    "main_effects": False,
-    # ... whose hyper-parameters are fitted, not averaged over.
+    # IV-C: "Matern 3/2 kernel function with input wrapping", all parameters together, whose
+    # hyper-parameters are fitted, not averaged over.
     "n_draws": 0,
-    # Silent from here on.
-    "max_iterations": 100,
-    "tolerance": 1e-4,
 }
 
 # IV-G and V-A: scikit-learn's random forest regression, as it comes.
-PAPER_FOREST = {"n_trees": 100, "extra": False, "pairs": False}
+PAPER_FOREST = {"n_trees": 100, "extra": False, "most_terms": 1}
 
 # What docs/sampler.md says of the default, in the order of its table.
 DEFAULT: dict[str, Any] = {
     "log_outputs": True,
-    "least_gain": 0.01,
     "nsga2": None,
-    "pof_weight": 2.0,
-    "crash_cost": 0.1,
-    "bold_every": 4,
+    "caution": 2.0,
 }
 
-DEFAULT_STARTUP = {"covering": True, "share": 0.6, "least": 4, "finished": 0.5}
+DEFAULT_STARTUP = {
+    "covering": True,
+    "share": 0.6,
+    "least": 4,
+    "most": 8,
+    "own": 0.5,
+    "finished": 0.5,
+}
 
-DEFAULT_KERNEL: dict[str, Any] = {"main_effects": True, "n_draws": 8, "warp": False}
+DEFAULT_KERNEL: dict[str, Any] = {"n_draws": 8, "n_steps": 5, "n_burn_in": 15}
 
-DEFAULT_FOREST = {"n_trees": 50, "extra": True, "pairs": True}
+DEFAULT_FOREST = {"n_trees": 50, "extra": True, "most_terms": 3}
 
 # Of both, for the paper is silent on them. Half of the signal goes to the main effects a priori: a
 # logit of 0.
@@ -91,7 +95,7 @@ PRIORS: dict[str, Any] = {
     "main_share": (0.0, 1.5),
 }
 
-# These change nothing where there are no main effects and no draws.
+# These change nothing where there are no draws.
 UNUSED_BY_THE_PAPER = {"n_steps", "n_burn_in"}
 
 
@@ -146,6 +150,13 @@ def test_the_acquisitions_constants_are_the_papers_and_its_authors() -> None:
     assert (defaults["nu"].default, defaults["delta"].default) == (0.5, 0.01)
 
 
+def test_the_search_for_the_papers_mode_has_its_limits() -> None:
+    # Silent.
+    defaults = inspect.signature(find_mode).parameters
+
+    assert (defaults["max_iterations"].default, defaults["tolerance"].default) == (100, 1e-4)
+
+
 def test_the_threshold_is_algorithm_1s() -> None:
     threshold = FeasibilityThreshold()
 
@@ -161,7 +172,7 @@ SPACE: dict[str, BaseDistribution] = {
 
 
 def _study(method: Method) -> list[dict[str, Any]]:
-    """Run 20 trials of which some crash, and nothing is gained for a while."""
+    """Run 20 trials of which some crash."""
 
     def objective(trial: optuna.Trial) -> float:
         flag = trial.suggest_categorical("flag", [False, True])
@@ -187,22 +198,19 @@ def _usual() -> list[dict[str, Any]]:
         {"startup": StartupChoice(share=3.0)},
         {"startup": StartupChoice(least=6)},
         {"startup": StartupChoice(finished=2.0)},
-        {"kernel": replace(QUICK.kernel, warp=True)},
-        {"kernel": replace(QUICK.kernel, main_effects=False)},
+        {"startup": StartupChoice(most=3)},
+        {"startup": StartupChoice(own=1.0)},
+        {"kernel": replace(QUICK.kernel, n_draws=0)},
         {"kernel": replace(QUICK.kernel, n_draws=3)},
         {"kernel": replace(QUICK.kernel, n_steps=2)},
         {"kernel": replace(QUICK.kernel, n_burn_in=3)},
-        {"kernel": replace(QUICK.kernel, max_iterations=2)},
-        {"kernel": replace(QUICK.kernel, tolerance=0.5)},
+        {"kernel": replace(QUICK.kernel, priors=Priors(main_share=(3.0, 0.5)))},
         {"forest": replace(QUICK.forest, n_trees=11)},
         {"forest": replace(QUICK.forest, extra=False)},
-        {"forest": replace(QUICK.forest, pairs=False)},
+        {"forest": replace(QUICK.forest, most_terms=1)},
         {"log_outputs": False},
         {"nsga2": Nsga2(population=8, generations=3)},
-        {"least_gain": 0.3},
-        {"pof_weight": 0.5},
-        {"crash_cost": 0.0},
-        {"bold_every": 2},
+        {"caution": 0.5},
     ],
     ids=str,
 )

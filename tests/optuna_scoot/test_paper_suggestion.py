@@ -88,7 +88,7 @@ def _learnt(study: optuna.Study, n_finished: int) -> tuple[Model, int]:
 
 
 def _margin(model: Model) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda points: model.pof(points) - model.crashes.threshold
+    return lambda points: model.pof(points) - model.threshold
 
 
 def _keys(study: optuna.Study, first: int, last: int) -> list[bytes]:

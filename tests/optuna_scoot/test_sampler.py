@@ -693,12 +693,14 @@ def test_the_mace_front_is_drawn_from_without_replacement(
 
     real = paper_suggestion.search_front
     monkeypatch.setattr(paper_suggestion, "search_front", recorded)
-    study = study_of(ScootSampler(SQUARE, method=QUICK_PAPER, seed=0))
+    study = study_of(ScootSampler(SQUARE, method=QUICK_PAPER, seed=1))
     _run(study, SQUARE, 6)
     fronts.clear()
     asked = [study.ask(SQUARE).params for _ in range(4)]
     keys = row_keys(SearchSpace(SQUARE).to_unit(asked))
 
+    # Of several, for a model that is sure of itself has a front of a point or two.
+    assert len(fronts[0]) > 8
     assert len(set(keys)) == 4
     for front in fronts:
         np.testing.assert_array_equal(front, fronts[0])

@@ -44,7 +44,9 @@ GRID: dict[str, BaseDistribution] = {"p": IntDistribution(0, 7), "q": IntDistrib
 CORNERLESS = Domain(SearchSpace(GRID), KnownConstraints(["p + q <= 12"]))
 """61 of 64 points."""
 
-PAPER = replace(QUICK_PAPER, nsga2=Nsga2(population=16, generations=8))
+PAPER = replace(QUICK_PAPER, kernel=QUICK.kernel, nsga2=Nsga2(population=16, generations=8))
+"""The paper's search, of a model that is not sure enough of itself for fronts of one point."""
+
 MODEL_SEED = 3
 
 
@@ -128,8 +130,9 @@ def test_mace_draws_from_the_front_of_its_functions_among_what_is_feasible() -> 
     drawn = _numbers(np.stack([s.point for s in suggestions]))
 
     assert {s.phase for s in suggestions} == {"model"}
-    assert set(drawn) <= left
-    assert len(set(drawn)) >= 3
+    # Each of them, for eight are asked for.
+    assert len(left) >= 2
+    assert set(drawn) == left
 
 
 def test_of_two_objectives_the_papers_are_the_largest_by_ehvi_among_what_is_feasible() -> None:
@@ -153,7 +156,7 @@ def test_of_two_objectives_the_papers_are_the_largest_by_ehvi_among_what_is_feas
 def test_the_defaults_point_is_the_one_of_the_highest_score(double: bool) -> None:
     observations = _double() if double else _single(pending=((6, 4), (4, 4)))
     free = _free(observations)
-    score = score_function(_model(observations, QUICK), QUICK)(free)
+    score = score_function(_model(observations, QUICK), QUICK.caution)(free)
     suggestion = _suggested(observations, QUICK)
 
     assert suggestion.phase == "model"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from optuna_scoot.comparison.peers.contestants import contestants
@@ -22,6 +24,11 @@ def test_each_ablation_changes_the_sampler(name: str) -> None:
     make_scoot(variant, make_problem("dixon-server", 0), 0)
 
 
+def test_each_ablation_is_another() -> None:
+    for first, second in itertools.combinations(ABLATIONS.values(), 2):
+        assert first != second
+
+
 def test_what_is_retired_is_not_run() -> None:
     assert not set(RETIRED) & set(ABLATIONS)
 
@@ -29,7 +36,8 @@ def test_what_is_retired_is_not_run() -> None:
 def test_a_field_within_a_field_is_changed_alone() -> None:
     method = changed(Method(), {"kernel.n_draws": 3, "forest.n_trees": 7})
     assert (method.kernel.n_draws, method.forest.n_trees) == (3, 7)
-    assert method.kernel.warp == Method().kernel.warp
+    assert method.kernel.n_steps == Method().kernel.n_steps
+    assert method.forest.most_terms == Method().forest.most_terms
     assert method.startup == Method().startup
 
 
