@@ -21,6 +21,7 @@ from scipy.linalg import solve_triangular
 from optuna_scoot.surrogate.draws import draw_hyperparameters
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
+from optuna_scoot.surrogate.kernel import distinct_values
 from optuna_scoot.surrogate.kernel import prior_medians
 from optuna_scoot.surrogate.mode import find_mode
 
@@ -67,9 +68,10 @@ class Surrogate:
         """
         means = np.empty((len(self.draws), len(x), self.y.shape[1]))
         variances = np.empty_like(means)
+        distinct = distinct_values(x)
         for i, hyperparameters in enumerate(self.draws):
             for j, (lower, weights) in enumerate(self._factors[i]):
-                cross = hyperparameters.covariance(x, self.x, self.is_level, j)
+                cross = hyperparameters.covariance(x, self.x, self.is_level, j, distinct)
                 means[i, :, j] = cross @ weights
                 half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
                 explained = np.einsum("nq,nq->q", half, half)

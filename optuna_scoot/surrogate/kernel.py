@@ -11,11 +11,15 @@ Notation
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 
 import numpy as np
 
+
+Distinct = Sequence[tuple[np.ndarray, np.ndarray]]
+"""For each feature its distinct values, and the index of each point's among them."""
 
 _WARP_MARGIN = 1e-7  # BoTorch's: the warping function has no derivative at 0 and 1
 
@@ -67,7 +71,7 @@ class KernelChoice:
 
     n_draws: int = 8
     n_steps: int = 5
-    n_burn_in: int = 15
+    n_burn_in: int = 60
     priors: Priors = field(default_factory=Priors)
 
     @classmethod
@@ -101,7 +105,12 @@ class Hyperparameters:
         return kumaraswamy(x, self.warp_a[j], self.warp_b[j])
 
     def covariance(
-        self, x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, j: int
+        self,
+        x1: np.ndarray,
+        x2: np.ndarray,
+        is_level: np.ndarray,
+        j: int,
+        distinct: Distinct | None = None,
     ) -> np.ndarray:
         """Return output j's noise-free covariance of points (q, f) and (n, f): shape (q, n).
 
@@ -110,12 +119,13 @@ class Hyperparameters:
             x2: Others.
             is_level: Which features are levels of a categorical, Booleans of shape (f,).
             j: The output's number.
+            distinct: :func:`distinct_values` of ``x1``, where they are known already.
         """
         x1, x2, scales = self.warped(x1, j), self.warped(x2, j), self.lengthscales[j]
         together = matern(x1, x2, is_level, scales)
         share = float(self.main_share[j])
         if share > 0.0:
-            alone = main_effects(x1, x2, is_level, scales)
+            alone = main_effects(distinct or distinct_values(x1), x2, is_level, scales)
             together = (1.0 - share) * together + share * alone
         return np.asarray(self.outputscale[j] * together)
 
@@ -162,16 +172,28 @@ def matern(x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndar
     return matern_of_squared(np.maximum(squared, 0.0))
 
 
+def distinct_values(x: np.ndarray) -> Distinct:
+    """Return each feature's distinct values, and which of them each of the points (q, f) has."""
+    return [np.unique(column, return_inverse=True) for column in x.T]
+
+
 def main_effects(
-    x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray
+    distinct: Distinct, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray
 ) -> np.ndarray:
-    """Return the mean over the features of their own correlations; see :func:`matern`."""
-    total = np.zeros((len(x1), len(x2)))
-    for k, scale in enumerate(scales):
-        # Most features take few values: each is looked at once.
-        values, index = np.unique(x1[:, k], return_inverse=True)
-        squared = squared_distance(values[:, None], x2[:, k], bool(is_level[k])) / scale**2
-        total += matern_of_squared(squared)[index]
+    """Return the mean over the features of their own correlations: shape (q, n).
+
+    Most features take few values: each is looked at once.
+
+    Args:
+        distinct: Of points (q, f).
+        x2: Others, shape (n, f).
+        is_level: Which features are levels, any two of which lie 1 apart; Booleans of shape (f,).
+        scales: The features' length scales, shape (f,).
+    """
+    total = np.zeros((len(distinct[0][1]), len(x2)))
+    for k, (values, index) in enumerate(distinct):
+        squared = squared_distance(values[:, None], x2[:, k], bool(is_level[k])) / scales[k] ** 2
+        total += matern_of_squared(squared).take(index, axis=0)
     return np.asarray(total / len(scales))
 
 
