@@ -77,8 +77,8 @@ class ScootSampler(BaseSampler):
     Every Optuna sampler but this one throws failed trials away. Here they teach a forest where a
     configuration is likely to run. Suggestions keep to a probability of feasibility of at least Δ,
     a threshold that rises with each crash and falls after a streak without one (paper, section
-    IV-G); that probability, and the risk of a crash as a second model sees it, weigh them too.
-    Known constraints prune the space before anything is suggested (section IV-E3).
+    IV-G); a power of that probability, which grows with Δ, weighs them too. Known constraints
+    prune the space before anything is suggested (section IV-E3).
 
     A search starts with Sobol points that cover the levels of categorical parameters (section
     IV-A). Then Gaussian processes with a Matérn 3/2 kernel and an additive one learn the
@@ -88,8 +88,8 @@ class ScootSampler(BaseSampler):
     predicted there (section IV-F). Measured constraints, ``trial.set_constraint``, weigh the
     acquisition function.
 
-    That is the default, which differs from the paper where that did better on problems set aside
-    for development (``docs/sampler.md``); :meth:`paper` gives the paper's choices.
+    That is the default, which differs from the paper where that did better on problems that it
+    was developed on (``docs/sampler.md``); :meth:`paper` gives the paper's choices.
 
     Example:
         .. code-block:: python
