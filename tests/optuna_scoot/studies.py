@@ -23,7 +23,7 @@ from optuna_scoot.surrogate.kernel import KernelChoice
 
 
 QUICK = Method(
-    kernel=KernelChoice(n_draws=2, n_steps=1, n_burn_in=5), forest=ForestChoice(n_trees=10)
+    kernel=KernelChoice(n_draws=2, n_steps=1, n_burn_in=60), forest=ForestChoice(n_trees=10)
 )
 """The default method with rough fits: for behaviour that does not depend on their quality."""
 

@@ -80,7 +80,7 @@ DEFAULT_STARTUP = {
     "finished": 0.5,
 }
 
-DEFAULT_KERNEL: dict[str, Any] = {"n_draws": 8, "n_steps": 5, "n_burn_in": 15}
+DEFAULT_KERNEL: dict[str, Any] = {"n_draws": 8, "n_steps": 5, "n_burn_in": 60}
 
 DEFAULT_FOREST = {"n_trees": 50, "extra": True, "most_terms": 3}
 
