@@ -27,7 +27,6 @@ from optuna_scoot.comparison.peers.modes import VALUE_MODES
 from optuna_scoot.comparison.peers.modes import CrashHandling
 from optuna_scoot.comparison.peers.modes import PeerMode
 from optuna_scoot.comparison.peers.scoot import ABLATIONS
-from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.peers.scoot import Variant
 from optuna_scoot.comparison.peers.scoot import make_scoot
 from optuna_scoot.comparison.peers.scoot import parse_settings
@@ -81,10 +80,6 @@ def contestants() -> dict[str, Contestant]:
 
         found.append(hebo_contestant())
     found += [_scoot_contestant(name, variant) for name, variant in ABLATIONS.items()]
-    found += [
-        dataclasses.replace(_scoot_contestant(name, Variant()), missing=why)
-        for name, why in RETIRED.items()
-    ]
     return {contestant.name: contestant for contestant in found}
 
 

@@ -58,23 +58,6 @@ ABLATIONS: dict[str, Variant] = {
 }
 """The sampler, the paper's, and what each ablation changes."""
 
-_GONE = "{} can no longer be run: what it switched off has no switch any more."
-
-RETIRED: dict[str, str] = {
-    name: _GONE.format(name)
-    for name in (
-        "scoot-endless-chances",
-        "scoot-no-bold",
-        "scoot-no-covering",
-        "scoot-no-crash-cost",
-        "scoot-no-least-gain",
-        "scoot-no-main-effects",
-        "scoot-rejected-startup",
-        "scoot-warp",
-    )
-}
-"""Ablations with published runs that cannot be run any more, and why."""
-
 
 def make_scoot(variant: Variant, problem: Problem, seed: int) -> BaseSampler:
     """Return ScootSampler for a problem.

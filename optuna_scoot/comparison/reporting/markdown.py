@@ -11,7 +11,6 @@ from importlib.metadata import version
 
 import numpy as np
 
-from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.problems.problem import Family
 from optuna_scoot.comparison.reporting.comparison import Comparison
 from optuna_scoot.comparison.reporting.statistics import bootstrap_mean
@@ -279,9 +278,7 @@ def _variants(comparison: Comparison) -> str:
         return ""
     rows.sort(key=lambda row: row[0])
     headings = ("variant", "family", "score", f"less {comparison.subject}'s", "crash share")
-    retired = sorted(RETIRED.keys() & {row[0] for row in rows})
-    note = f"No longer there to be run: {', '.join(retired)}.\n\n" if retired else ""
-    return "## Ablations and variants\n\n" + note + markdown_table(headings, rows)
+    return "## Ablations and variants\n\n" + markdown_table(headings, rows)
 
 
 def _batches(comparison: Comparison) -> str:

@@ -8,7 +8,6 @@ from optuna_scoot.comparison.peers import contestants as contestants_module
 from optuna_scoot.comparison.peers.contestants import find_contestant
 from optuna_scoot.comparison.peers.contestants import make_peer
 from optuna_scoot.comparison.peers.modes import FAIL
-from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.problems.problem import CompareError
 from optuna_scoot.comparison.problems.registry import make_problem
 from optuna_scoot.comparison.running.runner import execute
@@ -48,14 +47,6 @@ def test_labels_and_variants_keep_their_name(name: str) -> None:
 def test_unknown_samplers_are_refused(name: str) -> None:
     with pytest.raises(CompareError, match="No sampler is called"):
         find_contestant(name)
-
-
-@pytest.mark.parametrize("name", list(RETIRED))
-def test_what_can_no_longer_be_run_is_still_known(name: str) -> None:
-    contestant = find_contestant(name)
-    assert contestant.missing is not None
-    with pytest.raises(CompareError, match="can no longer be run"):
-        make_peer(name, make_problem("camel-crash", 0), FAIL, 0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import pytest
 
 from optuna_scoot.comparison.peers.contestants import contestants
 from optuna_scoot.comparison.peers.scoot import ABLATIONS
-from optuna_scoot.comparison.peers.scoot import RETIRED
 from optuna_scoot.comparison.peers.scoot import changed
 from optuna_scoot.comparison.peers.scoot import make_scoot
 from optuna_scoot.comparison.problems.problem import CompareError
@@ -27,10 +26,6 @@ def test_each_ablation_changes_the_sampler(name: str) -> None:
 def test_each_ablation_is_another() -> None:
     for first, second in itertools.combinations(ABLATIONS.values(), 2):
         assert first != second
-
-
-def test_what_is_retired_is_not_run() -> None:
-    assert not set(RETIRED) & set(ABLATIONS)
 
 
 def test_a_field_within_a_field_is_changed_alone() -> None:
