@@ -26,7 +26,7 @@ def published() -> dict[RunKey, Run]:
     return read_runs([PUBLISHED])
 
 
-def test_runs_are_whole_and_of_problems_on_which_nothing_was_chosen(published: dict[RunKey, Run]) -> None:
+def test_runs_are_whole_and_of_the_fresh_problems(published: dict[RunKey, Run]) -> None:
     assert {key.problem for key in published} == set(select_problems(["fresh"]))
     for key, run in published.items():
         assert run.error is None
