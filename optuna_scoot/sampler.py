@@ -89,7 +89,7 @@ class ScootSampler(BaseSampler):
     acquisition function.
 
     That is the default, which differs from the paper where that did better on problems that it
-    was developed on (``docs/sampler.md``); :meth:`paper` gives the paper's choices.
+    was developed on (``docs/paper.md``); :meth:`paper` gives the paper's choices.
 
     Example:
         .. code-block:: python
@@ -175,7 +175,7 @@ class ScootSampler(BaseSampler):
         Sobol points under the known constraints by rejection, as many as parameters; Matérn 3/2
         with warping on untransformed outputs; MACE by NSGA-II for one objective and EHVI for more,
         several points at a time from one search; the random forest with 100 trees as a constraint
-        alone. ``docs/sampler.md`` says where the paper's text and its authors' code differ.
+        alone. ``docs/paper.md`` says where the paper's text and its authors' code differ.
         """
         return cls(*args, method=Method.paper(), **kwargs)
 

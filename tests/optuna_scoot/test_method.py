@@ -64,7 +64,7 @@ PAPER_KERNEL: dict[str, Any] = {
 # IV-G and V-A: scikit-learn's random forest regression, as it comes.
 PAPER_FOREST = {"n_trees": 100, "extra": False, "most_terms": 1}
 
-# What docs/sampler.md says of the default, in the order of its table.
+# What docs/paper.md says of the default, in the order of its table.
 DEFAULT: dict[str, Any] = {
     "log_outputs": True,
     "nsga2": None,
