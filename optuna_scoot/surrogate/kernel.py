@@ -121,11 +121,13 @@ class Hyperparameters:
             j: The output's number.
             distinct: :func:`distinct_values` of ``x1``, where they are known already.
         """
-        x1, x2, scales = self.warped(x1, j), self.warped(x2, j), self.lengthscales[j]
-        together = matern(x1, x2, is_level, scales)
+        seen1, seen2, scales = self.warped(x1, j), self.warped(x2, j), self.lengthscales[j]
+        together = matern(seen1, seen2, is_level, scales)
         share = float(self.main_share[j])
         if share > 0.0:
-            alone = main_effects(distinct or distinct_values(x1), x2, is_level, scales)
+            if distinct is None or seen1 is not x1:
+                distinct = distinct_values(seen1)
+            alone = main_effects(distinct, seen2, is_level, scales)
             together = (1.0 - share) * together + share * alone
         return np.asarray(self.outputscale[j] * together)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LEAST_CHANCE = 0.5
 """A configuration that is less likely to run is not worth a measurement."""
 SEED = 0
+_BURN_IN = 400
 
 
 def simplify(
@@ -70,13 +71,14 @@ def _expected_loss(
 
     Infinite where a limit is not expected to be kept or the engine is not expected to run.
     """
-    # These load torch, which takes seconds.
+    # These take long to load.
     from optuna_scoot.constraints.domain import Domain
     from optuna_scoot.constraints.known import KnownConstraints
     from optuna_scoot.feasibility.threshold import FeasibilityThreshold
     from optuna_scoot.method import Method
     from optuna_scoot.model import learn
     from optuna_scoot.space.search_space import SearchSpace
+    from optuna_scoot.surrogate.kernel import KernelChoice
     from optuna_scoot.trials.history import History
     from optuna_scoot.trials.reading import observe
 
@@ -84,7 +86,9 @@ def _expected_loss(
     history = History.of(study.get_trials(deepcopy=False))
     observations = observe(history, search_space, study.directions)
     domain = Domain(search_space, KnownConstraints(space.known_constraints))
-    model = learn(observations, domain, Method(), FeasibilityThreshold(), SEED)
+    # Asked once a study: the chains of the hyper-parameters may be long.
+    method = Method(kernel=KernelChoice(n_burn_in=_BURN_IN))
+    model = learn(observations, domain, method, FeasibilityThreshold(), SEED)
     m = model.n_objectives
 
     def predicted(configurations: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

@@ -133,7 +133,6 @@ def test_a_sampler_is_not_compared_with_itself(tmp_path: Path) -> None:
         (["--results", "nowhere/r.jsonl"], "There is no folder nowhere"),
         (["--results", "r.jsonl.gz"], "cannot be compressed"),
         (["--baseline", "nowhere.jsonl"], "nowhere.jsonl' does not exist"),
-        (["--samplers", "scoot-no-covering", "--problems", "camel"], "can no longer be run"),
         (["--report", "nowhere/page.md"], "There is no folder nowhere"),
         (["nowhere.csv", "--minimize", "ms"], "There is no table 'nowhere.csv'"),
         (["--minimize", "ms"], "--minimize says something of a table: name one"),
