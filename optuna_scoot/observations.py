@@ -45,7 +45,7 @@ class Observations:
     @property
     def all_points(self) -> np.ndarray:
         """Return all points that were evaluated, crashed or run now, shape (n, d)."""
-        return np.concatenate([self.x, self.crashed, self.pruned, self.pending])
+        return np.concatenate([self.finished_points, self.pending])
 
     @property
     def finished_points(self) -> np.ndarray:

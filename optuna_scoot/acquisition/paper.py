@@ -11,10 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from optuna_scoot.acquisition import improvement
-from optuna_scoot.acquisition.score import log_improvement
+from optuna_scoot.acquisition.score import log_expected_gain
 from optuna_scoot.model import Model
-from optuna_scoot.pareto import non_dominated_boxes
-from optuna_scoot.pareto import reference_point
 
 
 def mace_functions(model: Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -60,22 +58,10 @@ def log_ehvi(model: Model) -> Callable[[np.ndarray], np.ndarray]:
         A function of snapped points (q, d) to logarithms of EHVI, shape (q,); where no observation
         satisfies the measured constraints, of the probability that all of them hold.
     """
-    o = model.observations
-    values = o.values[o.satisfied]
-    reference = reference_point(o.values, o.reference_point)
-    lower, upper = non_dominated_boxes(values, reference)
+    log_gain = log_expected_gain(model)
 
-    def function(points: np.ndarray) -> np.ndarray:
+    def log_weighted_gain(points: np.ndarray) -> np.ndarray:
         mean, std = model.predict(points)
-        penalty = model.log_constraint_probability(mean, std)
-        if len(values) == 0:
-            return penalty
+        return np.asarray(log_gain(mean, std) + model.log_constraint_probability(mean, std))
 
-        def of_objective(j: int, levels: np.ndarray) -> np.ndarray:
-            transform = model.transforms[j]
-            return log_improvement(transform, mean[:, [j]], std[:, [j]], levels)
-
-        gain = improvement.log_expected_hypervolume_improvement(of_objective, lower, upper)
-        return np.asarray(gain + penalty)
-
-    return function
+    return log_weighted_gain

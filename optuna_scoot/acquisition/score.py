@@ -35,13 +35,13 @@ def score_function(model: Model, caution: float) -> Score:
     Returns:
         A function of snapped points (q, d) to scores (q,), larger is better.
     """
-    log_acquisition = _log_acquisition(model)
+    log_expected = log_expected_gain(model)
     weight = caution * model.threshold / max(1.0 - model.threshold, _LEAST_ROOM)
 
     def score(x: np.ndarray) -> np.ndarray:
         mean, std = model.predict(x)
         pof = model.pof(x)
-        log_gain = log_acquisition(mean, std) + model.log_constraint_probability(mean, std)
+        log_gain = log_expected(mean, std) + model.log_constraint_probability(mean, std)
         log_gain = log_gain + weight * np.log(np.maximum(pof, _LEAST_POF))
         allowed = (pof >= model.threshold) & ~_is_next_to(x, model.observations.pending)
         return np.where(allowed, log_gain, -np.inf)
@@ -55,8 +55,14 @@ def _is_next_to(x: np.ndarray, pending: np.ndarray) -> np.ndarray:
     return np.asarray(np.any(far < _NEXT_TO, axis=1))
 
 
-def _log_acquisition(model: Model) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return the log-improvement of the objectives, from predictions (q, m + c) to (q,)."""
+def log_expected_gain(model: Model) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return log-EI of one objective or log-EHVI of several, from predictions (q, m + c) to (q,).
+
+    Zero where no observation satisfies the measured constraints.
+
+    Args:
+        model: What was learnt.
+    """
     values, o = model.reached, model.observations
     if len(values) == 0:
         # Nothing satisfies the measured constraints yet: find out where they hold.
