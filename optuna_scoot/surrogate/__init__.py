@@ -3,6 +3,5 @@
 gaussian_process  the surrogate: prediction, several outputs, believed points
 kernel            covariance, hyper-parameters and their priors
 mode              the most likely hyper-parameters, by BoTorch
-draws             hyper-parameters drawn from their posterior
 outputs           measured values to standardised ones and back
 """

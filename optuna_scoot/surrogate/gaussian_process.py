@@ -1,8 +1,7 @@
 """Surrogate: one independent Gaussian process an output (paper, section IV-C, eq. 4 to 6).
 
-A few draws of the kernel's hyper-parameters from their posterior are averaged, or for the paper's
-BoTorch and GPyTorch find their mode. What is found is held in NumPy arrays, where the exact
-prediction at thousands of points is two matrix products a draw.
+BoTorch and GPyTorch find the hyper-parameters. They are held in NumPy arrays, where the exact
+prediction at thousands of points is two matrix products.
 
 Notation
     n: number of observations; f: number of features; m: number of outputs; q: points predicted.
@@ -18,44 +17,36 @@ import numpy as np
 from scipy.linalg import cho_solve
 from scipy.linalg import solve_triangular
 
-from optuna_scoot.surrogate.draws import draw_hyperparameters
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import distinct_values
 from optuna_scoot.surrogate.kernel import prior_medians
-from optuna_scoot.surrogate.mode import find_mode
 
 
 # The hyper-parameters are found from so many observations at the most: every step costs n³.
 _MOST_FITTED = 160
 
-# Draws times observations: the more there are, the narrower the posterior, and the dearer a draw.
-_MOST_AVERAGED = 512
-
 
 @dataclass(frozen=True)
 class Surrogate:
-    """m Gaussian processes on n observations, averaged over hyper-parameters.
+    """m Gaussian processes on n observations.
 
     Attributes:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans of shape (f,).
-        draws: The hyper-parameters that are averaged, one or more.
+        hyperparameters: Of the m kernels.
     """
 
     x: np.ndarray
     y: np.ndarray
     is_level: np.ndarray
-    draws: tuple[Hyperparameters, ...]
-    # For each draw and output: the Cholesky factor, and the weights of the observations.
-    _factors: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list, repr=False)
+    hyperparameters: Hyperparameters
+    # Of each output: the Cholesky factor, and the weights of the observations.
+    _factors: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        for hyperparameters in self.draws:
-            self._factors.append(
-                [self._factorise(hyperparameters, j) for j in range(self.y.shape[1])]
-            )
+        self._factors.extend(self._factorise(j) for j in range(self.y.shape[1]))
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict the noise-free outputs (paper, eq. 5 and 6).
@@ -64,20 +55,18 @@ class Surrogate:
             x: Features, shape (q, f).
 
         Returns:
-            Mean and standard deviation of the mixture of all draws, each of shape (q, m).
+            Mean and standard deviation, each of shape (q, m).
         """
-        means = np.empty((len(self.draws), len(x), self.y.shape[1]))
-        variances = np.empty_like(means)
+        mean = np.empty((len(x), self.y.shape[1]))
+        variance = np.empty_like(mean)
         distinct = distinct_values(x)
-        for i, hyperparameters in enumerate(self.draws):
-            for j, (lower, weights) in enumerate(self._factors[i]):
-                cross = hyperparameters.covariance(x, self.x, self.is_level, j, distinct)
-                means[i, :, j] = cross @ weights
-                half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
-                explained = np.einsum("nq,nq->q", half, half)
-                variances[i, :, j] = hyperparameters.outputscale[j] - explained
-        variance = np.maximum(variances, 1e-12).mean(axis=0) + means.var(axis=0)
-        return means.mean(axis=0), np.sqrt(variance)
+        for j, (lower, weights) in enumerate(self._factors):
+            cross = self.hyperparameters.covariance(x, self.x, self.is_level, j, distinct)
+            mean[:, j] = cross @ weights
+            half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
+            explained = np.einsum("nq,nq->q", half, half)
+            variance[:, j] = self.hyperparameters.outputscale[j] - explained
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, pending: np.ndarray, believed: np.ndarray) -> Surrogate:
         """Add pending points as if values there had been observed (Kriging believer).
@@ -97,11 +86,9 @@ class Surrogate:
             _factors=[],
         )
 
-    def _factorise(
-        self, hyperparameters: Hyperparameters, j: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        covariance = hyperparameters.covariance(self.x, self.x, self.is_level, j)
-        covariance[np.diag_indices_from(covariance)] += hyperparameters.noise[j]
+    def _factorise(self, j: int) -> tuple[np.ndarray, np.ndarray]:
+        covariance = self.hyperparameters.covariance(self.x, self.x, self.is_level, j)
+        covariance[np.diag_indices_from(covariance)] += self.hyperparameters.noise[j]
         lower = _cholesky(covariance)
         return lower, cho_solve((lower, True), self.y[:, j])
 
@@ -117,7 +104,7 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray:
 
 
 def fit_surrogate(
-    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice, seed: int = 0
+    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice
 ) -> Surrogate:
     """Fit m Gaussian processes to n observations.
 
@@ -126,22 +113,19 @@ def fit_surrogate(
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans (f,); they are not warped.
         choice: The kernel.
-        seed: Of the draws of the hyper-parameters.
 
     Returns:
         The surrogate. With fewer than two distinct outputs, or where the fit fails, it holds the
         hyper-parameters of the priors' medians instead of fitted ones.
     """
+    found = None
+    if len(x) > 1 and np.any(np.ptp(y, axis=0) > 0.0):
+        from optuna_scoot.surrogate.mode import find_mode  # torch takes two seconds to load
+
+        kept = _fitted(len(x))
+        found = find_mode(x[kept], y[kept], is_level, choice)
     medians = choice.priors.lengthscale_medians(is_level)
-    if len(x) < 2 or not np.any(np.ptp(y, axis=0) > 0.0):
-        return Surrogate(x, y, is_level, (prior_medians(y.shape[1], medians),))
-    kept = _fitted(len(x))
-    if choice.n_draws > 0:
-        n_draws = min(choice.n_draws, max(1, _MOST_AVERAGED // len(x)))
-        draws = draw_hyperparameters(x[kept], y[kept], is_level, choice, seed)
-        return Surrogate(x, y, is_level, tuple(draws[-n_draws:]))
-    mode = find_mode(x[kept], y[kept], is_level, choice.priors)
-    return Surrogate(x, y, is_level, (mode or prior_medians(y.shape[1], medians),))
+    return Surrogate(x, y, is_level, found or prior_medians(y.shape[1], medians))
 
 
 def _fitted(n: int) -> np.ndarray:

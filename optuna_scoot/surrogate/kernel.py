@@ -21,6 +21,8 @@ import numpy as np
 Distinct = Sequence[tuple[np.ndarray, np.ndarray]]
 """For each feature its distinct values, and the index of each point's among them."""
 
+LEAST_NOISE = 1e-6  # variance of standardised outputs
+
 _WARP_MARGIN = 1e-7  # BoTorch's: the warping function has no derivative at 0 and 1
 
 
@@ -59,25 +61,22 @@ class Priors:
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """How the kernel's hyper-parameters are found.
+    """What the kernel is made of.
 
     Attributes:
-        n_draws: How many draws from their posterior are averaged, of a kernel with main effects;
-            0 takes the posterior's mode, without main effects and on warped inputs (the paper).
-        n_steps: Steps of the Markov chain from one draw to the next.
-        n_burn_in: Steps before the first draw.
+        main_effects: Whether effects of single parameters have a share of their own.
+        warped: Whether inputs are warped (the paper).
         priors: Of the hyper-parameters.
     """
 
-    n_draws: int = 8
-    n_steps: int = 5
-    n_burn_in: int = 60
+    main_effects: bool = True
+    warped: bool = False
     priors: Priors = field(default_factory=Priors)
 
     @classmethod
     def paper(cls) -> KernelChoice:
-        """Return the paper's: warped inputs, fitted hyper-parameters (section IV-C)."""
-        return cls(n_draws=0)
+        """Return the paper's: all parameters together, on warped inputs (section IV-C)."""
+        return cls(main_effects=False, warped=True)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """The posterior mode of the kernel's hyper-parameters, found by BoTorch and GPyTorch.
 
-The mode is that of the paper's kernel alone, without main effects.
-
-The inputs are warped by the Kumaraswamy distribution function (Snoek et al., ICML 2014). All
-outputs are fitted in one batch.
+All outputs are fitted in one batch. Priors are densities of logarithms, and so is the mode one of
+logarithms: it does not depend on units, and lies at the priors' medians where nothing is known.
+Inputs may be warped by the Kumaraswamy distribution function (Snoek et al., ICML 2014).
 """
 
 from __future__ import annotations
@@ -13,9 +12,25 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
+from botorch.exceptions.errors import ModelFittingError
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Warp
+from botorch.optim.fit import fit_gpytorch_mll_scipy
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel
+from gpytorch.kernels import ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import ZeroMean
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import LogNormalPrior
+from gpytorch.priors import NormalPrior
+from linear_operator.utils.errors import NanError
+from linear_operator.utils.errors import NotPSDError
 
-from optuna_scoot.space.one_hot import OneHot
+from optuna_scoot.surrogate.kernel import LEAST_NOISE
 from optuna_scoot.surrogate.kernel import Hyperparameters
+from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.threads import single_thread
 
@@ -24,7 +39,7 @@ def find_mode(
     x: np.ndarray,
     y: np.ndarray,
     is_level: np.ndarray,
-    priors: Priors,
+    choice: KernelChoice,
     *,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
@@ -32,10 +47,10 @@ def find_mode(
     """Search the posterior mode.
 
     Args:
-        x: Features in [0, 1], shape (n, f), n ≥ 2.
+        x: Features in [0, 1], shape (n, f), n ≥ 2; of a categorical its levels' indices.
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans (f,); they are not warped.
-        priors: Of the hyper-parameters.
+        choice: The kernel and its priors.
         max_iterations: Of L-BFGS-B.
         tolerance: Relative gain of one iteration below which the search ends.
 
@@ -43,140 +58,160 @@ def find_mode(
         The hyper-parameters, on inputs as they are where the search with warping fails
         numerically; None where every try fails.
     """
-    from botorch.exceptions.errors import ModelFittingError
-    from botorch.optim.fit import fit_gpytorch_mll_scipy
-    from gpytorch.mlls import ExactMarginalLogLikelihood
-    from linear_operator.utils.errors import NanError
-    from linear_operator.utils.errors import NotPSDError
-
-    options = _search_options(max_iterations, tolerance, y.shape[1])
-    for warp in [False] if is_level.all() else [True, False]:
-        model = _model(x, y, is_level, warp, priors)
-        mll = ExactMarginalLogLikelihood(model.likelihood, model)
-        mll.train()
+    options: dict[str, Any] = {"maxiter": max_iterations, "ftol": tolerance}
+    if y.shape[1] > 1:
+        # BoTorch's batched search has a default of its own for the same criterion.
+        options["factr"] = None
+    for warped in [True, False] if choice.warped and not is_level.all() else [False]:
         try:
             with single_thread(), warnings.catch_warnings():
-                # Reaching the iteration limit is the normal end here, not a failure.
+                # Reaching the iteration limit is the normal end here, not a failure, and levels
+                # are not meant to lie in the unit cube.
                 warnings.simplefilter("ignore")
-                fit_gpytorch_mll_scipy(mll, options=options)
+                model = _model(x, y, is_level, choice, warped)
+                mll = ExactMarginalLogLikelihood(model.likelihood, model)
+                fit_gpytorch_mll_scipy(mll.train(), options=options)
         except (NotPSDError, NanError, ModelFittingError, RuntimeError, ValueError):
             continue
-        found = _hyperparameters(model, ~is_level, warp)
+        found = _hyperparameters(model, ~is_level, warped)
         if all(np.all(np.isfinite(value)) for value in vars(found).values()):
             return found
     return None
 
 
-def _search_options(max_iterations: int, tolerance: float, n_outputs: int) -> dict[str, Any]:
-    options: dict[str, Any] = {"maxiter": max_iterations, "ftol": tolerance}
-    if n_outputs > 1:
-        # BoTorch's batched search has a default of its own for the same criterion.
-        options["factr"] = None
-    return options
+class MaternWithMainEffects(Kernel):  # type: ignore[misc]
+    """Matérn 3/2 of all features together, and a share of the mean of each feature's own.
+
+    The same in GPyTorch as ``Hyperparameters.covariance`` is in NumPy.
+
+    Args:
+        is_level: Which features are levels of a categorical, Booleans of shape (f,).
+        priors: Of the length scales and of the main effects' share.
+        main_effects: Whether there is such a share; otherwise it is 0.
+        batch_shape: One kernel for each output.
+    """
+
+    has_lengthscale = True
+
+    def __init__(
+        self, is_level: np.ndarray, priors: Priors, main_effects: bool, batch_shape: torch.Size
+    ) -> None:
+        medians = torch.from_numpy(priors.lengthscale_medians(is_level))
+        super().__init__(
+            ard_num_dims=len(medians),
+            batch_shape=batch_shape,
+            lengthscale_constraint=_positive(medians),
+        )
+        prior = NormalPrior(medians.log(), torch.full_like(medians, priors.lengthscale_spread))
+        self.register_prior("log_lengthscale_prior", prior, lambda m: m.lengthscale.log())
+        self._is_level = torch.from_numpy(is_level)
+        self._main_effects = main_effects
+        if main_effects:
+            start = torch.full(batch_shape, priors.main_share[0], dtype=torch.double)
+            self.register_parameter("share_logit", torch.nn.Parameter(start))
+            self.register_prior(
+                "share_logit_prior", NormalPrior(*priors.main_share), lambda m: m.share_logit
+            )
+
+    @property
+    def main_share(self) -> torch.Tensor:
+        """Return the main effects' share of each output, shape (m,)."""
+        if self._main_effects:
+            return torch.sigmoid(self.share_logit)
+        return torch.zeros(self.batch_shape, dtype=torch.double)
+
+    def forward(
+        self, x1: torch.Tensor, x2: torch.Tensor, diag: bool = False, **_: object
+    ) -> torch.Tensor:
+        """Return correlations of (..., q, f) and (..., n, f): (..., q, n), or their diagonal."""
+        scales, share = self.lengthscale, self.main_share[..., None]
+        if not diag:
+            x1, x2, scales, share = (
+                x1[..., None, :],
+                x2[..., None, :, :],
+                scales[..., None, :, :],
+                share[..., None],
+            )
+        squared = torch.where(self._is_level, (x1 != x2).double(), (x1 - x2) ** 2) / scales**2
+        together = _matern(squared.sum(-1))
+        if not self._main_effects:
+            return together
+        return (1.0 - share) * together + share * _matern(squared).mean(-1)
+
+
+def _matern(squared: torch.Tensor) -> torch.Tensor:
+    # A little more than nothing, where the root has no derivative.
+    r = torch.sqrt(3.0 * squared + 1e-18)
+    return (1.0 + r) * torch.exp(-r)
+
+
+def _positive(start: float | torch.Tensor, least: float = 0.0) -> GreaterThan:
+    """Return the constraint of a number whose logarithm above ``least`` is searched."""
+    return GreaterThan(
+        least, transform=torch.exp, inv_transform=torch.log, initial_value=least + start
+    )
 
 
 def _model(
-    x: np.ndarray,
-    y: np.ndarray,
-    is_level: np.ndarray,
-    warp: bool,
-    priors: Priors,
-) -> Any:
-    """Return the batch of m GPyTorch models, all on the same inputs, levels as columns."""
-    import torch
-    from botorch.models import SingleTaskGP
-    from gpytorch.means import ZeroMean
-
-    m = y.shape[1]
-    one_hot = OneHot(x, is_level)
-    x, owners = one_hot(x), one_hot.owners
+    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice, warped: bool
+) -> SingleTaskGP:
+    """Return the batch of m GPyTorch models, all on the same inputs."""
+    priors, batch = choice.priors, torch.Size([y.shape[1]])
+    kernel = ScaleKernel(
+        MaternWithMainEffects(is_level, priors, choice.main_effects, batch),
+        batch_shape=batch,
+        outputscale_constraint=_positive(math.exp(priors.outputscale[0])),
+    )
+    kernel.register_prior(
+        "log_outputscale_prior", NormalPrior(*priors.outputscale), lambda m: m.outputscale.log()
+    )
+    likelihood = GaussianLikelihood(
+        batch_shape=batch, noise_constraint=_positive(math.exp(priors.noise[0]), LEAST_NOISE)
+    )
+    likelihood.register_prior(
+        "log_noise_prior", NormalPrior(*priors.noise), lambda m: m.noise.log()
+    )
     return SingleTaskGP(
-        torch.from_numpy(x).double().expand(m, *x.shape).contiguous(),
+        torch.from_numpy(x).double().expand(*batch, *x.shape).contiguous(),
         torch.from_numpy(y.T.copy()).double().unsqueeze(-1),
-        likelihood=_likelihood(m, priors),
-        covar_module=_kernel(m, owners, priors.lengthscale_medians(is_level), priors),
+        likelihood=likelihood,
+        covar_module=kernel,
         # The observations crowd where values are good: a fitted mean would be the level of the
         # few bad ones far away, and all that is unknown would look as bad as they.
-        mean_module=ZeroMean(batch_shape=torch.Size([m])),
-        input_transform=_warp(m, ~is_level[owners]) if warp else None,
+        mean_module=ZeroMean(batch_shape=batch),
+        input_transform=_warp(batch, ~is_level) if warped else None,
         outcome_transform=None,
     )
 
 
-def _kernel(m: int, owners: np.ndarray, medians: np.ndarray, priors: Priors) -> Any:
-    """Return the kernel on columns whose length scales are those of their features."""
-    import torch
-    from gpytorch.constraints import GreaterThan
-    from gpytorch.kernels import MaternKernel
-    from gpytorch.kernels import ScaleKernel
-    from gpytorch.priors import LogNormalPrior
-
-    class Matern(MaternKernel):  # type: ignore[misc]
-        def forward(self, x1: Any, x2: Any, diag: bool = False, **_: object) -> Any:
-            scales = self.lengthscale[..., owners]
-            r = math.sqrt(3.0) * self.covar_dist(x1 / scales, x2 / scales, diag=diag)
-            return (1.0 + r) * torch.exp(-r)
-
-    batch = torch.Size([m])
-    spread = torch.full((len(medians),), priors.lengthscale_spread, dtype=torch.double)
-    return ScaleKernel(
-        Matern(
-            nu=1.5,
-            ard_num_dims=len(medians),
-            batch_shape=batch,
-            lengthscale_prior=LogNormalPrior(torch.from_numpy(np.log(medians)), spread),
-            lengthscale_constraint=GreaterThan(0.025, initial_value=torch.from_numpy(medians)),
-        ),
-        batch_shape=batch,
-        outputscale_prior=LogNormalPrior(*priors.outputscale),
-        outputscale_constraint=GreaterThan(1e-3, initial_value=1.0),
-    )
-
-
-def _likelihood(m: int, priors: Priors) -> Any:
-    import torch
-    from gpytorch.constraints import GreaterThan
-    from gpytorch.likelihoods import GaussianLikelihood
-    from gpytorch.priors import LogNormalPrior
-
-    return GaussianLikelihood(
-        noise_prior=LogNormalPrior(*priors.noise),
-        noise_constraint=GreaterThan(1e-6, initial_value=1e-2),
-        batch_shape=torch.Size([m]),
-    )
-
-
-def _warp(m: int, warped: np.ndarray) -> Any:
-    import torch
-    from botorch.models.transforms import Warp
-    from gpytorch.priors import LogNormalPrior
-
+def _warp(batch: torch.Size, warped: np.ndarray) -> Warp:
     concentration = LogNormalPrior(0.0, math.sqrt(0.75))
     return Warp(
         d=len(warped),
         indices=np.flatnonzero(warped).tolist(),
-        batch_shape=torch.Size([m]),
+        batch_shape=batch,
         bounds=torch.stack([torch.zeros(len(warped)), torch.ones(len(warped))]).double(),
         concentration0_prior=concentration,
         concentration1_prior=concentration,
     )
 
 
-def _hyperparameters(model: Any, warpable: np.ndarray, warp: bool) -> Hyperparameters:
-    def array(tensor: Any) -> np.ndarray:
+def _hyperparameters(model: SingleTaskGP, warpable: np.ndarray, warped: bool) -> Hyperparameters:
+    def array(tensor: torch.Tensor) -> np.ndarray:
         return np.asarray(tensor.detach().double().numpy())
 
-    m, f = model.covar_module.base_kernel.lengthscale.shape[0], len(warpable)
+    kernel = model.covar_module
+    m, f = kernel.batch_shape[0], len(warpable)
     a, b = np.ones((m, f)), np.ones((m, f))
-    if warp:
+    if warped:
         # BoTorch's concentration1 is the inner exponent.
         a[:, warpable] = array(model.input_transform.concentration1).reshape(m, -1)
         b[:, warpable] = array(model.input_transform.concentration0).reshape(m, -1)
     return Hyperparameters(
-        lengthscales=array(model.covar_module.base_kernel.lengthscale).reshape(m, f),
-        outputscale=array(model.covar_module.outputscale).reshape(m),
+        lengthscales=array(kernel.base_kernel.lengthscale).reshape(m, f),
+        outputscale=array(kernel.outputscale).reshape(m),
         noise=array(model.likelihood.noise).reshape(m),
         warp_a=a,
         warp_b=b,
-        main_share=np.zeros(m),
+        main_share=array(kernel.base_kernel.main_share),
     )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LEAST_CHANCE = 0.5
 """A configuration that is less likely to run is not worth a measurement."""
 SEED = 0
-_BURN_IN = 400
 
 
 def simplify(
@@ -78,7 +77,6 @@ def _expected_loss(
     from optuna_scoot.method import Method
     from optuna_scoot.model import learn
     from optuna_scoot.space.search_space import SearchSpace
-    from optuna_scoot.surrogate.kernel import KernelChoice
     from optuna_scoot.trials.history import History
     from optuna_scoot.trials.reading import observe
 
@@ -86,9 +84,7 @@ def _expected_loss(
     history = History.of(study.get_trials(deepcopy=False))
     observations = observe(history, search_space, study.directions)
     domain = Domain(search_space, KnownConstraints(space.known_constraints))
-    # Asked once a study: the chains of the hyper-parameters may be long.
-    method = Method(kernel=KernelChoice(n_burn_in=_BURN_IN))
-    model = learn(observations, domain, method, FeasibilityThreshold(), SEED)
+    model = learn(observations, domain, Method(), FeasibilityThreshold(), SEED)
     m = model.n_objectives
 
     def predicted(configurations: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,13 +19,10 @@ from optuna_scoot import Method
 from optuna_scoot import ScootSampler
 from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.search.nsga2 import Nsga2
-from optuna_scoot.surrogate.kernel import KernelChoice
 
 
-QUICK = Method(
-    kernel=KernelChoice(n_draws=2, n_steps=1, n_burn_in=60), forest=ForestChoice(n_trees=10)
-)
-"""The default method with rough fits: for behaviour that does not depend on their quality."""
+QUICK = Method(forest=ForestChoice(n_trees=10))
+"""The default method with a small forest: for behaviour that does not depend on its quality."""
 
 QUICK_PAPER = replace(Method.paper(), nsga2=Nsga2(population=20, generations=10))
 """The paper's method on a shorter search."""

@@ -91,20 +91,20 @@ def _study(sampler: str, n_objectives: int = 1) -> str:
     return program.replace("SAMPLER", sampler)
 
 
-def test_suggesting_needs_neither_engine_nor_torch() -> None:
-    program = _study("ScootSampler(seed=0)")
+def test_suggesting_needs_no_engine_and_the_default_no_pymoo() -> None:
+    default, paper = _study("ScootSampler(seed=0)"), _study("ScootSampler.paper(seed=0)")
 
-    assert _loaded(program, ("torch", "botorch", "gpytorch", "pymoo", *ENGINE)) == []
-
-
-def test_the_papers_sampler_loads_torch_and_no_engine() -> None:
-    program = _study("ScootSampler.paper(seed=0)").replace("n_trials=12", "n_trials=8")
-
-    assert _loaded(program, ("torch", "botorch", "pymoo", *ENGINE)) == [
+    assert _loaded(default, ("torch", "pymoo", *ENGINE)) == ["torch"]
+    assert _loaded(paper.replace("n_trials=12", "n_trials=8"), ("torch", "pymoo", *ENGINE)) == [
         "torch",
-        "botorch",
         "pymoo",
     ]
+
+
+def test_a_start_up_point_needs_no_torch() -> None:
+    program = _study("ScootSampler(seed=0, n_startup_trials=12)").replace('"model"', '"startup"')
+
+    assert _loaded(program, ("torch", "botorch")) == []
 
 
 def test_what_is_offered_is_there() -> None:

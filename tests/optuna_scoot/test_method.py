@@ -57,8 +57,9 @@ PAPER_STARTUP = {
 
 PAPER_KERNEL: dict[str, Any] = {
     # IV-C: "Matern 3/2 kernel function with input wrapping", all parameters together, whose
-    # hyper-parameters are fitted, not averaged over.
-    "n_draws": 0,
+    # hyper-parameters are fitted.
+    "main_effects": False,
+    "warped": True,
 }
 
 # IV-G and V-A: scikit-learn's random forest regression, as it comes.
@@ -80,7 +81,7 @@ DEFAULT_STARTUP = {
     "finished": 0.5,
 }
 
-DEFAULT_KERNEL: dict[str, Any] = {"n_draws": 8, "n_steps": 5, "n_burn_in": 60}
+DEFAULT_KERNEL: dict[str, Any] = {"main_effects": True, "warped": False}
 
 DEFAULT_FOREST = {"n_trees": 50, "extra": True, "most_terms": 3}
 
@@ -94,9 +95,6 @@ PRIORS: dict[str, Any] = {
     "noise": (-5.0, 1.5),
     "main_share": (0.0, 1.5),
 }
-
-# These change nothing where there are no draws.
-UNUSED_BY_THE_PAPER = {"n_steps", "n_burn_in"}
 
 
 def _values(choice: Any, names: Any) -> dict[str, Any]:
@@ -139,7 +137,7 @@ def test_every_value_is_the_one_that_is_told(choice: Any, expected: dict[str, An
     ids=["method", "startup", "kernel", "priors", "forest"],
 )
 def test_no_choice_of_the_papers_is_left_untold(kind: Any, pinned: Any) -> None:
-    assert {f.name for f in fields(kind)} - UNUSED_BY_THE_PAPER == set(pinned)
+    assert {f.name for f in fields(kind)} == set(pinned)
 
 
 def test_the_acquisitions_constants_are_the_papers_and_its_authors() -> None:
@@ -150,7 +148,7 @@ def test_the_acquisitions_constants_are_the_papers_and_its_authors() -> None:
     assert (defaults["nu"].default, defaults["delta"].default) == (0.5, 0.01)
 
 
-def test_the_search_for_the_papers_mode_has_its_limits() -> None:
+def test_the_search_for_the_mode_has_its_limits() -> None:
     # Silent.
     defaults = inspect.signature(find_mode).parameters
 
@@ -200,11 +198,9 @@ def _usual() -> list[dict[str, Any]]:
         {"startup": StartupChoice(finished=2.0)},
         {"startup": StartupChoice(most=3)},
         {"startup": StartupChoice(own=1.0)},
-        {"kernel": replace(QUICK.kernel, n_draws=0)},
-        {"kernel": replace(QUICK.kernel, n_draws=3)},
-        {"kernel": replace(QUICK.kernel, n_steps=2)},
-        {"kernel": replace(QUICK.kernel, n_burn_in=3)},
-        {"kernel": replace(QUICK.kernel, priors=Priors(main_share=(3.0, 0.5)))},
+        {"kernel": KernelChoice(main_effects=False)},
+        {"kernel": KernelChoice(warped=True)},
+        {"kernel": KernelChoice(priors=Priors(main_share=(3.0, 0.5)))},
         {"forest": replace(QUICK.forest, n_trees=11)},
         {"forest": replace(QUICK.forest, extra=False)},
         {"forest": replace(QUICK.forest, most_terms=1)},

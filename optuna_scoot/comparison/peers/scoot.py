@@ -26,7 +26,7 @@ class Variant:
     """What differs from ScootSampler's default.
 
     Attributes:
-        method: Fields of ``Method`` by name; ``"kernel.n_draws"`` reaches into a field.
+        method: Fields of ``Method`` by name; ``"kernel.warped"`` reaches into a field.
         arguments: Arguments of the constructor by name.
         paper: Whether it starts from the paper's method rather than from the default one.
     """
@@ -46,8 +46,7 @@ ABLATIONS: dict[str, Variant] = {
     ),
     "scoot-random-forest": Variant({"forest.extra": False, "forest.most_terms": 1}),
     "scoot-no-sums": Variant({"forest.most_terms": 1}),
-    # The paper's kernel: neither draws nor main effects, on warped inputs.
-    "scoot-mode": Variant({"kernel.n_draws": 0}),
+    "scoot-no-main-effects": Variant({"kernel.main_effects": False}),
     "scoot-no-known": Variant(arguments={"known_constraints": ()}),
     "scoot-fixed-threshold": Variant(arguments={"feasibility": FeasibilityThreshold(step=0.0)}),
     "scoot-no-log": Variant({"log_outputs": False}),
@@ -95,7 +94,7 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
 
     Args:
         options: A dataclass instance.
-        changes: Field names to values; ``"kernel.n_draws"`` reaches into a field.
+        changes: Field names to values; ``"kernel.warped"`` reaches into a field.
 
     Raises:
         CompareError: If a field does not exist.

@@ -8,7 +8,6 @@ import threading
 import warnings
 from typing import Any
 
-import botorch.models
 import numpy as np
 import pytest
 import torch
@@ -22,13 +21,11 @@ from gpytorch.means import ZeroMean
 from threadpoolctl import threadpool_info
 from threadpoolctl import threadpool_limits
 
-from optuna_scoot.space.one_hot import OneHot
-from optuna_scoot.surrogate.draws import draw_hyperparameters
+from optuna_scoot.surrogate import mode as searched
 from optuna_scoot.surrogate.gaussian_process import Surrogate
 from optuna_scoot.surrogate.gaussian_process import fit_surrogate
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
-from optuna_scoot.surrogate.kernel import Priors
 from optuna_scoot.surrogate.kernel import kumaraswamy
 from optuna_scoot.surrogate.kernel import matern
 from optuna_scoot.surrogate.mode import find_mode
@@ -110,7 +107,7 @@ def test_prediction_is_the_written_out_formula() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(m=2)
     queries = np.random.default_rng(9).random((10, F))
-    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, h).predict(queries)
 
     for q, query in enumerate(queries):
         for j in range(2):
@@ -144,7 +141,7 @@ def test_prediction_is_botorchs() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(1, m=2)
     queries = np.random.default_rng(8).random((50, F))
-    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, h).predict(queries)
 
     for j in range(2):
         with torch.no_grad():
@@ -164,7 +161,7 @@ def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels() -> None:
         warp_b=np.ones((1, F)),
         main_share=np.array([share]),
     )
-    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, h).predict(queries)
 
     signal = float(h.outputscale[0])
     parts = [ScaleKernel(MaternKernel(nu=1.5, ard_num_dims=F))]
@@ -213,7 +210,7 @@ def test_any_two_levels_of_a_categorical_are_as_far_apart_as_its_length_scale_sa
     inverse = np.linalg.inv(
         np.array([[covariance(p, q) for q in x] for p in x]) + h.noise[0] * np.eye(N)
     )
-    mean, std = Surrogate(x, y, IS_LEVEL, (h,)).predict(queries)
+    mean, std = Surrogate(x, y, IS_LEVEL, h).predict(queries)
     for i, query in enumerate(queries):
         cross = np.array([covariance(query, p) for p in x])
         assert mean[i, 0] == pytest.approx(float(cross @ inverse @ y[:, 0]), abs=1e-5)
@@ -232,10 +229,8 @@ def test_effects_of_single_parameters_are_learnt_from_a_few_points() -> None:
     def squared_error(seed: int, main_effects: bool) -> float:
         rng = np.random.default_rng(seed)
         x, queries = rng.random((20, f)), rng.random((200, f))
-        # Or a prior that leaves the main effects no share.
-        priors = Priors() if main_effects else Priors(main_share=(-20.0, 0.1))
-        choice = KernelChoice(priors=priors)
-        mean, _ = fit_surrogate(x, truth(x), levels, choice, seed).predict(queries)
+        choice = KernelChoice(main_effects=main_effects)
+        mean, _ = fit_surrogate(x, truth(x), levels, choice).predict(queries)
         return float(np.mean((mean - truth(queries)) ** 2))
 
     with_them, without = (
@@ -262,7 +257,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     h = _hyperparameters(2)
     rng = np.random.default_rng(7)
     pending, queries = rng.random((3, F)), rng.random((40, F))
-    before = Surrogate(x, y, NUMBERS, (h,))
+    before = Surrogate(x, y, NUMBERS, h)
     believing = before.believing(pending, before.predict(pending)[0])
     mean, std = believing.predict(queries)
 
@@ -279,7 +274,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
 
 
 def test_believing_nothing_changes_nothing() -> None:
-    surrogate = Surrogate(*_data(), NUMBERS, (_hyperparameters(),))
+    surrogate = Surrogate(*_data(), NUMBERS, _hyperparameters())
 
     assert surrogate.believing(np.empty((0, F)), np.empty((0, 1))) is surrogate
 
@@ -303,11 +298,11 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points() -> None:
     y = truth(x)
     mu, sigma = y.mean(), y.std()
     choice = KernelChoice.paper()
-    [untrained] = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).draws
+    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).hyperparameters
     fitted = fit_surrogate(x, (y - mu) / sigma, IS_LEVEL, choice)
     mean, _ = fitted.predict(held_out)
 
-    [mode] = fitted.draws
+    mode = fitted.hyperparameters
     assert _log_likelihood(x, fitted.y, mode) > 5.0 + _log_likelihood(x, fitted.y, untrained)
     assert np.sqrt(np.mean((mean * sigma + mu - truth(held_out)) ** 2)) < 0.1 * sigma
     # The third feature says nothing: its length scale is the longest.
@@ -316,8 +311,11 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points() -> None:
     assert unwarped.tolist() == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    "choice", [KernelChoice(), KernelChoice.paper()], ids=["default", "paper"]
+)
 def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, choice: KernelChoice
 ) -> None:
     built: list[SingleTaskGP] = []
 
@@ -325,18 +323,16 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
         built.append(SingleTaskGP(*args, **kwargs))
         return built[-1]
 
-    monkeypatch.setattr(botorch.models, "SingleTaskGP", recorded)
+    monkeypatch.setattr(searched, "SingleTaskGP", recorded)
     x, y = _data(m=2)
     x[:, 2] = np.arange(N) % 3
-    fitted = fit_surrogate(x, y, IS_LEVEL, KernelChoice.paper())
+    fitted = fit_surrogate(x, y, IS_LEVEL, choice)
     queries = np.random.default_rng(5).random((30, F))
     queries[:, 2] = np.arange(30) % 3
     mean, std = fitted.predict(queries)
 
-    # BoTorch sees a column for each of the three levels.
-    columns = torch.from_numpy(OneHot(x, IS_LEVEL)(queries))
     with torch.no_grad():
-        posterior = built[-1].eval().posterior(columns)
+        posterior = built[-1].eval().posterior(torch.from_numpy(queries))
     np.testing.assert_allclose(mean.T, posterior.mean.numpy()[..., 0], atol=1e-6)
     np.testing.assert_allclose(std.T, posterior.variance.sqrt().numpy()[..., 0], atol=1e-6)
 
@@ -353,7 +349,9 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
     ],
     ids=["one", "equal points", "equal values", "one point, many values", "two", "repeated"],
 )
-@pytest.mark.parametrize("choice", [KernelChoice(), KernelChoice.paper()], ids=["draws", "mode"])
+@pytest.mark.parametrize(
+    "choice", [KernelChoice(), KernelChoice.paper()], ids=["default", "paper"]
+)
 def test_degenerate_observations_give_finite_predictions(
     x: np.ndarray, y: np.ndarray, choice: KernelChoice
 ) -> None:
@@ -367,11 +365,10 @@ def test_degenerate_observations_give_finite_predictions(
 
 def test_the_same_observations_give_the_same_fit() -> None:
     x, y = _data()
-    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice(), seed=3) for _ in range(2)]
+    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice()) for _ in range(2)]
 
-    for first, second in zip(fits[0].draws, fits[1].draws, strict=True):
-        for name, value in vars(first).items():
-            np.testing.assert_array_equal(value, getattr(second, name))
+    for name, value in vars(fits[0].hyperparameters).items():
+        np.testing.assert_array_equal(value, getattr(fits[1].hyperparameters, name))
 
 
 def test_a_fit_needs_two_observations_that_differ() -> None:
@@ -380,8 +377,8 @@ def test_a_fit_needs_two_observations_that_differ() -> None:
 
     def mode(n: int, y: list[float]) -> list[list[float]]:
         outputs = np.array(y)[:, np.newaxis]
-        choice = KernelChoice(n_draws=0)
-        return fit_surrogate(x[:n], outputs, flags, choice).draws[0].lengthscales.tolist()
+        fitted = fit_surrogate(x[:n], outputs, flags, KernelChoice())
+        return fitted.hyperparameters.lengthscales.tolist()  # type: ignore[no-any-return]
 
     # Equal ones, at zero or elsewhere, leave the priors' medians.
     assert mode(1, [1.0]) == mode(3, [0.0, 0.0, 0.0]) == mode(3, [2.0, 2.0, 2.0]) == medians
@@ -402,37 +399,9 @@ def test_a_covariance_that_is_hardly_positive_definite_is_helped_along() -> None
             main_share=np.zeros(1),
         )
         scale = math.sqrt(signal)
-        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), NUMBERS[:2], (h,)).predict(x[:1])
+        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), NUMBERS[:2], h).predict(x[:1])
         np.testing.assert_allclose(mean, 2.0 * scale, rtol=1e-3)
         assert 0.0 < std[0, 0] < 0.1 * max(scale, 1e-5)
-
-
-def test_several_draws_predict_their_mixture() -> None:
-    x, y = _data(m=2)
-    draws = tuple(_hyperparameters(seed, m=2) for seed in range(3))
-    queries = np.random.default_rng(9).random((10, F))
-    mean, std = Surrogate(x, y, NUMBERS, draws).predict(queries)
-
-    means, stds = zip(
-        *(Surrogate(x, y, NUMBERS, (h,)).predict(queries) for h in draws), strict=True
-    )
-    second_moment = np.mean([m**2 + s**2 for m, s in zip(means, stds, strict=True)], axis=0)
-    np.testing.assert_allclose(mean, np.mean(means, axis=0))
-    np.testing.assert_allclose(std**2, second_moment - mean**2, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("n", "n_draws"), [(2, 8), (64, 8), (65, 7), (128, 4), (200, 2), (257, 1), (520, 1)]
-)
-def test_the_more_observations_the_fewer_draws_are_averaged(n: int, n_draws: int) -> None:
-    x = np.random.default_rng(0).random((n, 1))
-    quick = KernelChoice(n_steps=1, n_burn_in=0)
-    surrogate = fit_surrogate(x, np.sin(9.0 * x), np.array([False]), quick)
-
-    assert len(surrogate.draws) == n_draws
-    assert len(surrogate.x) == n
-    few = KernelChoice(n_draws=3, n_steps=1, n_burn_in=0)
-    assert len(fit_surrogate(x, np.sin(9.0 * x), np.array([False]), few).draws) == min(3, n_draws)
 
 
 @pytest.mark.parametrize("n", [160, 161, 300])
@@ -444,21 +413,14 @@ def test_the_hyperparameters_are_those_of_160_observations_and_all_of_them_predi
         return np.sin(5.0 * points[:, :1]) + points[:, 1:2] ** 2
 
     kept = np.linspace(0.0, n - 1.0, 160).round().astype(int)
-    part, choice = x[kept], KernelChoice(n_steps=2, n_burn_in=5)
-    by_draws = fit_surrogate(x, outputs(x), NUMBERS, choice, seed=3)
-    n_draws = len(by_draws.draws)
-    # The last ones of the whole chain.
-    expected = draw_hyperparameters(part, outputs(part), NUMBERS, choice, 3)[-n_draws:]
-    by_mode = fit_surrogate(x, outputs(x), NUMBERS, KernelChoice.paper())
-    mode = find_mode(part, outputs(part), NUMBERS, Priors())
+    surrogate = fit_surrogate(x, outputs(x), NUMBERS, KernelChoice())
+    mode = find_mode(x[kept], outputs(x[kept]), NUMBERS, KernelChoice())
     assert mode is not None
 
-    for surrogate, those in ((by_draws, expected), (by_mode, [mode])):
-        np.testing.assert_array_equal(surrogate.x, x)
-        for found, one in zip(surrogate.draws, those, strict=True):
-            np.testing.assert_array_equal(found.lengthscales, one.lengthscales)
-            np.testing.assert_array_equal(found.noise, one.noise)
-        assert np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean() < 0.05
+    np.testing.assert_array_equal(surrogate.x, x)
+    np.testing.assert_array_equal(surrogate.hyperparameters.lengthscales, mode.lengthscales)
+    np.testing.assert_array_equal(surrogate.hyperparameters.noise, mode.noise)
+    assert np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean() < 0.05
 
 
 def _thread_counts() -> list[int]:

@@ -38,7 +38,7 @@ def test_samplers_of_other_packages_run(problem: str, name: str, mode: str, n_tr
         assert not any(trial.violates_known for trial in run.trials)
 
 
-@pytest.mark.parametrize("name", ["scoot@old", "scoot:caution=0.0/kernel.n_draws=0", "tpe@x"])
+@pytest.mark.parametrize("name", ["scoot@old", "scoot:caution=0.0/kernel.warped=True", "tpe@x"])
 def test_labels_and_variants_keep_their_name(name: str) -> None:
     assert find_contestant(name).name == name
 

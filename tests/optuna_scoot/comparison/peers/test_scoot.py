@@ -29,9 +29,9 @@ def test_each_ablation_is_another() -> None:
 
 
 def test_a_field_within_a_field_is_changed_alone() -> None:
-    method = changed(Method(), {"kernel.n_draws": 3, "forest.n_trees": 7})
-    assert (method.kernel.n_draws, method.forest.n_trees) == (3, 7)
-    assert method.kernel.n_steps == Method().kernel.n_steps
+    method = changed(Method(), {"kernel.warped": True, "forest.n_trees": 7})
+    assert (method.kernel.warped, method.forest.n_trees) == (True, 7)
+    assert method.kernel.priors == Method().kernel.priors
     assert method.forest.most_terms == Method().forest.most_terms
     assert method.startup == Method().startup
 
