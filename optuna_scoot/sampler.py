@@ -179,11 +179,6 @@ class ScootSampler(BaseSampler):
         """
         return cls(*args, method=Method.paper(), **kwargs)
 
-    @classmethod
-    def variant(cls, method: Method, *args: Any, **kwargs: Any) -> ScootSampler:
-        """Return a sampler of another method, as ``ScootSampler(..., method=method)`` does."""
-        return cls(*args, method=method, **kwargs)
-
     def reseed_rng(self) -> None:
         """Draw a fresh seed; the start-up design stays what all workers share."""
         self._seed = entropy()

@@ -1,8 +1,6 @@
-"""Levels of categoricals as columns, for models that compare numbers: trees, other kernels."""
+"""Levels of categoricals as columns, for trees, which compare numbers."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -10,7 +8,7 @@ import numpy as np
 class OneHot:
     """One column for each level that was seen, of each categorical; numbers stay as they are.
 
-    What was never seen has none of the columns. Any two levels that were are at a distance of 1.
+    What was never seen has none of the columns.
 
     Args:
         features: What was seen, shape (n, d); of a categorical its levels' indices.
@@ -29,10 +27,7 @@ class OneHot:
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return the columns (q, f) of features (q, d)."""
         columns = [
-            column[:, np.newaxis] if levels is None else (column[:, np.newaxis] == levels) * _HALF
+            column[:, np.newaxis] if levels is None else column[:, np.newaxis] == levels
             for column, levels in zip(features.T, self._levels, strict=True)
         ]
-        return np.concatenate(columns, axis=1)
-
-
-_HALF = math.sqrt(0.5)
+        return np.concatenate(columns, axis=1, dtype=float)

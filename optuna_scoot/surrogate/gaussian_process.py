@@ -19,7 +19,6 @@ from scipy.linalg import solve_triangular
 
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
-from optuna_scoot.surrogate.kernel import distinct_values
 from optuna_scoot.surrogate.kernel import prior_medians
 
 
@@ -59,9 +58,8 @@ class Surrogate:
         """
         mean = np.empty((len(x), self.y.shape[1]))
         variance = np.empty_like(mean)
-        distinct = distinct_values(x)
         for j, (lower, weights) in enumerate(self._factors):
-            cross = self.hyperparameters.covariance(x, self.x, self.is_level, j, distinct)
+            cross = self.hyperparameters.covariance(x, self.x, self.is_level, j)
             mean[:, j] = cross @ weights
             half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
             explained = np.einsum("nq,nq->q", half, half)

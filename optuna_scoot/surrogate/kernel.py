@@ -11,15 +11,11 @@ Notation
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 
 import numpy as np
 
-
-Distinct = Sequence[tuple[np.ndarray, np.ndarray]]
-"""For each feature its distinct values, and the index of each point's among them."""
 
 LEAST_NOISE = 1e-6  # variance of standardised outputs
 
@@ -104,31 +100,29 @@ class Hyperparameters:
         return kumaraswamy(x, self.warp_a[j], self.warp_b[j])
 
     def covariance(
-        self,
-        x1: np.ndarray,
-        x2: np.ndarray,
-        is_level: np.ndarray,
-        j: int,
-        distinct: Distinct | None = None,
+        self, x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, j: int
     ) -> np.ndarray:
         """Return output j's noise-free covariance of points (q, f) and (n, f): shape (q, n).
 
         Args:
             x1: Points.
             x2: Others.
-            is_level: Which features are levels of a categorical, Booleans of shape (f,).
+            is_level: Which features are levels, any two of which lie 1 apart; Booleans of (f,).
             j: The output's number.
-            distinct: :func:`distinct_values` of ``x1``, where they are known already.
         """
-        seen1, seen2, scales = self.warped(x1, j), self.warped(x2, j), self.lengthscales[j]
-        together = matern(seen1, seen2, is_level, scales)
         share = float(self.main_share[j])
-        if share > 0.0:
-            if distinct is None or seen1 is not x1:
-                distinct = distinct_values(seen1)
-            alone = main_effects(distinct, seen2, is_level, scales)
-            together = (1.0 - share) * together + share * alone
-        return np.asarray(self.outputscale[j] * together)
+        squared, alone = np.zeros((2, len(x1), len(x2)))
+        columns = zip(self.warped(x1, j).T, self.warped(x2, j).T, is_level, strict=True)
+        for scale, (first, second, is_one) in zip(self.lengthscales[j], columns, strict=True):
+            gaps = first[:, np.newaxis] - second
+            own = (gaps != 0.0) / scale**2 if is_one else (gaps / scale) ** 2
+            squared += own
+            if share > 0.0:
+                alone += matern(own)
+        together = matern(squared)
+        return np.asarray(
+            self.outputscale[j] * ((1.0 - share) * together + share / len(is_level) * alone)
+        )
 
 
 def prior_medians(n_outputs: int, medians: np.ndarray) -> Hyperparameters:
@@ -157,53 +151,7 @@ def kumaraswamy(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where((a == 1.0) & (b == 1.0), x, 1.0 - (1.0 - inner**a) ** b)
 
 
-def matern(x1: np.ndarray, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Return the Matérn correlation of points (q, f) and (n, f): shape (q, n).
-
-    Args:
-        x1: Points.
-        x2: Others.
-        is_level: Which features are levels, any two of which lie 1 apart; Booleans of shape (f,).
-        scales: The features' length scales, shape (f,).
-    """
-    a, b = (x[:, ~is_level] / scales[~is_level] for x in (x1, x2))
-    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2.0 * (a @ b.T)
-    for k in np.flatnonzero(is_level):
-        squared += squared_distance(x1[:, k, None], x2[:, k], True) / scales[k] ** 2
-    return matern_of_squared(np.maximum(squared, 0.0))
-
-
-def distinct_values(x: np.ndarray) -> Distinct:
-    """Return each feature's distinct values, and which of them each of the points (q, f) has."""
-    return [np.unique(column, return_inverse=True) for column in x.T]
-
-
-def main_effects(
-    distinct: Distinct, x2: np.ndarray, is_level: np.ndarray, scales: np.ndarray
-) -> np.ndarray:
-    """Return the mean over the features of their own correlations: shape (q, n).
-
-    Most features take few values: each is looked at once.
-
-    Args:
-        distinct: Of points (q, f).
-        x2: Others, shape (n, f).
-        is_level: Which features are levels, any two of which lie 1 apart; Booleans of shape (f,).
-        scales: The features' length scales, shape (f,).
-    """
-    total = np.zeros((len(distinct[0][1]), len(x2)))
-    for k, (values, index) in enumerate(distinct):
-        squared = squared_distance(values[:, None], x2[:, k], bool(is_level[k])) / scales[k] ** 2
-        total += matern_of_squared(squared).take(index, axis=0)
-    return np.asarray(total / len(scales))
-
-
-def squared_distance(x1: np.ndarray, x2: np.ndarray, is_level: bool) -> np.ndarray:
-    """Return the squared distance of values of one feature, broadcast: two levels lie 1 apart."""
-    return np.asarray((x1 != x2).astype(float) if is_level else (x1 - x2) ** 2)
-
-
-def matern_of_squared(squared: np.ndarray) -> np.ndarray:
+def matern(squared: np.ndarray) -> np.ndarray:
     """Return the Matérn 3/2 correlation at squared scaled distances ≥ 0, any shape (eq. 4)."""
     r = math.sqrt(3.0) * np.sqrt(squared)
     return np.asarray((1.0 + r) * np.exp(-r))

@@ -70,7 +70,6 @@ def test_the_papers_start_up_has_as_many_sobol_points_as_dimensions() -> None:
 
     assert _phases(study) == ["startup"] * 4 + ["model"]
     assert ScootSampler.paper(seed=0)._method == Method.paper()
-    assert ScootSampler.variant(QUICK_PAPER, space, seed=0)._method == QUICK_PAPER
     # Of a Sobol sequence every coordinate of the first four points lies in another quarter.
     for name in space:
         assert {int(4 * p[name]) for p in points[:4]} == {0, 1, 2, 3}
