@@ -98,7 +98,7 @@ def learn(
         domain: Space and known constraints.
         method: The choices.
         threshold: The numbers that move Δ.
-        seed: Of the forest.
+        seed: Of the forest and of the hyper-parameters' draws.
     """
     space = domain.space
     x, outputs = _measured(observations)
@@ -112,7 +112,7 @@ def learn(
     )
     y = np.stack([t.forward(outputs[:, j]) for j, t in enumerate(transforms)], axis=1)
     is_level = space.is_level
-    surrogate = fit_surrogate(space.features(x), y, is_level, method.kernel)
+    surrogate = fit_surrogate(space.features(x), y, is_level, method.kernel, seed)
     believed = np.empty((0, m))
     if len(observations.pending) and method.nsga2 is None:
         # The paper draws all of a batch from one search; see ``paper_suggestion``.

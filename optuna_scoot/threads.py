@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import threadpoolctl
 
@@ -17,8 +18,18 @@ def single_thread() -> Iterator[None]:
     if torch is not None:
         torch.set_num_threads(1)
     try:
-        with threadpoolctl.threadpool_limits(limits=1):
+        with _libraries(len(sys.modules)).limit(limits=1):
             yield
     finally:
         if torch is not None:
             torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
+    """Return the libraries that have threads; looking for them takes 10 ms.
+
+    Args:
+        n_modules: That are loaded: a library comes with one.
+    """
+    return threadpoolctl.ThreadpoolController()

@@ -2,6 +2,6 @@
 
 gaussian_process  the surrogate: prediction, several outputs, believed points
 kernel            covariance, hyper-parameters and their priors
-mode              the most likely hyper-parameters, by BoTorch
+fitting           the hyper-parameters: their mode by BoTorch, and draws around it
 outputs           measured values to standardised ones and back
 """

@@ -1,7 +1,7 @@
 """Surrogate: one independent Gaussian process an output (paper, section IV-C, eq. 4 to 6).
 
 BoTorch and GPyTorch find the hyper-parameters. They are held in NumPy arrays, where the exact
-prediction at thousands of points is two matrix products.
+prediction at thousands of points is two matrix products a draw.
 
 Notation
     n: number of observations; f: number of features; m: number of outputs; q: points predicted.
@@ -25,27 +25,31 @@ from optuna_scoot.surrogate.kernel import prior_medians
 # The hyper-parameters are found from so many observations at the most: every step costs n³.
 _MOST_FITTED = 160
 
+# Above, the posterior is narrow and its curvature dear: the mode alone is taken.
+_MOST_DRAWN = 64
+
 
 @dataclass(frozen=True)
 class Surrogate:
-    """m Gaussian processes on n observations.
+    """m Gaussian processes on n observations, averaged over hyper-parameters.
 
     Attributes:
         x: Features, shape (n, f).
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans of shape (f,).
-        hyperparameters: Of the m kernels.
+        draws: The hyper-parameters that are averaged, one or more.
     """
 
     x: np.ndarray
     y: np.ndarray
     is_level: np.ndarray
-    hyperparameters: Hyperparameters
-    # Of each output: the Cholesky factor, and the weights of the observations.
-    _factors: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
+    draws: tuple[Hyperparameters, ...]
+    # Of each draw and output: the Cholesky factor, and the weights of the observations.
+    _factors: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        self._factors.extend(self._factorise(j) for j in range(self.y.shape[1]))
+        m = self.y.shape[1]
+        self._factors.extend([self._factorise(h, j) for j in range(m)] for h in self.draws)
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict the noise-free outputs (paper, eq. 5 and 6).
@@ -54,17 +58,19 @@ class Surrogate:
             x: Features, shape (q, f).
 
         Returns:
-            Mean and standard deviation, each of shape (q, m).
+            Mean and standard deviation of the mixture of all draws, each of shape (q, m).
         """
-        mean = np.empty((len(x), self.y.shape[1]))
-        variance = np.empty_like(mean)
-        for j, (lower, weights) in enumerate(self._factors):
-            cross = self.hyperparameters.covariance(x, self.x, self.is_level, j)
-            mean[:, j] = cross @ weights
-            half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
-            explained = np.einsum("nq,nq->q", half, half)
-            variance[:, j] = self.hyperparameters.outputscale[j] - explained
-        return mean, np.sqrt(np.maximum(variance, 1e-12))
+        means = np.empty((len(self.draws), len(x), self.y.shape[1]))
+        variances = np.empty_like(means)
+        for i, hyperparameters in enumerate(self.draws):
+            for j, (lower, weights) in enumerate(self._factors[i]):
+                cross = hyperparameters.covariance(x, self.x, self.is_level, j)
+                means[i, :, j] = cross @ weights
+                half = solve_triangular(lower, cross.T, lower=True, check_finite=False)
+                explained = np.einsum("nq,nq->q", half, half)
+                variances[i, :, j] = hyperparameters.outputscale[j] - explained
+        variance = np.maximum(variances, 1e-12).mean(axis=0) + means.var(axis=0)
+        return means.mean(axis=0), np.sqrt(variance)
 
     def believing(self, pending: np.ndarray, believed: np.ndarray) -> Surrogate:
         """Add pending points as if values there had been observed (Kriging believer).
@@ -84,9 +90,11 @@ class Surrogate:
             _factors=[],
         )
 
-    def _factorise(self, j: int) -> tuple[np.ndarray, np.ndarray]:
-        covariance = self.hyperparameters.covariance(self.x, self.x, self.is_level, j)
-        covariance[np.diag_indices_from(covariance)] += self.hyperparameters.noise[j]
+    def _factorise(
+        self, hyperparameters: Hyperparameters, j: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        covariance = hyperparameters.covariance(self.x, self.x, self.is_level, j)
+        covariance[np.diag_indices_from(covariance)] += hyperparameters.noise[j]
         lower = _cholesky(covariance)
         return lower, cho_solve((lower, True), self.y[:, j])
 
@@ -102,7 +110,7 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray:
 
 
 def fit_surrogate(
-    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice
+    x: np.ndarray, y: np.ndarray, is_level: np.ndarray, choice: KernelChoice, seed: int = 0
 ) -> Surrogate:
     """Fit m Gaussian processes to n observations.
 
@@ -111,19 +119,23 @@ def fit_surrogate(
         y: Standardised outputs, shape (n, m).
         is_level: Which features are levels of a categorical, Booleans (f,); they are not warped.
         choice: The kernel.
+        seed: Of the draws of the hyper-parameters.
 
     Returns:
         The surrogate. With fewer than two distinct outputs, or where the fit fails, it holds the
         hyper-parameters of the priors' medians instead of fitted ones.
     """
-    found = None
+    draws: tuple[Hyperparameters, ...] = ()
     if len(x) > 1 and np.any(np.ptp(y, axis=0) > 0.0):
-        from optuna_scoot.surrogate.mode import find_mode  # torch takes two seconds to load
+        from optuna_scoot.surrogate.fitting import find_hyperparameters  # torch is slow to load
 
         kept = _fitted(len(x))
-        found = find_mode(x[kept], y[kept], is_level, choice)
+        n_draws = choice.n_draws if len(x) <= _MOST_DRAWN else 0
+        draws = find_hyperparameters(
+            x[kept], y[kept], is_level, replace(choice, n_draws=n_draws), seed
+        )
     medians = choice.priors.lengthscale_medians(is_level)
-    return Surrogate(x, y, is_level, found or prior_medians(y.shape[1], medians))
+    return Surrogate(x, y, is_level, draws or (prior_medians(y.shape[1], medians),))
 
 
 def _fitted(n: int) -> np.ndarray:

@@ -27,9 +27,9 @@ from optuna_scoot.acquisition import improvement
 from optuna_scoot.feasibility.forest import ForestChoice
 from optuna_scoot.search.nsga2 import Nsga2
 from optuna_scoot.startup import StartupChoice
+from optuna_scoot.surrogate.fitting import find_hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
-from optuna_scoot.surrogate.mode import find_mode
 from tests.optuna_scoot.studies import QUICK
 
 
@@ -57,9 +57,10 @@ PAPER_STARTUP = {
 
 PAPER_KERNEL: dict[str, Any] = {
     # IV-C: "Matern 3/2 kernel function with input wrapping", all parameters together, whose
-    # hyper-parameters are fitted.
+    # hyper-parameters are fitted, not averaged over.
     "main_effects": False,
     "warped": True,
+    "n_draws": 0,
 }
 
 # IV-G and V-A: scikit-learn's random forest regression, as it comes.
@@ -81,7 +82,7 @@ DEFAULT_STARTUP = {
     "finished": 0.5,
 }
 
-DEFAULT_KERNEL: dict[str, Any] = {"main_effects": True, "warped": False}
+DEFAULT_KERNEL: dict[str, Any] = {"main_effects": True, "warped": False, "n_draws": 8}
 
 DEFAULT_FOREST = {"n_trees": 50, "extra": True, "most_terms": 3}
 
@@ -150,7 +151,7 @@ def test_the_acquisitions_constants_are_the_papers_and_its_authors() -> None:
 
 def test_the_search_for_the_mode_has_its_limits() -> None:
     # Silent.
-    defaults = inspect.signature(find_mode).parameters
+    defaults = inspect.signature(find_hyperparameters).parameters
 
     assert (defaults["max_iterations"].default, defaults["tolerance"].default) == (100, 1e-4)
 
@@ -200,6 +201,7 @@ def _usual() -> list[dict[str, Any]]:
         {"startup": StartupChoice(own=1.0)},
         {"kernel": KernelChoice(main_effects=False)},
         {"kernel": KernelChoice(warped=True)},
+        {"kernel": KernelChoice(n_draws=0)},
         {"kernel": KernelChoice(priors=Priors(main_share=(3.0, 0.5)))},
         {"forest": replace(QUICK.forest, n_trees=11)},
         {"forest": replace(QUICK.forest, extra=False)},

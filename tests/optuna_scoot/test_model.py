@@ -133,7 +133,7 @@ def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None
     points = np.stack([np.linspace(0.0, 1.0, 10) ** 3, np.tile([0.25, 0.75], 5)], axis=1)
     values = np.cbrt(points[:, 0])
     model = learnt(observed(points, values, axes=FLAGGED), Method.paper(), FLAGGED)
-    mode = model.surrogate.hyperparameters
+    (mode,) = model.surrogate.draws
 
     assert mode.main_share.tolist() == [0.0]
     # The number is stretched near 0, where the values change; the flag cannot be.
@@ -141,19 +141,19 @@ def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None
     assert (mode.warp_a[0, 1], mode.warp_b[0, 1]) == (1.0, 1.0)
 
 
-def test_the_defaults_surrogate_has_main_effects_on_inputs_as_they_are() -> None:
-    found = learnt(observed(X, LATENCIES), Method()).surrogate.hyperparameters
+def test_the_defaults_surrogate_averages_eight_draws_of_both_kernels_unwarped() -> None:
+    model = learnt(observed(X, LATENCIES), Method())
 
-    assert 0.0 < found.main_share[0] < 1.0
-    assert np.all(found.warp_a == 1.0)
-    assert np.all(found.warp_b == 1.0)
+    assert len(model.surrogate.draws) == 8
+    assert all(0.0 < draw.main_share[0] < 1.0 for draw in model.surrogate.draws)
+    assert all(np.all(draw.warp_a == 1.0) for draw in model.surrogate.draws)
 
 
 def test_levels_of_a_categorical_have_the_longer_length_scales() -> None:
     # One observation: the priors' medians hold.
     model = learnt(observed([[0.5, 0.25]], [1.0], axes=FLAGGED), Method(), FLAGGED)
 
-    assert model.surrogate.hyperparameters.lengthscales.tolist() == [[0.7, 2.0]]
+    assert model.surrogate.draws[0].lengthscales.tolist() == [[0.7, 2.0]]
 
 
 # Running points
@@ -232,18 +232,18 @@ def test_delta_follows_the_models_suggestions_unless_it_is_fixed() -> None:
     assert learnt(by_model, QUICK, threshold=fixed).threshold == 0.3
 
 
-def test_the_seed_decides_on_the_forest_alone() -> None:
+def test_the_seed_decides_on_forest_and_draws() -> None:
     observations = observed(X, LATENCIES, crashed=CRASHED)
     models = [
         learn(observations, domain_of(SQUARE), QUICK, FeasibilityThreshold(), seed)
         for seed in (1, 1, 2)
     ]
-    first, second, third = (m.pof(QUERIES) for m in models)
+    pofs = [m.pof(QUERIES) for m in models]
     means = [m.predict(QUERIES)[0] for m in models]
 
-    np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, third)
-    np.testing.assert_array_equal(means[0], means[2])
+    for first, second, third in (pofs, means):
+        np.testing.assert_array_equal(first, second)
+        assert not np.array_equal(first, third)
 
 
 # The reference point

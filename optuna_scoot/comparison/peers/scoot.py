@@ -47,6 +47,7 @@ ABLATIONS: dict[str, Variant] = {
     "scoot-random-forest": Variant({"forest.extra": False, "forest.most_terms": 1}),
     "scoot-no-sums": Variant({"forest.most_terms": 1}),
     "scoot-no-main-effects": Variant({"kernel.main_effects": False}),
+    "scoot-mode": Variant({"kernel.n_draws": 0}),
     "scoot-no-known": Variant(arguments={"known_constraints": ()}),
     "scoot-fixed-threshold": Variant(arguments={"feasibility": FeasibilityThreshold(step=0.0)}),
     "scoot-no-log": Variant({"log_outputs": False}),

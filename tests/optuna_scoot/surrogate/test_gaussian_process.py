@@ -21,14 +21,14 @@ from gpytorch.means import ZeroMean
 from threadpoolctl import threadpool_info
 from threadpoolctl import threadpool_limits
 
-from optuna_scoot.surrogate import mode as searched
+from optuna_scoot.surrogate import fitting
+from optuna_scoot.surrogate.fitting import find_hyperparameters
 from optuna_scoot.surrogate.gaussian_process import Surrogate
 from optuna_scoot.surrogate.gaussian_process import fit_surrogate
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import kumaraswamy
 from optuna_scoot.surrogate.kernel import matern
-from optuna_scoot.surrogate.mode import find_mode
 from optuna_scoot.threads import single_thread
 
 
@@ -105,7 +105,7 @@ def test_prediction_is_the_written_out_formula() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(m=2)
     queries = np.random.default_rng(9).random((10, F))
-    mean, std = Surrogate(x, y, NUMBERS, h).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
 
     for q, query in enumerate(queries):
         for j in range(2):
@@ -139,7 +139,7 @@ def test_prediction_is_botorchs() -> None:
     x, y = _data(m=2)
     h = _hyperparameters(1, m=2)
     queries = np.random.default_rng(8).random((50, F))
-    mean, std = Surrogate(x, y, NUMBERS, h).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
 
     for j in range(2):
         with torch.no_grad():
@@ -159,7 +159,7 @@ def test_main_effects_are_gpytorchs_sum_of_one_dimensional_kernels() -> None:
         warp_b=np.ones((1, F)),
         main_share=np.array([share]),
     )
-    mean, std = Surrogate(x, y, NUMBERS, h).predict(queries)
+    mean, std = Surrogate(x, y, NUMBERS, (h,)).predict(queries)
 
     signal = float(h.outputscale[0])
     parts = [ScaleKernel(MaternKernel(nu=1.5, ard_num_dims=F))]
@@ -208,7 +208,7 @@ def test_any_two_levels_of_a_categorical_are_as_far_apart_as_its_length_scale_sa
     inverse = np.linalg.inv(
         np.array([[covariance(p, q) for q in x] for p in x]) + h.noise[0] * np.eye(N)
     )
-    mean, std = Surrogate(x, y, IS_LEVEL, h).predict(queries)
+    mean, std = Surrogate(x, y, IS_LEVEL, (h,)).predict(queries)
     for i, query in enumerate(queries):
         cross = np.array([covariance(query, p) for p in x])
         assert mean[i, 0] == pytest.approx(float(cross @ inverse @ y[:, 0]), abs=1e-5)
@@ -255,7 +255,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
     h = _hyperparameters(2)
     rng = np.random.default_rng(7)
     pending, queries = rng.random((3, F)), rng.random((40, F))
-    before = Surrogate(x, y, NUMBERS, h)
+    before = Surrogate(x, y, NUMBERS, (h,))
     believing = before.believing(pending, before.predict(pending)[0])
     mean, std = believing.predict(queries)
 
@@ -272,7 +272,7 @@ def test_believing_is_botorchs_conditioning_on_the_predicted_mean() -> None:
 
 
 def test_believing_nothing_changes_nothing() -> None:
-    surrogate = Surrogate(*_data(), NUMBERS, _hyperparameters())
+    surrogate = Surrogate(*_data(), NUMBERS, (_hyperparameters(),))
 
     assert surrogate.believing(np.empty((0, F)), np.empty((0, 1))) is surrogate
 
@@ -296,11 +296,11 @@ def test_a_fit_raises_the_likelihood_and_predicts_held_out_points() -> None:
     y = truth(x)
     mu, sigma = y.mean(), y.std()
     choice = KernelChoice.paper()
-    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).hyperparameters
+    untrained = fit_surrogate(x[:1], np.zeros((1, 1)), IS_LEVEL, choice).draws[0]
     fitted = fit_surrogate(x, (y - mu) / sigma, IS_LEVEL, choice)
     mean, _ = fitted.predict(held_out)
 
-    mode = fitted.hyperparameters
+    mode = fitted.draws[0]
     assert _log_likelihood(x, fitted.y, mode) > 5.0 + _log_likelihood(x, fitted.y, untrained)
     assert np.sqrt(np.mean((mean * sigma + mu - truth(held_out)) ** 2)) < 0.1 * sigma
     # The third feature says nothing: its length scale is the longest.
@@ -321,10 +321,10 @@ def test_what_a_fit_reads_from_botorch_predicts_as_botorch_does(
         built.append(SingleTaskGP(*args, **kwargs))
         return built[-1]
 
-    monkeypatch.setattr(searched, "SingleTaskGP", recorded)
+    monkeypatch.setattr(fitting, "SingleTaskGP", recorded)
     x, y = _data(m=2)
     x[:, 2] = np.arange(N) % 3
-    fitted = fit_surrogate(x, y, IS_LEVEL, choice)
+    fitted = fit_surrogate(x, y, IS_LEVEL, dataclasses.replace(choice, n_draws=0))
     queries = np.random.default_rng(5).random((30, F))
     queries[:, 2] = np.arange(30) % 3
     mean, std = fitted.predict(queries)
@@ -363,10 +363,11 @@ def test_degenerate_observations_give_finite_predictions(
 
 def test_the_same_observations_give_the_same_fit() -> None:
     x, y = _data()
-    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice()) for _ in range(2)]
+    fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice(), seed=3) for _ in range(2)]
 
-    for name, value in vars(fits[0].hyperparameters).items():
-        np.testing.assert_array_equal(value, getattr(fits[1].hyperparameters, name))
+    for first, second in zip(fits[0].draws, fits[1].draws, strict=True):
+        for name, value in vars(first).items():
+            np.testing.assert_array_equal(value, getattr(second, name))
 
 
 def test_a_fit_needs_two_observations_that_differ() -> None:
@@ -376,7 +377,7 @@ def test_a_fit_needs_two_observations_that_differ() -> None:
     def mode(n: int, y: list[float]) -> list[list[float]]:
         outputs = np.array(y)[:, np.newaxis]
         fitted = fit_surrogate(x[:n], outputs, flags, KernelChoice())
-        return fitted.hyperparameters.lengthscales.tolist()  # type: ignore[no-any-return]
+        return fitted.draws[0].lengthscales.tolist()  # type: ignore[no-any-return]
 
     # Equal ones, at zero or elsewhere, leave the priors' medians.
     assert mode(1, [1.0]) == mode(3, [0.0, 0.0, 0.0]) == mode(3, [2.0, 2.0, 2.0]) == medians
@@ -397,9 +398,31 @@ def test_a_covariance_that_is_hardly_positive_definite_is_helped_along() -> None
             main_share=np.zeros(1),
         )
         scale = math.sqrt(signal)
-        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), NUMBERS[:2], h).predict(x[:1])
+        mean, std = Surrogate(x, np.full((30, 1), 2.0 * scale), NUMBERS[:2], (h,)).predict(x[:1])
         np.testing.assert_allclose(mean, 2.0 * scale, rtol=1e-3)
         assert 0.0 < std[0, 0] < 0.1 * max(scale, 1e-5)
+
+
+def test_several_draws_predict_their_mixture() -> None:
+    x, y = _data(m=2)
+    draws = tuple(_hyperparameters(seed, m=2) for seed in range(3))
+    queries = np.random.default_rng(9).random((10, F))
+    mean, std = Surrogate(x, y, NUMBERS, draws).predict(queries)
+
+    means, stds = zip(
+        *(Surrogate(x, y, NUMBERS, (h,)).predict(queries) for h in draws), strict=True
+    )
+    second_moment = np.mean([m**2 + s**2 for m, s in zip(means, stds, strict=True)], axis=0)
+    np.testing.assert_allclose(mean, np.mean(means, axis=0))
+    np.testing.assert_allclose(std**2, second_moment - mean**2, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "n_draws"), [(2, 8), (64, 8), (65, 1)])
+def test_of_many_observations_the_mode_is_taken_alone(n: int, n_draws: int) -> None:
+    x = np.random.default_rng(0).random((n, 1))
+    surrogate = fit_surrogate(x, np.sin(9.0 * x), np.array([False]), KernelChoice())
+
+    assert len(surrogate.draws) == n_draws
 
 
 @pytest.mark.parametrize("n", [160, 161, 300])
@@ -412,12 +435,11 @@ def test_the_hyperparameters_are_those_of_160_observations_and_all_of_them_predi
 
     kept = np.linspace(0.0, n - 1.0, 160).round().astype(int)
     surrogate = fit_surrogate(x, outputs(x), NUMBERS, KernelChoice())
-    mode = find_mode(x[kept], outputs(x[kept]), NUMBERS, KernelChoice())
-    assert mode is not None
+    (mode,) = find_hyperparameters(x[kept], outputs(x[kept]), NUMBERS, KernelChoice(n_draws=0))
 
     np.testing.assert_array_equal(surrogate.x, x)
-    np.testing.assert_array_equal(surrogate.hyperparameters.lengthscales, mode.lengthscales)
-    np.testing.assert_array_equal(surrogate.hyperparameters.noise, mode.noise)
+    np.testing.assert_array_equal(surrogate.draws[0].lengthscales, mode.lengthscales)
+    np.testing.assert_array_equal(surrogate.draws[0].noise, mode.noise)
     assert np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean() < 0.05
 
 

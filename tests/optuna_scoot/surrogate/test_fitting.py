@@ -12,22 +12,30 @@ import numpy as np
 import pytest
 import torch
 from botorch.exceptions.errors import ModelFittingError
+from scipy.special import expit
 from scipy.special import logit
 from scipy.stats import lognorm
 from scipy.stats import multivariate_normal
 from scipy.stats import norm
 
-from optuna_scoot.surrogate import mode as searched
+from optuna_scoot.surrogate import fitting
+from optuna_scoot.surrogate.fitting import MaternWithMainEffects
+from optuna_scoot.surrogate.fitting import find_hyperparameters
 from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import Priors
-from optuna_scoot.surrogate.mode import MaternWithMainEffects
-from optuna_scoot.surrogate.mode import find_mode
 
 
-CHOICES = (KernelChoice(), KernelChoice.paper())
+CHOICES = (KernelChoice(n_draws=0), KernelChoice.paper())
 EXACT: dict[str, Any] = {"max_iterations": 2000, "tolerance": 1e-14}
 IS_LEVEL = np.array([False, True, False])
+
+
+def find_mode(*args: Any, **limits: Any) -> Hyperparameters | None:
+    *data, choice = args
+    found = find_hyperparameters(*data, replace(choice, n_draws=0), **limits)
+    assert len(found) < 2
+    return found[0] if found else None
 
 
 def _data(n: int = 14) -> tuple[np.ndarray, np.ndarray]:
@@ -131,6 +139,65 @@ def test_other_priors_have_another_mode(other: dict[str, Any]) -> None:
     _assert_is_top(x, y, find_mode(x, y, IS_LEVEL, choice, **EXACT), choice)
 
 
+def test_draws_have_the_curvature_of_the_log_posterior_at_its_mode() -> None:
+    x, y = _data()
+    choice = KernelChoice(n_draws=4000)
+    mode = find_mode(x, y, IS_LEVEL, choice, **EXACT)
+    draws = find_hyperparameters(x, y, IS_LEVEL, choice, seed=5, **EXACT)
+    assert mode is not None
+    assert len(draws) == 4000
+
+    def place(h: Hyperparameters, j: int) -> np.ndarray:
+        others = [np.log(h.outputscale[j]), np.log(h.noise[j] - 1e-6), logit(h.main_share[j])]
+        return np.array([*np.log(h.lengthscales[j]), *others])
+
+    def log_posterior(at: np.ndarray, j: int) -> float:
+        length, signal, noise, share = at[:3], *at[3:]
+        moved = replace(
+            mode,
+            lengthscales=np.exp(np.tile(length, (2, 1))),
+            outputscale=np.full(2, np.exp(signal)),
+            noise=np.full(2, np.exp(noise) + 1e-6),
+            main_share=np.full(2, expit(share)),
+        )
+        return _log_posterior(x, y, moved, j, choice)
+
+    for j in range(2):
+        centre, step = place(mode, j), 1e-3 * np.eye(6)
+        hessian = np.array(
+            [
+                [
+                    sum(
+                        a * b * log_posterior(centre + a * p + b * q, j)
+                        for a in (1, -1)
+                        for b in (1, -1)
+                    )
+                    / 4e-6
+                    for p in step
+                ]
+                for q in step
+            ]
+        )
+        found = np.array([place(h, j) for h in draws])
+        covariance = np.linalg.inv(-hessian)
+        deviation = np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose(
+            found.mean(axis=0), centre, atol=4.0 * deviation.max() / math.sqrt(4000)
+        )
+        np.testing.assert_allclose(
+            np.cov(found.T) / np.outer(deviation, deviation),
+            covariance / np.outer(deviation, deviation),
+            atol=0.1,
+        )
+
+
+def test_on_warped_inputs_the_mode_is_taken_alone() -> None:
+    choice = KernelChoice(warped=True)
+    (mode,) = find_hyperparameters(*_data(), IS_LEVEL, choice, **EXACT)
+
+    _assert_is_top(*_data(), mode, choice)
+
+
 @pytest.mark.parametrize("diag", [False, True])
 def test_gpytorchs_kernel_is_the_one_that_predicts(diag: bool) -> None:
     x, _ = _data()
@@ -205,7 +272,7 @@ def test_where_the_warped_fit_fails_the_unwarped_one_is_tried(
     monkeypatch: pytest.MonkeyPatch, fails: str, warped: bool | None, how: str
 ) -> None:
     # Such failures depend on the machine's arithmetic: here they are made.
-    real = searched.fit_gpytorch_mll_scipy
+    real = fitting.fit_gpytorch_mll_scipy
 
     def failing(mll: Any, **kwargs: Any) -> Any:
         is_warped = hasattr(mll.model, "input_transform")
@@ -217,7 +284,7 @@ def test_where_the_warped_fit_fails_the_unwarped_one_is_tried(
             return None
         return real(mll, **kwargs)
 
-    monkeypatch.setattr(searched, "fit_gpytorch_mll_scipy", failing)
+    monkeypatch.setattr(fitting, "fit_gpytorch_mll_scipy", failing)
     x, y = _data()
     mode = find_mode(x, y, IS_LEVEL, KernelChoice.paper(), **EXACT)
 
