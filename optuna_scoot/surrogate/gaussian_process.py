@@ -28,6 +28,10 @@ _MOST_FITTED = 160
 # Above, the posterior is narrow and its curvature dear: the mode alone is taken.
 _MOST_DRAWN = 64
 
+# One output alone is searched as well by the mode; where several have to be good at once, the
+# overconfidence of each adds to that of the others.
+_LEAST_OUTPUTS = 2
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -130,10 +134,9 @@ def fit_surrogate(
         from optuna_scoot.surrogate.fitting import find_hyperparameters  # torch is slow to load
 
         kept = _fitted(len(x))
-        n_draws = choice.n_draws if len(x) <= _MOST_DRAWN else 0
-        draws = find_hyperparameters(
-            x[kept], y[kept], is_level, replace(choice, n_draws=n_draws), seed
-        )
+        if len(x) > _MOST_DRAWN or y.shape[1] < _LEAST_OUTPUTS:
+            choice = replace(choice, n_draws=0)
+        draws = find_hyperparameters(x[kept], y[kept], is_level, choice, seed)
     medians = choice.priors.lengthscale_medians(is_level)
     return Surrogate(x, y, is_level, draws or (prior_medians(y.shape[1], medians),))
 

@@ -62,8 +62,9 @@ class KernelChoice:
     Attributes:
         main_effects: Whether effects of single parameters have a share of their own.
         warped: Whether inputs are warped (the paper).
-        n_draws: How many draws of the hyper-parameters around their posterior mode are averaged;
-            0 takes the mode alone (the paper), as warped inputs do.
+        n_draws: How many draws of the hyper-parameters around their posterior mode are averaged
+            where several outputs are modelled; 0 takes the mode alone (the paper), as a single
+            output and warped inputs do.
         priors: Of the hyper-parameters.
     """
 

@@ -201,7 +201,6 @@ def _usual() -> list[dict[str, Any]]:
         {"startup": StartupChoice(own=1.0)},
         {"kernel": KernelChoice(main_effects=False)},
         {"kernel": KernelChoice(warped=True)},
-        {"kernel": KernelChoice(n_draws=0)},
         {"kernel": KernelChoice(priors=Priors(main_share=(3.0, 0.5)))},
         {"forest": replace(QUICK.forest, n_trees=11)},
         {"forest": replace(QUICK.forest, extra=False)},
@@ -214,3 +213,18 @@ def _usual() -> list[dict[str, Any]]:
 )
 def test_every_choice_makes_a_difference(change: dict[str, Any]) -> None:
     assert _study(replace(QUICK, **change)) != _usual()
+
+
+def test_the_number_of_draws_makes_a_difference_with_two_objectives() -> None:
+    def study(kernel: KernelChoice) -> list[dict[str, Any]]:
+        sampler = ScootSampler(SPACE, method=replace(QUICK, kernel=kernel), seed=1)
+        study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+        study.optimize(_two_values, n_trials=12)
+        return [trial.params for trial in study.trials]
+
+    assert study(KernelChoice(n_draws=2)) != study(KernelChoice())
+
+
+def _two_values(trial: optuna.Trial) -> tuple[float, float]:
+    x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
+    return (x - 0.3) ** 2 + y, abs(x - 0.7) - y

@@ -141,12 +141,16 @@ def test_the_papers_surrogate_is_one_matern_32_with_the_numbers_warped() -> None
     assert (mode.warp_a[0, 1], mode.warp_b[0, 1]) == (1.0, 1.0)
 
 
-def test_the_defaults_surrogate_averages_eight_draws_of_both_kernels_unwarped() -> None:
-    model = learnt(observed(X, LATENCIES), Method())
+def test_the_defaults_surrogate_has_both_kernels_unwarped_and_averages_over_two_objectives() -> (
+    None
+):
+    (mode,) = learnt(observed(X, LATENCIES), Method()).surrogate.draws
+    several = learnt(observed(X, np.stack([LATENCIES, X[:, 0]], axis=1)), Method())
 
-    assert len(model.surrogate.draws) == 8
-    assert all(0.0 < draw.main_share[0] < 1.0 for draw in model.surrogate.draws)
-    assert all(np.all(draw.warp_a == 1.0) for draw in model.surrogate.draws)
+    assert len(several.surrogate.draws) == 8
+    for draw in (mode, *several.surrogate.draws):
+        assert np.all((draw.main_share > 0.0) & (draw.main_share < 1.0))
+        assert np.all(draw.warp_a == 1.0)
 
 
 def test_levels_of_a_categorical_have_the_longer_length_scales() -> None:
@@ -233,7 +237,7 @@ def test_delta_follows_the_models_suggestions_unless_it_is_fixed() -> None:
 
 
 def test_the_seed_decides_on_forest_and_draws() -> None:
-    observations = observed(X, LATENCIES, crashed=CRASHED)
+    observations = observed(X, np.stack([LATENCIES, X[:, 0]], axis=1), crashed=CRASHED)
     models = [
         learn(observations, domain_of(SQUARE), QUICK, FeasibilityThreshold(), seed)
         for seed in (1, 1, 2)

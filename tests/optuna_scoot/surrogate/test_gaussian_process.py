@@ -362,7 +362,7 @@ def test_degenerate_observations_give_finite_predictions(
 
 
 def test_the_same_observations_give_the_same_fit() -> None:
-    x, y = _data()
+    x, y = _data(m=2)
     fits = [fit_surrogate(x, y, IS_LEVEL, KernelChoice(), seed=3) for _ in range(2)]
 
     for first, second in zip(fits[0].draws, fits[1].draws, strict=True):
@@ -417,12 +417,14 @@ def test_several_draws_predict_their_mixture() -> None:
     np.testing.assert_allclose(std**2, second_moment - mean**2, atol=1e-9)
 
 
-@pytest.mark.parametrize(("n", "n_draws"), [(2, 8), (64, 8), (65, 1)])
-def test_of_many_observations_the_mode_is_taken_alone(n: int, n_draws: int) -> None:
+@pytest.mark.parametrize(("n", "m", "n_draws"), [(2, 2, 8), (64, 2, 8), (65, 2, 1), (64, 1, 1)])
+def test_of_one_output_or_many_observations_the_mode_is_taken_alone(
+    n: int, m: int, n_draws: int
+) -> None:
     x = np.random.default_rng(0).random((n, 1))
-    surrogate = fit_surrogate(x, np.sin(9.0 * x), np.array([False]), KernelChoice())
+    y = np.concatenate([np.sin(9.0 * x), x][:m], axis=1)
 
-    assert len(surrogate.draws) == n_draws
+    assert len(fit_surrogate(x, y, np.array([False]), KernelChoice()).draws) == n_draws
 
 
 @pytest.mark.parametrize("n", [160, 161, 300])
