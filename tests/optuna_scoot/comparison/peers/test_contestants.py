@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,21 @@ def test_samplers_of_other_packages_run(problem: str, name: str, mode: str, n_tr
     assert len({tuple(trial.params.values()) for trial in run.trials}) == n_trials
     if mode.endswith("known"):
         assert not any(trial.violates_known for trial in run.trials)
+
+
+def test_ax_compiles_nothing_that_a_killed_run_could_leave_half_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from botorch.acquisition.multi_objective import logei
+
+    monkeypatch.setattr(logei, "_load_attempted", False)
+    monkeypatch.setattr(logei, "_C", None)
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    run = execute(RunKey("zdt3-crash", "ax", "fail", 0, n_trials=9))
+
+    assert run.error is None
+    assert logei._C is None
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["scoot@old", "scoot:caution=0.0/kernel.warped=True", "tpe@x"])
