@@ -107,13 +107,9 @@ def _import_quietly() -> Any:
     try:
         from ax.api.client import Client
         from ax.utils.common.logger import set_stderr_log_level
-        from botorch.acquisition.multi_objective import logei
     finally:
         logging.disable(logging.NOTSET)
     set_stderr_log_level(logging.ERROR)
-    # With several objectives BoTorch would compile C++ for a minute, in the home folder; where a
-    # run is killed meanwhile, all later ones wait for its lock for ever. Python does the same.
-    logei._load_attempted = True
     return Client
 
 

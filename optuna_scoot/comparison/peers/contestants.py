@@ -44,6 +44,7 @@ _RANK_MODES = tuple(mode for mode in ALL_MODES if mode.crash is not CrashHandlin
 def _botorch(problem: Problem, seed: int) -> BaseSampler:
     from optuna_integration import BoTorchSampler  # type: ignore[import-untyped]
 
+    _keep_from_compiling()
     sampler: BaseSampler = BoTorchSampler(seed=seed)
     return sampler
 
@@ -57,7 +58,20 @@ def _smac(problem: Problem, seed: int) -> BaseSampler:
 def _ax(problem: Problem, seed: int) -> BaseSampler:
     from optuna_scoot.comparison.peers.ax_peer import make_ax
 
-    return make_ax(problem, seed)
+    sampler = make_ax(problem, seed)
+    _keep_from_compiling()
+    return sampler
+
+
+def _keep_from_compiling() -> None:
+    """Have BoTorch do in Python what it would compile C++ for, with several objectives.
+
+    That takes half a minute, in the home folder; where a run is killed meanwhile, all later ones
+    wait for its lock for ever.
+    """
+    from botorch.acquisition.multi_objective import logei
+
+    logei._load_attempted = True
 
 
 def contestants() -> dict[str, Contestant]:

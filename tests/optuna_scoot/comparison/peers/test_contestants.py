@@ -39,15 +39,16 @@ def test_samplers_of_other_packages_run(problem: str, name: str, mode: str, n_tr
         assert not any(trial.violates_known for trial in run.trials)
 
 
-def test_ax_compiles_nothing_that_a_killed_run_could_leave_half_done(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(("name", "n_trials"), [("ax", 9), ("botorch", 13)])
+def test_no_peer_compiles_what_a_killed_run_would_leave_locked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, n_trials: int
 ) -> None:
     from botorch.acquisition.multi_objective import logei
 
     monkeypatch.setattr(logei, "_load_attempted", False)
     monkeypatch.setattr(logei, "_C", None)
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    run = execute(RunKey("zdt3-crash", "ax", "fail", 0, n_trials=9))
+    run = execute(RunKey("zdt3-crash", name, "fail", 0, n_trials=n_trials))
 
     assert run.error is None
     assert logei._C is None
