@@ -58,9 +58,8 @@ def _smac(problem: Problem, seed: int) -> BaseSampler:
 def _ax(problem: Problem, seed: int) -> BaseSampler:
     from optuna_scoot.comparison.peers.ax_peer import make_ax
 
-    sampler = make_ax(problem, seed)
     _keep_from_compiling()
-    return sampler
+    return make_ax(problem, seed)
 
 
 def _keep_from_compiling() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
 import warnings
 from typing import Any
 
@@ -18,8 +17,6 @@ from gpytorch.kernels import MaternKernel
 from gpytorch.kernels import ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ZeroMean
-from threadpoolctl import threadpool_info
-from threadpoolctl import threadpool_limits
 
 from optuna_scoot.surrogate import fitting
 from optuna_scoot.surrogate.fitting import find_hyperparameters
@@ -29,7 +26,6 @@ from optuna_scoot.surrogate.kernel import Hyperparameters
 from optuna_scoot.surrogate.kernel import KernelChoice
 from optuna_scoot.surrogate.kernel import kumaraswamy
 from optuna_scoot.surrogate.kernel import matern
-from optuna_scoot.threads import single_thread
 
 
 N, F = 14, 3
@@ -443,35 +439,3 @@ def test_the_hyperparameters_are_those_of_160_observations_and_all_of_them_predi
     np.testing.assert_array_equal(surrogate.draws[0].lengthscales, mode.lengthscales)
     np.testing.assert_array_equal(surrogate.draws[0].noise, mode.noise)
     assert np.abs(surrogate.predict(queries)[0] - outputs(queries)).mean() < 0.05
-
-
-def _thread_counts() -> list[int]:
-    blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return [torch.get_num_threads(), *blas]
-
-
-def test_overlapping_suggestions_leave_the_numbers_of_threads_as_they_were() -> None:
-    # Optuna runs the threads of n_jobs on one sampler: the second enters before the first leaves.
-    before = torch.get_num_threads()
-    inside, leave = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with single_thread():
-            inside.set()
-            leave.wait(60.0)
-
-    holder = threading.Thread(target=hold)
-    with threadpool_limits(limits=2):
-        torch.set_num_threads(3)
-        expected = _thread_counts()
-        try:
-            with single_thread():
-                holder.start()
-                inside.wait(60.0)
-                assert set(_thread_counts()) == {1}
-            leave.set()
-            holder.join()
-            assert _thread_counts() == expected
-        finally:
-            leave.set()
-            torch.set_num_threads(before)
