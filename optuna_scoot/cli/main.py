@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from optuna_scoot.cli.signals import interrupt_ends_at_once
+from optuna_scoot.cli.signals import interrupt_will_end_at_once
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -22,4 +23,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the installed command."""
-    sys.exit(run())
+    code = run()
+    interrupt_will_end_at_once()
+    sys.exit(code)

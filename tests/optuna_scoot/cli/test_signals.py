@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import optuna
@@ -60,3 +62,58 @@ def test_an_interrupt_that_a_library_drops_ends_the_run_after_the_trial(
     with terminate_like_interrupt() as stop:
         run(study, stop, lambda trial: trial.suggest_float("x", 0, 1), 2)
     assert len(study.trials) == 2
+
+
+# In a process of its own: pytest handles what is logged and what Python drops.
+GIVING_A_CONNECTION_BACK = """
+import os, signal, sqlalchemy
+from optuna_scoot.cli.signals import terminate_like_interrupt
+
+engine = sqlalchemy.create_engine("sqlite://")
+with terminate_like_interrupt() as stop:
+    connection = engine.connect()
+    engine.dialect.do_rollback = lambda connection: os.kill(os.getpid(), signal.SIGINT)
+    try:
+        connection.close()
+    except KeyboardInterrupt:
+        print("raised", stop.is_set())
+"""
+IN_A_FINALISER = """
+import os, signal
+from optuna_scoot.cli.signals import terminate_like_interrupt
+
+class Last:
+    def __del__(self):
+        {what}
+
+with terminate_like_interrupt() as stop:
+    last = Last()
+    del last
+    print("dropped", stop.is_set())
+"""
+AT_THE_END = """
+import atexit, os, signal, sys
+from optuna_scoot.cli.main import main
+
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["optuna-scoot", "--version"]
+main()
+"""
+
+
+def said(program: str) -> tuple[str, str]:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    return done.stdout, done.stderr
+
+
+def test_nothing_shows_a_traceback_of_an_interrupt() -> None:
+    assert said(GIVING_A_CONNECTION_BACK) == ("raised True\n", "")
+    interrupted = IN_A_FINALISER.format(what="os.kill(os.getpid(), signal.SIGTERM)")
+    assert said(interrupted) == ("dropped True\n", "")
+    assert said(AT_THE_END)[1] == "optuna-scoot: interrupted\n"
+
+
+def test_what_else_python_drops_is_shown() -> None:
+    shown, error = said(IN_A_FINALISER.format(what="raise ValueError('of the finaliser')"))
+    assert shown == "dropped False\n"
+    assert error.endswith("ValueError: of the finaliser\n")
