@@ -18,6 +18,11 @@ class EngineKind:
     """What the engine is called."""
     key_variable: ClassVar[str | None] = None
     """Environment variable that it reads its API key from; None: it wants none."""
+    sockets_variable: ClassVar[str | None] = None
+    """Environment variable of the folder for its sockets, where it leaves them when it is killed.
+
+    None: it leaves none.
+    """
     program: ClassVar[tuple[str, ...]] = ()
     """The words that a person serves a model with, up to its name."""
     shares_network: ClassVar[bool] = True

@@ -20,7 +20,8 @@ same. Reports go to standard output, one JSON object a line:
 On Linux the guardian is a subreaper: whatever an engine's processes start, in whatever session or
 process group, remains a descendant of the guardian and is found. Elsewhere only the engine's own
 process group is ended. What the engine prints comes through a pipe, of which head and tail go to
-the guardian's standard error, a file: neither an endless output nor a full disk stops the engine.
+its standard error, a file: neither an endless output nor a full disk stops the engine. What a
+killed engine leaves behind, such as sockets, is in a folder that the guardian makes and removes.
 
 All three are of one session. Linux shares the processor out by session first (autogroup), and an
 engine's processes, which spin and yield while they wait for each other, kept everything outside
@@ -38,10 +39,13 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 from objectives.engines.bounded_log import BoundedLog
@@ -50,7 +54,9 @@ from objectives.engines.bounded_log import OutputPump
 
 POLL_SECONDS = 0.1  # how late an exit or the end of the worker is noticed at most
 GRACE_AFTER_EXIT_SECONDS = 5.0  # for what an engine leaves behind that ended by itself
+TRACKER_SECONDS = 2.0  # for Python's resource tracker, which ends by itself after all others
 KILL_BOUND_SECONDS = 30.0  # a process in an uninterruptible call cannot be killed
+LONGEST_FOLDER = 64  # a socket's whole path may have 107 characters, its name has up to 42
 LOOKS = 12  # a process is stopped for long when so many looks in a row found one stopped
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -64,12 +70,20 @@ class Guardian:
         worker_pid: Process id of the worker, the parent of this process.
         grace: Seconds between SIGTERM and SIGKILL.
         stopped_for: Seconds after which a stopped process is reported.
+        folder_variable: Environment variable that tells the engine of a folder of its own; empty
+            for none.
     """
 
     def __init__(
-        self, command: list[str], worker_pid: int, grace: float, stopped_for: float
+        self,
+        command: list[str],
+        worker_pid: int,
+        grace: float,
+        stopped_for: float,
+        folder_variable: str,
     ) -> None:
         self._command = command
+        self._folder_variable = folder_variable
         self._worker_pid = worker_pid
         self._grace = grace
         self._look_seconds = stopped_for / LOOKS
@@ -88,7 +102,11 @@ class Guardian:
         signal.signal(signal.SIGINT, _do_nothing)
         signal.signal(signal.SIGHUP, _do_nothing)
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        if not self._spawn():
+        with _own_folder(self._folder_variable) as variables:
+            self._run({**os.environ, **variables})
+
+    def _run(self, env: dict[str, str]) -> None:
+        if not self._spawn(env):
             return
         while self._returncode is None and not self._should_stop():
             self._reap()
@@ -100,11 +118,12 @@ class Guardian:
         self._output.catch_up()
         _report(event="gone", left=left)
 
-    def _spawn(self) -> bool:
+    def _spawn(self, env: dict[str, str]) -> bool:
         """Start the engine in a process group of its own."""
         try:
             engine = subprocess.Popen(
                 self._command,
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=self._output.sink,
                 stderr=self._output.sink,
@@ -165,9 +184,11 @@ class Guardian:
         self._signal_all(signal.SIGCONT)  # a stopped process heeds no other signal
         if self._wait_until_none(grace):
             return []
-        deadline = time.monotonic() + KILL_BOUND_SECONDS
-        while time.monotonic() < deadline:
-            self._signal_all(signal.SIGKILL)  # again and again: they may still be forking
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < KILL_BOUND_SECONDS:
+            # Again and again: they may still be forking. Shared memory that they leave behind is
+            # removed by their resource tracker, which heeds no other signal either.
+            self._signal_all(signal.SIGKILL, but_trackers=passed < TRACKER_SECONDS)
             if self._wait_until_none(POLL_SECONDS):
                 return []
         return self._alive()
@@ -189,13 +210,33 @@ class Guardian:
             return [self._engine_pid]
         return descendants
 
-    def _signal_all(self, signum: signal.Signals) -> None:
+    def _signal_all(self, signum: signal.Signals, *, but_trackers: bool = False) -> None:
+        descendants = descendants_of(os.getpid())
+        trackers = {pid for pid in descendants if but_trackers and _is_resource_tracker(pid)}
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._engine_pid, signum)
-        for pid in descendants_of(os.getpid()):
+            if not trackers:
+                os.killpg(self._engine_pid, signum)
+        for pid in descendants:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                if os.getpgid(pid) != self._engine_pid:
+                if pid not in trackers and (trackers or os.getpgid(pid) != self._engine_pid):
                     os.kill(pid, signum)
+
+
+@contextlib.contextmanager
+def _own_folder(variable: str) -> Iterator[dict[str, str]]:
+    """Make a folder, tell of it by a variable, and remove it with all that is in it.
+
+    No folder where none can be made, or where its path is too long for a socket's.
+    """
+    folder = ""
+    if variable and len(tempfile.gettempdir()) < LONGEST_FOLDER - len("/scoot-12345678"):
+        with contextlib.suppress(OSError):
+            folder = tempfile.mkdtemp(prefix="scoot-")
+    try:
+        yield {variable: folder} if folder else {}
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def descendants_of(ancestor: int) -> list[int]:
@@ -237,6 +278,15 @@ def _stat_of(pid: int) -> list[str]:
         return []
 
 
+def _is_resource_tracker(pid: int) -> bool:
+    """Return whether it is what ``multiprocessing`` starts to clear up after all its processes."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"multiprocessing.resource_tracker" in file.read()
+    except OSError:
+        return False
+
+
 def _group_exists(group: int) -> bool:
     try:
         os.killpg(group, 0)
@@ -271,6 +321,6 @@ def _report_log_failure(error: str) -> None:
 
 
 def main() -> None:
-    """Run with the arguments of ``Guardian``: the worker's process id, two times, the command."""
-    _, worker_pid, grace, stopped_for, *command = sys.argv
-    Guardian(command, int(worker_pid), float(grace), float(stopped_for)).run()
+    """Run with the arguments of ``Guardian``, the command last."""
+    _, worker_pid, grace, stopped_for, folder_variable, *command = sys.argv
+    Guardian(command, int(worker_pid), float(grace), float(stopped_for), folder_variable).run()

@@ -48,6 +48,8 @@ class SupervisedProcess:
         grace: Seconds between SIGTERM and SIGKILL when it is stopped.
         stopped_for: Seconds after which a process that somebody stopped (SIGSTOP) is noticed.
         held: File descriptors that the guardian keeps open until all processes are gone.
+        folder_variable: Environment variable that is to name a folder which exists for as long as
+            the processes do, unless ``env`` has it; None for no folder.
 
     Attributes:
         pid: Process id of the engine's main process.
@@ -65,6 +67,7 @@ class SupervisedProcess:
         grace: float = 20.0,
         stopped_for: float = STOPPED_SECONDS,
         held: Sequence[int] = (),
+        folder_variable: str | None = None,
     ) -> None:
         self._grace = grace
         self._lock = threading.Lock()  # reports may be read by several threads
@@ -75,9 +78,11 @@ class SupervisedProcess:
         self._is_stopped = False
         self._log_error: str | None = None
         self.pid = 0
+        if folder_variable in env:
+            folder_variable = None
         with log_path.open("ab") as log:
             self._guardian = subprocess.Popen(
-                _guardian_command(command, grace, stopped_for),
+                _guardian_command(command, grace, stopped_for, folder_variable),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -186,9 +191,11 @@ class SupervisedProcess:
             self._returncode = -signal.SIGKILL
 
 
-def _guardian_command(command: Sequence[str], grace: float, stopped_for: float) -> list[str]:
+def _guardian_command(
+    command: Sequence[str], grace: float, stopped_for: float, folder_variable: str | None
+) -> list[str]:
     """Return the guardian's command: isolated, for the environment is the engine's."""
-    own = [str(os.getpid()), str(grace), str(stopped_for)]
+    own = [str(os.getpid()), str(grace), str(stopped_for), folder_variable or ""]
     return [sys.executable, "-I", "-S", "-c", _RUN_GUARDIAN, *own, *command]
 
 

@@ -384,6 +384,7 @@ class ServerEngine(EngineKind):
             grace=self.grace,
             stopped_for=self.hang_timeout,
             held=gpus_taken.locks,
+            folder_variable=self.sockets_variable,
         )
         server = EngineServer(
             process,

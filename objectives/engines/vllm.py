@@ -53,6 +53,7 @@ class VllmEngine(ServerEngine):
 
     kind: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str | None] = "VLLM_API_KEY"
+    sockets_variable: ClassVar[str | None] = "VLLM_RPC_BASE_PATH"
     program: ClassVar[tuple[str, ...]] = ("vllm", "serve")
 
     def _check_command(self) -> None:

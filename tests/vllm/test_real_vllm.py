@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -124,6 +125,7 @@ engine.start({"max_num_seqs": 8}, "orphan")
 def test_killed_worker_leaves_no_engine(engine: VllmEngine) -> None:
     import pickle
 
+    before = set(Path(tempfile.gettempdir()).iterdir())
     words = [sys.executable, "-c", WORKER, pickle.dumps(engine).hex()]
     with subprocess.Popen(words) as worker:
         # Wait for the engine's core, a process of its own that loads the model.
@@ -137,6 +139,8 @@ def test_killed_worker_leaves_no_engine(engine: VllmEngine) -> None:
     while any(Path(f"/proc/{pid}").exists() for pid in family):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    left = set(Path(tempfile.gettempdir()).iterdir()) - before
+    assert [path for path in left if path.is_socket() or path.name.startswith("scoot-")] == []
 
 
 def test_core_that_dies_of_a_fatal_signal_under_load_says_which(engine: VllmEngine) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,72 @@ def test_no_engine_outlives_its_worker(tmp_path: Path, signum: signal.Signals) -
         worker.send_signal(signum)
         worker.wait()
         wait_until(lambda: not exists(engine) and not exists(grandchild))
+
+
+# Leaves a socket where the variable says, or says that there is no such variable.
+LEAVES_A_SOCKET = """
+import os, socket
+folder = os.environ.get("FOLDER", "")
+if folder:
+    socket.socket(socket.AF_UNIX).bind(os.path.join(folder, "0" * 36))
+print(f"[{folder}]", flush=True)
+"""
+
+
+def start_with_folder(log: Path, **env: str) -> SupervisedProcess:
+    return SupervisedProcess(
+        [sys.executable, "-c", IGNORES_SIGTERM + LEAVES_A_SOCKET + FOREVER],
+        env={**os.environ, **env},
+        log_path=log,
+        grace=0.2,
+        folder_variable="FOLDER",
+    )
+
+
+def folder_in(log: Path) -> str:
+    wait_until(lambda: "]" in log.read_text(encoding="utf-8"))
+    return log.read_text(encoding="utf-8").strip()[1:-1]
+
+
+def test_folder_of_an_engine_goes_with_it(tmp_path: Path) -> None:
+    process = start_with_folder(tmp_path / "log")
+    folder = Path(folder_in(tmp_path / "log"))
+    assert [path.is_socket() for path in folder.iterdir()] == [True]
+    process.stop()
+    assert process.returncode == -signal.SIGKILL
+    assert not folder.exists()
+
+
+SHARES_MEMORY = """
+from multiprocessing import shared_memory
+print(f"[{shared_memory.SharedMemory(create=True, size=4096).name}]", flush=True)
+"""
+
+
+def test_shared_memory_of_a_killed_engine_is_removed(tmp_path: Path) -> None:
+    process = start(IGNORES_SIGTERM + SHARES_MEMORY + FOREVER, tmp_path / "log", grace=0.2)
+    shared = Path("/dev/shm") / folder_in(tmp_path / "log")
+    assert shared.exists()
+    process.stop()
+    assert process.returncode == -signal.SIGKILL
+    assert not shared.exists()
+
+
+def test_folder_that_the_user_names_stays(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as own:  # of a short path
+        process = start_with_folder(tmp_path / "log", FOLDER=own)
+        assert folder_in(tmp_path / "log") == own
+        process.stop()
+        assert len(list(Path(own).iterdir())) == 1
+
+
+def test_no_folder_where_a_sockets_path_would_be_too_long(tmp_path: Path) -> None:
+    long = tmp_path / ("t" * 100)
+    long.mkdir()
+    process = start_with_folder(tmp_path / "log", TMPDIR=str(long))
+    assert folder_in(tmp_path / "log") == ""
+    process.stop()
+    assert list(long.iterdir()) == []
 
 
 def test_no_engine_outlives_a_killed_worker_whose_fork_holds_the_pipe(tmp_path: Path) -> None:
