@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -165,22 +166,86 @@ def _run_one(
     stopwatch: Stopwatch,
 ) -> None:
     """Run one trial and tell the observer of its end, whatever the end is."""
-    began: list[optuna.Trial] = []
+    one = _OneTrial(study, objective, n_trials, observer, stopwatch)
     budget.pace.trial_began()
+    try:
+        one.run()
+    finally:
+        trial = one.finished()
+        if trial is None:
+            fail_own_trials(study)
+            trial = one.finished()
+        if trial is not None:
+            budget.pace.trial_ended(trial)
+            observer.trial_ended(trial)
+            note_trial(study, trial)
+            if n_retried := take_back(study, trial):
+                observer.note(f"{n_retried} crashes were of the surroundings: tried again")
 
-    def watched(trial: optuna.Trial) -> float | Sequence[float]:
+
+@dataclass
+class _OneTrial:
+    """One trial under Optuna's loop, which tells what became of it by exceptions alone."""
+
+    study: optuna.Study
+    objective: Objective
+    n_trials: int
+    observer: Observer
+    stopwatch: Stopwatch
+    _began: optuna.Trial | None = None
+
+    def run(self) -> None:
+        """Have Optuna run it; only an engine's crash is no error.
+
+        Raises:
+            ExternalFailure: It failed for a reason outside its configuration. It waits once more
+                where the next try may end otherwise.
+            KeyboardInterrupt: Somebody stopped it.
+        """
+        try:
+            with self.stopwatch.watching(self.objective):
+                self.study.optimize(self._measure, n_trials=1, catch=(EngineCrash,))
+        except UnboundLocalError as error:
+            # Optuna's own, where Ctrl-C comes while it stores the end of a trial.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
+        except (UpdateFinishedTrialError, ValueError) as error:
+            trial = self.finished()
+            if trial is None or not _is_of_another_end(error):
+                raise
+            how = "ended from elsewhere"
+            if trial.user_attrs.get(EXTERNAL_REASON) == WORKER_LOST:
+                how = "taken for lost while this machine did not answer"
+            self.observer.note(f"trial {trial.number} was {how}; what it measured is left out")
+        except ExternalFailure as failure:
+            trial = self.finished()
+            if trial is not None and failure.reason in (*TRANSIENT, DEFAULT_CRASHED, SAME_WORDS):
+                try_again(self.study, trial)
+            raise
+
+    def finished(self) -> FrozenTrial | None:
+        """Return it as stored once it has ended, None before and where none began."""
+        if self._began is None:
+            return None
+        trial = self.study._storage.get_trial(self._began._trial_id)
+        return trial if trial.state.is_finished() else None
+
+    def _measure(self, trial: optuna.Trial) -> float | Sequence[float]:
+        """Return what the objective does, and mark what else than its engine's crash ends it."""
+        study = self.study
         try:
             claim(trial)
-            gives_way = _gives_way(study, trial, n_trials)
+            gives_way = _gives_way(study, trial, self.n_trials)
         except BaseException as error:
             mark_external(trial, error)
             raise
         if gives_way:
             return math.nan  # which fails it
-        began.append(trial)
+        self._began = trial
         try:
-            observer.trial_began(trial.number)
-            return objective(trial)
+            self.observer.trial_began(trial.number)
+            return self.objective(trial)
         except EngineCrash as crash:
             _note_crash(trial, crash)
             if (failure := suspect(study, trial, crash)) is None:
@@ -196,41 +261,7 @@ def _run_one(
             mark_external(trial, error)
             raise
         finally:
-            _store_last(study, trial, stopwatch)
-
-    try:
-        with stopwatch.watching(objective):
-            study.optimize(watched, n_trials=1, catch=(EngineCrash,))
-    except UnboundLocalError as error:
-        # Optuna's own, where Ctrl-C comes while it stores the end of a trial.
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise error.__context__ from None
-        raise
-    except (UpdateFinishedTrialError, ValueError) as error:
-        trial = _finished(study, began)
-        if trial is None or not _is_of_another_end(error):
-            raise
-        lost = trial.user_attrs.get(EXTERNAL_REASON) == WORKER_LOST
-        how = (
-            "taken for lost while this machine did not answer" if lost else "ended from elsewhere"
-        )
-        observer.note(f"trial {trial.number} was {how}; what it measured is left out")
-    except ExternalFailure as failure:
-        trial = _finished(study, began)
-        if trial is not None and failure.reason in (*TRANSIENT, DEFAULT_CRASHED, SAME_WORDS):
-            try_again(study, trial)
-        raise
-    finally:
-        trial = _finished(study, began)
-        if trial is None:
-            fail_own_trials(study)
-            trial = _finished(study, began)
-        if trial is not None:
-            budget.pace.trial_ended(trial)
-            observer.trial_ended(trial)
-            note_trial(study, trial)
-            if n_retried := take_back(study, trial):
-                observer.note(f"{n_retried} crashes were of the surroundings: tried again")
+            _store_last(study, trial, self.stopwatch)
 
 
 def _is_of_another_end(error: Exception) -> bool:
@@ -250,12 +281,6 @@ def _gives_way(study: optuna.Study, trial: optuna.Trial, n_trials: int) -> bool:
     if not duplicate and purpose(this):
         try_again(study, this)
     return True
-
-
-def _finished(study: optuna.Study, began: Sequence[optuna.Trial]) -> FrozenTrial | None:
-    """Return the trial that ended, None when none began."""
-    found = [study._storage.get_trial(trial._trial_id) for trial in began]
-    return next((trial for trial in found if trial.state.is_finished()), None)
 
 
 def _cannot_be_measured(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -130,21 +131,12 @@ def tune(
     space = constrained(task.objective.space, constraints)
     check_configurations(enqueue, space)
     known = KnownConstraints(space.known_constraints, names=space.parameters)
-    chosen = _sampler(sampler, space, seed, constraints)
-    if stop_when_converged and isinstance(sampler, str) and sampler != "scoot":
-        raise InputError(
-            f"`stop_when_converged`: the sampler {sampler} does not say what it expects: use scoot"
-        )
+    chosen = _sampler(sampler, space, seed, constraints, stop_when_converged)
     with storage_failures(storage):
         opened = open_storage(storage) if isinstance(storage, str) else storage
         tell_outages(opened, observer.note)
         keep_unstored(opened, unstored)
-        study = open_study(
-            opened,
-            study_name,
-            task.objective.directions,
-            chosen,
-        )
+        study = open_study(opened, study_name, task.objective.directions, chosen)
         adopt(study, task)
         record(study, space, task.objective.workload)
         options = {
@@ -167,18 +159,12 @@ def tune(
         pace.learn(study.get_trials(deepcopy=False))
         budget = TimeBudget(math.inf if max_hours is None else max_hours * 3600.0, pace)
 
-        def is_done() -> str | None:
-            if not stop_when_converged:
-                return None
-            report = make_report(study, known)
-            trials = not_retried(study.get_trials(deepcopy=False))
-            return CONVERGED if has_converged(trials, report.metrics, report.reference) else None
-
         observer.run_began(study, n_trials, known)
         try:
             task.objective.enqueue_default(study)
             enqueue_wanted(study, enqueue, space.default)
             if run is None:
+                is_done = partial(_why_done, study, known) if stop_when_converged else _never_done
                 ended = run_trials(study, task.objective, n_trials, observer, budget, is_done)
             else:
                 ended = run(study)
@@ -206,17 +192,38 @@ def check_hours(max_hours: float | None, prospect: Prospect | None) -> None:
         )
 
 
+def _why_done(study: Study, known: KnownConstraints) -> str | None:
+    """Return why there should be no further trial where the model expects no more gain."""
+    report = make_report(study, known)
+    trials = not_retried(study.get_trials(deepcopy=False))
+    return CONVERGED if has_converged(trials, report.metrics, report.reference) else None
+
+
+def _never_done() -> None:
+    """Go on up to the study's total."""
+
+
 def _sampler(
-    sampler: str | BaseSampler, space: EngineSpace, seed: int | None, constraints: Sequence[str]
+    sampler: str | BaseSampler,
+    space: EngineSpace,
+    seed: int | None,
+    constraints: Sequence[str],
+    stop_when_converged: bool,
 ) -> BaseSampler:
     """Return the sampler to use.
 
     Raises:
-        InputError: There is no sampler of this name, or the user's own would not be told the
-            constraints or the seed.
+        InputError: There is no sampler of this name, it does not say what it expects where that
+            is to end the study, or the user's own would not be told the constraints or the seed.
     """
     if isinstance(sampler, str):
-        return make_sampler(sampler, space, seed)
+        made = make_sampler(sampler, space, seed)
+        if stop_when_converged and sampler != "scoot":
+            raise InputError(
+                f"`stop_when_converged`: the sampler {sampler} does not say what it expects: "
+                "use scoot"
+            )
+        return made
     if constraints or seed is not None:
         raise InputError(
             "`constraints` and `seed` are for a sampler that is made here: give them to"
