@@ -88,8 +88,9 @@ FAULTS = {
         Fault(
             "Ctrl-C, SIGTERM, SIGHUP",
             "the engine ends, the trial is `interrupted` and does not count, the result so far is"
-            " shown; exit code 130",
+            " shown; exit code 130, and no traceback",
             (
+                f"{_CLI}/test_signals.py::test_nothing_shows_a_traceback_of_an_interrupt",
                 f"{_CLI}/test_main.py::test_interrupt_keeps_everything_prints_the_table_and"
                 "_resumes",
                 f"{_CLI}/test_early_interrupt.py::test_an_interrupt_while_the_command_loads_is_one"
@@ -230,6 +231,15 @@ FAULTS = {
                 f"{_ENGINES}/test_vllm.py::test_server_that_ignores_sigterm_is_killed",
                 f"{_ENGINES}/test_process.py::test_stop_finds_a_grandchild_in_another_session,"
                 "test_what_an_engine_leaves_behind_at_its_own_end_is_ended",
+            ),
+        ),
+        Fault(
+            "a killed engine cannot remove its sockets and its shared memory",
+            "vLLM's sockets are in a folder that goes with the engine; Python's resource tracker,"
+            " spared for two seconds, removes the memory",
+            (
+                f"{_ENGINES}/test_process.py::test_folder_of_an_engine_goes_with_it,"
+                "test_shared_memory_of_a_killed_engine_is_removed",
             ),
         ),
         Fault(
