@@ -91,6 +91,8 @@ FAULTS = {
             " shown; exit code 130, and no traceback",
             (
                 f"{_CLI}/test_signals.py::test_nothing_shows_a_traceback_of_an_interrupt",
+                f"{_TUNING}/test_deferred_interrupts.py::test_no_lock_is_left_wherever_a_call_is"
+                "_interrupted",
                 f"{_CLI}/test_main.py::test_interrupt_keeps_everything_prints_the_table_and"
                 "_resumes",
                 f"{_CLI}/test_early_interrupt.py::test_an_interrupt_while_the_command_loads_is_one"

@@ -19,6 +19,7 @@ from optuna.storages import BaseStorage
 from optuna.storages import get_storage
 from optuna.trial import TrialState
 
+from optuna_scoot.tuning.deferred_interrupts import deferred_interrupts
 from optuna_scoot.tuning.outages import OUTAGE_SECONDS
 from optuna_scoot.tuning.outages import is_outage
 from optuna_scoot.tuning.outages import proxy_status
@@ -85,7 +86,8 @@ class PatientStorage(BaseStorage):
         began, pause = time.monotonic(), FIRST_PAUSE_S
         while True:
             try:
-                found = call()
+                with deferred_interrupts():
+                    found = call()
             except Exception as error:
                 if not is_outage(error) or time.monotonic() - began >= outage_s:
                     if isinstance(error, OSError) or proxy_status(error) is not None:
