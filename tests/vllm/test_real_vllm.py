@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,7 +126,8 @@ engine.start({"max_num_seqs": 8}, "orphan")
 def test_killed_worker_leaves_no_engine(engine: VllmEngine) -> None:
     import pickle
 
-    before = set(Path(tempfile.gettempdir()).iterdir())
+    own = Path(tempfile.mkdtemp())  # of a short path, for sockets
+    engine = dataclasses.replace(engine, env={**engine.env, "TMPDIR": str(own)})
     words = [sys.executable, "-c", WORKER, pickle.dumps(engine).hex()]
     with subprocess.Popen(words) as worker:
         # Wait for the engine's core, a process of its own that loads the model.
@@ -139,8 +141,9 @@ def test_killed_worker_leaves_no_engine(engine: VllmEngine) -> None:
     while any(Path(f"/proc/{pid}").exists() for pid in family):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    left = set(Path(tempfile.gettempdir()).iterdir()) - before
-    assert [path for path in left if path.is_socket() or path.name.startswith("scoot-")] == []
+    left = [path for path in own.iterdir() if path.is_socket() or path.name.startswith("scoot-")]
+    assert left == []
+    shutil.rmtree(own)
 
 
 def test_core_that_dies_of_a_fatal_signal_under_load_says_which(engine: VllmEngine) -> None:
